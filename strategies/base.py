@@ -1,0 +1,133 @@
+"""The contract of a tracker, and KVM's ioctls around it."""
+
+import errno
+import threading
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+
+from strategies.core.vm import bitmap_words
+
+
+class DirtyTracker(ABC):
+    """Finds out which pages of a memory slot were written since it was last asked.
+
+    A subclass is one strategy in one file. It gives a name, how many bitmaps it keeps for a
+    slot, and three kernels; this class is the ioctl layer, the same for all.
+
+    The promise, judged by stamps and never by the tracker itself:
+
+    - a store that finished before `get_dirty_log` began is in its result;
+    - one that runs beside it is in its result or in the next;
+    - with all vCPUs stopped the result is the written set, unless the class says why it is more.
+
+    What is reported counts as clean from then on. Enabling starts an empty log. Disabling leaves
+    the guest its own permissions, R and C.
+
+    Parameters
+    ----------
+    vm : strategies.core.vm.Vm
+        The machine. Slots may be added at any time.
+    """
+
+    name: ClassVar[str]
+    """Registry key, asv parameter and plot label."""
+
+    bitmaps: ClassVar[int] = 0
+    """Dirty bitmaps that the strategy keeps for each logging slot."""
+
+    def __init__(self, vm):
+        self.vm = vm
+        self._logging = set()
+        self._slots_lock = threading.Lock()
+
+    @abstractmethod
+    def _enable(self, slot):
+        """Start an empty log of a slot."""
+
+    @abstractmethod
+    def _disable(self, slot):
+        """Stop logging a slot and give the guest back its own permissions."""
+
+    @abstractmethod
+    def _harvest(self, slot, out):
+        """Write the log of a slot to `out`, clear it and re-arm; return the nanoseconds it took.
+
+        Parameters
+        ----------
+        out : uint64[ceil(npages / 64)]
+            The caller's buffer, whatever it holds; bit i of word w is page 64 * w + i of the slot.
+        """
+
+    def enable_logging(self, slot):
+        """Set KVM_MEM_LOG_DIRTY_PAGES on a slot; the log starts empty.
+
+        Raises
+        ------
+        OSError
+            EINVAL: no such slot.
+        """
+        with self._slots_lock:
+            self._check(slot)
+            if slot not in self._logging:
+                self._enable(slot)
+                self._logging.add(slot)
+
+    def disable_logging(self, slot):
+        """Clear KVM_MEM_LOG_DIRTY_PAGES on a slot; its log is gone. EINVAL as above."""
+        with self._slots_lock:
+            self._check(slot)
+            if slot in self._logging:
+                self._logging.remove(slot)
+                self._disable(slot)
+
+    def get_dirty_log(self, slot, out):
+        """Get and clear the log of a slot (KVM_GET_DIRTY_LOG).
+
+        Parameters
+        ----------
+        out : uint64[ceil(npages / 64)]
+            Bit i of word w (little-endian) is page 64 * w + i of the slot; padding bits are 0.
+
+        Returns
+        -------
+        int
+            Nanoseconds that the harvest took, measured inside compiled code.
+
+        Raises
+        ------
+        OSError
+            EINVAL: no such slot. ENOENT: it is not being logged. EFAULT: the buffer is unusable,
+            found before anything is cleared, so that nothing is lost (KVM's copy comes last, and
+            a failure there loses the log).
+        """
+        with self._slots_lock:
+            npages = self._check(slot)
+            if slot not in self._logging:
+                raise OSError(errno.ENOENT, f"slot {slot} is not being logged")
+            if not (
+                isinstance(out, np.ndarray)
+                and out.dtype == np.dtype("<u8")
+                and out.shape == (bitmap_words(npages),)
+                and out.flags.c_contiguous
+                and out.flags.writeable
+            ):
+                raise OSError(errno.EFAULT, f"buffer is not uint64[{bitmap_words(npages)}]")
+            return self._harvest(slot, out)
+
+    def buffer(self, slot):
+        """Return a zeroed buffer of the size that `get_dirty_log` wants for a slot."""
+        return np.zeros(bitmap_words(self._check(slot)), dtype="<u8")
+
+    @property
+    def state_bytes(self):
+        """Bytes that the strategy keeps beyond the machine: its bitmaps of the logging slots."""
+        pages = (self.vm.slots[slot][1] for slot in self._logging)
+        return sum(8 * self.bitmaps * bitmap_words(npages) for npages in pages)
+
+    def _check(self, slot):
+        """Return the number of pages of a slot that exists."""
+        if not (isinstance(slot, int) and 0 <= slot < len(self.vm.slots)):
+            raise OSError(errno.EINVAL, f"no memory slot {slot}")
+        return self.vm.slots[slot][1]

@@ -1,0 +1,50 @@
+"""Exact event counts, one row per vCPU and a last one for the host's own thread.
+
+A row is written by the one thread that runs its vCPU (or the harvest) and read when that thread
+has stopped, so plain additions suffice.
+"""
+
+NAMES = (
+    "loads",
+    "stores",
+    "tlb_misses",
+    "hash_misses",  # no HPTE: the guest's own handler enters one
+    "evictions",  # ... after removing another, both groups being full
+    "guest_protection_faults",  # the guest's own HPTE forbids the store
+    "write_faults",  # logging made the HPTE read-only
+    "map_faults",  # logging made the HPTE absent
+    "upgrade_faults",  # H_PROTECT left it read-only and nothing logs
+    "spurious_faults",  # another vCPU resolved it first
+    "host_stores",
+    "hypercalls",
+    "tlbies",
+    "flushes",
+    "lock_retries",
+    "rmap_steps",  # HPTEs visited along reverse-map rings
+    "bitmap_words_read",
+    "grace_waits",  # handlers that a grace period had to wait for
+)
+
+(
+    LOADS,
+    STORES,
+    TLB_MISSES,
+    HASH_MISSES,
+    EVICTIONS,
+    GUEST_PROTECTION_FAULTS,
+    WRITE_FAULTS,
+    MAP_FAULTS,
+    UPGRADE_FAULTS,
+    SPURIOUS_FAULTS,
+    HOST_STORES,
+    HYPERCALLS,
+    TLBIES,
+    FLUSHES,
+    LOCK_RETRIES,
+    RMAP_STEPS,
+    BITMAP_WORDS_READ,
+    GRACE_WAITS,
+) = range(len(NAMES))
+
+ROW = 32
+"""Columns of a row: a multiple of a cache line, so that no two threads share one."""

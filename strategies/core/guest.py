@@ -1,0 +1,200 @@
+"""The guest operating system: its address space, its hash-miss handler, its loads and stores."""
+
+from strategies.core import atomics
+from strategies.core.events import EVICTIONS, HASH_MISSES, LOADS, STORES
+from strategies.core.h_enter import h_enter
+from strategies.core.h_remove import h_remove
+from strategies.core.hostfault import GUEST_PROTECTION, HASH_MISS, handle_fault
+from strategies.core.hpt import find_hpte, group_of, hpte_v_of, pages_of, virtual_address
+from strategies.core.hpte import (
+    HPTE_R_M,
+    HPTE_R_RC,
+    HPTE_V_ABSENT,
+    HPTE_V_BOLTED,
+    HPTE_V_SECONDARY,
+    HPTE_V_VALID,
+    HPTES_PER_GROUP,
+    LP_64K,
+    PP_RWRW,
+    SHIFT_4K,
+    SHIFT_16M,
+    SHIFT_64K,
+)
+from strategies.core.jit import inlined, kernel
+from strategies.core.locks import lock_bit
+from strategies.core.machine import PTE_LOCKS
+from strategies.core.mmu import FAULT, access
+from strategies.core.papr import H_ANDCOND, H_PTEG_FULL, H_SUCCESS
+from strategies.core.words import I64, ONE, U64, ZERO
+
+VIEW_BASE = 0  # base pages
+VIEW_ALIAS = 1  # the same pages once more, at other addresses
+VIEW_LARGE = 2  # 16 MiB pages
+VIEW_SMALL = 3  # 4 KiB pages, of which 16 share a 64 KiB base page
+VIEWS = 4
+"""Regions of the guest's address space. Each maps all of its memory, so that several HPTEs can map
+one page; all pages of a region have one size, as in a segment of the SLB."""
+
+VIEW_SHIFT = U64(44)
+H_ENTER_RIGHTS = HPTE_R_M | HPTE_R_RC | PP_RWRW
+"""What Linux enters for its own memory: cacheable, read and write, R and C set beforehand."""
+
+SCATTER_MULTIPLIERS = U64(0x2545F491), U64(0x5851F42D)
+
+
+@inlined
+def view_shift(machine, view):
+    """Return log2 of the page size of a view."""
+    if view == VIEW_LARGE:
+        return SHIFT_16M
+    if view == VIEW_SMALL:
+        return SHIFT_4K
+    return machine.page_shift
+
+
+@inlined
+def scatter(page, bits, seed):
+    """Return the image of a page number under a seeded permutation of `bits` bits (at most 32).
+
+    Odd multipliers and right shifts are bijections of `bits`-bit numbers.
+    """
+    mask = (ONE << U64(bits)) - ONE
+    half = U64((bits + 1) // 2)
+    page ^= U64(seed) & mask
+    for _ in range(2):
+        page = (page * SCATTER_MULTIPLIERS[0]) & mask
+        page ^= page >> half
+        page = (page * SCATTER_MULTIPLIERS[1]) & mask
+        page ^= page >> half
+    return page
+
+
+@inlined
+def address_of(machine, view, gfn):
+    """Return the virtual address at which a view maps the first byte of a page."""
+    ea = U64(gfn) << U64(machine.page_shift)
+    if machine.scatter_bits:
+        shift = view_shift(machine, view)
+        page = scatter(ea >> U64(shift), machine.scatter_bits - shift, machine.seed)
+        ea = page << U64(shift) | ea & ((ONE << U64(shift)) - ONE)
+    return virtual_address(U64(view) << VIEW_SHIFT | ea)
+
+
+@inlined
+def _evict(machine, vcpu, group, start):
+    """Remove an HPTE that is not bolted from a full group (`pSeries_lpar_hpte_remove`)."""
+    for k in range(HPTES_PER_GROUP):
+        index = U64(group + (start + k) % HPTES_PER_GROUP)
+        if h_remove(machine, vcpu, H_ANDCOND, index, HPTE_V_BOLTED) == H_SUCCESS:
+            machine.events[vcpu, EVICTIONS] += 1
+            return
+
+
+@kernel
+def guest_map(machine, vcpu, view, gfn, rights):
+    """Enter an HPTE for a page as Linux does (`hash_page`): primary group, secondary, or evict.
+
+    Parameters
+    ----------
+    rights : uint64
+        The bits of dword 1 besides the address.
+
+    Returns
+    -------
+    int
+        H_SUCCESS, or H_PARAMETER as of H_ENTER.
+    """
+    shift = view_shift(machine, view)
+    va = address_of(machine, view, gfn)
+    pteh = hpte_v_of(va, shift)
+    ptel = U64(gfn) << U64(machine.page_shift) & ~((ONE << U64(shift)) - ONE) | rights
+    if shift == SHIFT_64K:
+        ptel |= LP_64K
+    while True:
+        for secondary in range(2):
+            group = group_of(machine, va, shift, secondary)
+            h = HPTE_V_SECONDARY if secondary else ZERO
+            status = h_enter(machine, vcpu, ZERO, U64(group), pteh | h, ptel)
+            if status != H_PTEG_FULL:
+                return status
+        turn = machine.events[vcpu, EVICTIONS]  # as good as the timebase that Linux reads here
+        _evict(machine, vcpu, group_of(machine, va, shift, turn & 1), turn >> 1)
+
+
+@kernel
+def populate(machine, view, first_gfn, npages):
+    """Map pages at a view, one H_ENTER each (large pages: one per 16 MiB), by vCPU 0.
+
+    Returns H_SUCCESS, or the first other code.
+    """
+    step = pages_of(machine, view_shift(machine, view))
+    for gfn in range(first_gfn, first_gfn + npages, step):
+        status = guest_map(machine, 0, view, gfn, H_ENTER_RIGHTS)
+        if status != H_SUCCESS:
+            return status
+    return H_SUCCESS
+
+
+@inlined
+def _hash_miss(machine, vcpu, view, gfn, va, shift):
+    """Enter the missing HPTE under the guest's own lock, unless another vCPU was faster."""
+    machine.events[vcpu, HASH_MISSES] += 1
+    lock = gfn % PTE_LOCKS
+    word = lock_bit(machine.pte_locks, lock, ONE)
+    status = H_SUCCESS
+    if find_hpte(machine, va, shift, HPTE_V_VALID | HPTE_V_ABSENT) < 0:
+        status = guest_map(machine, vcpu, view, gfn, H_ENTER_RIGHTS)
+    atomics.store(machine.pte_locks, lock, word)
+    return status
+
+
+@inlined
+def touch(machine, vcpu, view, gfn, is_store, stamp):
+    """Load or store one page until it succeeds, faults and hash misses included.
+
+    Returns True, or False when the guest's own permissions or the memory slots forbid it.
+    """
+    va = address_of(machine, view, gfn)
+    shift = view_shift(machine, view)
+    while access(machine, vcpu, va, shift, is_store, stamp) == FAULT:
+        status = handle_fault(machine, vcpu, va, shift, is_store)
+        if status == GUEST_PROTECTION:
+            return False
+        if status == HASH_MISS and _hash_miss(machine, vcpu, view, gfn, va, shift) != H_SUCCESS:
+            return False
+    return True
+
+
+@kernel
+def store_pages(machine, view, vcpu, nvcpus, gfns, first_stamp, stamp_step):
+    """Store to pages in turn: element k by vCPU `vcpu + k % nvcpus`.
+
+    Parameters
+    ----------
+    gfns : int64[n]
+        The pages, in order; a page may occur more than once.
+    first_stamp, stamp_step : int
+        Element k writes `first_stamp + k * stamp_step`.
+
+    Returns
+    -------
+    int
+        How many stores succeeded.
+    """
+    done = 0
+    for k in range(gfns.size):
+        cpu = vcpu + k % nvcpus
+        machine.events[cpu, STORES] += 1
+        done += touch(machine, cpu, view, I64(gfns[k]), True, U64(first_stamp + k * stamp_step))
+    return done
+
+
+@kernel
+def load_pages(machine, view, vcpu, nvcpus, gfns):
+    """Load from pages in turn, as `store_pages`; return how many loads succeeded."""
+    done = 0
+    for k in range(gfns.size):
+        cpu = vcpu + k % nvcpus
+        machine.events[cpu, LOADS] += 1
+        done += touch(machine, cpu, view, I64(gfns[k]), False, ZERO)
+    return done

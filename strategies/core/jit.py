@@ -1,0 +1,34 @@
+"""The one jit wrapper: every kernel of the project is compiled with the flags set here.
+
+Compiled code is kept on disk. Numba stamps a cached kernel only with its own file, so it would
+run old code after a *callee* in another file changed; the cache folder is therefore named after
+a digest of all the package's sources (and numba's version).
+"""
+
+import hashlib
+from pathlib import Path
+
+import numba
+from numba import config
+from platformdirs import user_cache_dir
+
+PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def source_digest():
+    """Return a hex digest of numba's version and every source file of the package."""
+    digest = hashlib.blake2b(numba.__version__.encode(), digest_size=12)
+    for path in sorted(PACKAGE.rglob("*.py")):
+        digest.update(str(path.relative_to(PACKAGE)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+config.CACHE_DIR = str(Path(config.CACHE_DIR or user_cache_dir("dirtylog")) / source_digest())
+
+_FLAGS = {"nogil": True, "error_model": "numpy", "cache": True}
+
+kernel = numba.njit(**_FLAGS)
+"""Compile a function that Python calls, or that is too large to be worth inlining."""
+
+inlined = numba.njit(forceinline=True, **_FLAGS)
+"""Compile a small function into each of its callers (LLVM `alwaysinline`)."""

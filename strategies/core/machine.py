@@ -1,0 +1,108 @@
+"""The machine's state: one NamedTuple of arrays that every kernel takes first.
+
+It holds nothing of a tracker's but the words that fault handlers must reach: the logging mode of
+each slot and the dirty bitmaps.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+# One HPTE is two words of `hpt`; entry i of the revmap is two words of `rev`.
+HPTE_WORDS = 2
+HPTE_BYTES = 16
+
+# Words of a memory slot's row in `slots`.
+SLOT_WORDS = 16
+SLOT_BASE_GFN = 0
+SLOT_NPAGES = 1
+SLOT_LOG_MODE = 2
+SLOT_BITMAP = 3  # first word in `bitmap` of its two halves
+SLOT_BITMAP_WORDS = 4  # words of one half
+SLOT_LARGE = 5  # 1 once a large page was mapped
+SLOT_ACTIVE = 8  # which half fault handlers mark: 0 or 1
+SLOT_DIRTY = 9  # pages marked in half 0; the next word: in half 1
+
+MAX_SLOTS = 32
+"""KVM_MEMORY_SLOTS of Book3S in 2011."""
+
+# What a logging slot asks of H_ENTER, of the fault handler and of the host's own stores.
+LOG_OFF = 0
+LOG_C_BIT = 1  # nothing: the hardware sets C
+LOG_WRITE_PROTECT = 2  # install read-only; the first store faults and is marked
+LOG_ABSENT = 3  # install absent; the first access faults; a writable mapping is marked
+
+# Words of a vCPU's row in `vcpus`, each on a cache line of its own.
+VCPU_WORDS = 24
+VCPU_ACCESS = 0  # odd while an access is under way
+VCPU_HANDLER = 8  # odd while a fault handler or a store of the host is under way
+VCPU_TLB_GENERATION = 16  # entries of an older generation are dead
+
+# A TLB entry; all but the tag is touched by its own vCPU alone.
+TLB_ENTRIES = 2048
+TLB_WORDS = 4
+TLB_TAG = 0
+TLB_DATA = 1
+TLB_GENERATION = 2
+
+GPR_WORDS = 8
+"""Registers r4 to r11: a hypercall's results, and the arguments of H_BULK_REMOVE."""
+
+PTE_LOCKS = 64
+"""Locks of the guest's own page table, by gfn."""
+
+
+class Machine(NamedTuple):
+    """Arrays and constants of one machine; all kernels share them.
+
+    Attributes
+    ----------
+    hpt : uint64[2 * nhptes]
+        The hashed page table: dword 0 and dword 1 of each HPTE, in groups of 8.
+    rev : uint64[2 * nhptes]
+        The revmap: `guest_rpte` of each HPTE, then its two links.
+    links : uint32[4 * nhptes]
+        The same memory: `forw` is element 4 * i + 2, `back` 4 * i + 3.
+    rmap : uint64[guest_pages]
+        One word per guest page: lock, REFERENCED, CHANGED, PRESENT, index of the ring's head.
+    stamps : uint64[guest_pages]
+        Guest memory: one word per page, the oracle.
+    bitmap : uint64[...]
+        Two halves of ceil(npages / 64) words for each slot; untouched words take no memory.
+    slots : uint64[1 + MAX_SLOTS * SLOT_WORDS]
+        Rows of the memory slots; the last element counts them.
+    vcpus : uint64[(nvcpus + 1) * VCPU_WORDS]
+        Words that vCPUs and the host share; the last row is the host's own thread.
+    tlb : uint64[nvcpus * TLB_ENTRIES * TLB_WORDS]
+        A direct-mapped TLB for each vCPU.
+    gpr : uint64[nvcpus + 1, GPR_WORDS]
+        Results of hypercalls.
+    events : int64[nvcpus + 1, ROW]
+        Event counts.
+    pte_locks : uint64[PTE_LOCKS]
+        The guest's own locks.
+    nvcpus, page_shift, group_mask : int
+        Number of vCPUs, log2 of the base page size, number of PTEGs - 1.
+    scatter_bits : int
+        0: EA = GPA; else log2 of the guest's bytes, over which pages are permuted.
+    seed : int
+        Of that permutation.
+    """
+
+    hpt: np.ndarray
+    rev: np.ndarray
+    links: np.ndarray
+    rmap: np.ndarray
+    stamps: np.ndarray
+    bitmap: np.ndarray
+    slots: np.ndarray
+    vcpus: np.ndarray
+    tlb: np.ndarray
+    gpr: np.ndarray
+    events: np.ndarray
+    pte_locks: np.ndarray
+    nvcpus: int
+    page_shift: int
+    group_mask: int
+    scatter_bits: int
+    seed: int

@@ -1,0 +1,79 @@
+"""Memory slots: which pages of the guest a log speaks of, and how a page is marked dirty."""
+
+from strategies.core import atomics
+from strategies.core.jit import inlined
+from strategies.core.machine import (
+    LOG_ABSENT,
+    LOG_WRITE_PROTECT,
+    MAX_SLOTS,
+    SLOT_ACTIVE,
+    SLOT_BASE_GFN,
+    SLOT_BITMAP,
+    SLOT_BITMAP_WORDS,
+    SLOT_DIRTY,
+    SLOT_LOG_MODE,
+    SLOT_NPAGES,
+    SLOT_WORDS,
+)
+from strategies.core.words import I64, ONE, U64
+
+SLOT_COUNT = MAX_SLOTS * SLOT_WORDS
+PAGES_PER_WORD = 64
+
+
+@inlined
+def slot_field(machine, slot, field):
+    """Return a word of a slot's row as an index or count."""
+    return I64(atomics.load(machine.slots, slot * SLOT_WORDS + field))
+
+
+@inlined
+def slot_of_gfn(machine, gfn):
+    """Return the slot that holds a page (`gfn_to_memslot`), or -1."""
+    for slot in range(I64(atomics.load(machine.slots, SLOT_COUNT))):
+        offset = gfn - slot_field(machine, slot, SLOT_BASE_GFN)
+        if 0 <= offset < slot_field(machine, slot, SLOT_NPAGES):
+            return slot
+    return -1
+
+
+@inlined
+def log_mode(machine, slot):
+    """Return the logging mode of a slot (LOG_OFF ...)."""
+    return slot_field(machine, slot, SLOT_LOG_MODE)
+
+
+@inlined
+def set_log_mode(machine, slot, mode):
+    """Change the logging mode of a slot; whoever locks a page's rmap or HPTE later sees it."""
+    atomics.exchange(machine.slots, slot * SLOT_WORDS + SLOT_LOG_MODE, U64(mode))
+
+
+@inlined
+def marks_bitmap(mode):
+    """Say whether a logging mode keeps its log in the dirty bitmap."""
+    return mode in (LOG_WRITE_PROTECT, LOG_ABSENT)
+
+
+@inlined
+def bitmap_start(machine, slot, half):
+    """Return the first word in `bitmap` of one half of a slot's bitmap."""
+    words = slot_field(machine, slot, SLOT_BITMAP_WORDS)
+    return slot_field(machine, slot, SLOT_BITMAP) + half * words
+
+
+@inlined
+def mark_pages_dirty(machine, slot, gfn, npages):
+    """Set the bits of adjacent pages in the active half, counting those that were clear.
+
+    `mark_page_dirty` of KVM; the caller is inside a handler section (`enter_handler`), so that a
+    harvest that switches halves can wait for it.
+    """
+    half = slot_field(machine, slot, SLOT_ACTIVE)
+    start = bitmap_start(machine, slot, half)
+    first = gfn - slot_field(machine, slot, SLOT_BASE_GFN)
+    for page in range(first, first + npages):
+        mask = ONE << U64(page % PAGES_PER_WORD)
+        old = atomics.fetch_or(machine.bitmap, start + page // PAGES_PER_WORD, mask)
+        if not old & mask:
+            atomics.fetch_add(machine.slots, slot * SLOT_WORDS + SLOT_DIRTY + half, ONE)

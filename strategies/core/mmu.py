@@ -1,0 +1,107 @@
+"""The MMU: what the hardware does for one load or store of a vCPU."""
+
+from strategies.core import atomics
+from strategies.core.events import TLB_MISSES
+from strategies.core.hpt import find_hpte
+from strategies.core.hpte import (
+    HPTE_R_C,
+    HPTE_R_R,
+    HPTE_V_HVLOCK,
+    HPTE_V_VALID,
+    hpte_gpa,
+    hpte_is_writable,
+)
+from strategies.core.jit import inlined
+from strategies.core.machine import (
+    TLB_DATA,
+    TLB_GENERATION,
+    TLB_TAG,
+    VCPU_TLB_GENERATION,
+    VCPU_WORDS,
+)
+from strategies.core.tlb import announce_access, tlb_entry, tlb_tag, withdraw_access
+from strategies.core.words import I64, ONE, U64, ZERO
+
+FAULT = -1
+"""The hardware cannot complete the access: no valid HPTE, or one that forbids the store."""
+
+FILLED = U64(2)
+"""Bit 1 of a TLB entry's data: always set, so that an entry is never 0."""
+
+STORABLE = ONE
+"""Bit 0 of a TLB entry's data: stores are permitted and C is set, so they need no walk."""
+
+
+@inlined
+def _fill(machine, entry, tag, generation, index, v, data):
+    """Install a TLB entry; drop it if the HPTE was invalidated meanwhile."""
+    machine.tlb[entry + TLB_DATA] = data
+    machine.tlb[entry + TLB_GENERATION] = generation
+    atomics.exchange(machine.tlb, entry + TLB_TAG, tag)
+    if (atomics.load(machine.hpt, 2 * index) ^ v) & ~HPTE_V_HVLOCK:
+        atomics.exchange(machine.tlb, entry + TLB_TAG, ZERO)
+
+
+@inlined
+def _walk(machine, va, shift, is_store, entry, generation):
+    """Search the HPT, set R (and C for a store), fill the TLB; return the entry's data or 0.
+
+    While the access is announced, the HPTE that was found valid cannot be given to another page:
+    who invalidates it waits.
+    """
+    index = find_hpte(machine, va, shift, HPTE_V_VALID)
+    if index < 0:
+        return ZERO
+    v = atomics.load(machine.hpt, 2 * index)
+    r = atomics.load(machine.hpt, 2 * index + 1)
+    if not v & HPTE_V_VALID or (is_store and not hpte_is_writable(r)):
+        return ZERO
+    needed = HPTE_R_R | HPTE_R_C if is_store else HPTE_R_R
+    if (r & needed) != needed:
+        r = atomics.fetch_or(machine.hpt, 2 * index + 1, needed) | needed
+    data = hpte_gpa(r, shift) | FILLED
+    if r & HPTE_R_C and hpte_is_writable(r):
+        data |= STORABLE
+    _fill(machine, entry, tlb_tag(va, shift), generation, index, v, data)
+    return data
+
+
+@inlined
+def access(machine, vcpu, va, shift, is_store, stamp):
+    """Load or store one word of the page at a virtual address, as one instruction does.
+
+    Parameters
+    ----------
+    va : uint64
+        Virtual address.
+    shift : int
+        log2 of the segment's page size in bytes.
+    is_store : bool
+        Store `stamp` into the page, or read it.
+
+    Returns
+    -------
+    int
+        The gfn that was accessed, or FAULT: then nothing was.
+    """
+    sequence = announce_access(machine, vcpu)
+    generation = atomics.load(machine.vcpus, vcpu * VCPU_WORDS + VCPU_TLB_GENERATION)
+    entry = tlb_entry(vcpu, va, shift)
+    data = machine.tlb[entry + TLB_DATA]
+    if (
+        atomics.load(machine.tlb, entry + TLB_TAG) != tlb_tag(va, shift)
+        or machine.tlb[entry + TLB_GENERATION] != generation
+        or (is_store and not data & STORABLE)
+    ):
+        machine.events[vcpu, TLB_MISSES] += 1
+        data = _walk(machine, va, shift, is_store, entry, generation)
+    gfn = I64(FAULT)
+    if data:
+        offset = va & ((ONE << U64(shift)) - ONE)
+        gfn = I64((hpte_gpa(data, shift) | offset) >> U64(machine.page_shift))
+        if is_store:
+            atomics.store(machine.stamps, gfn, stamp)
+        else:
+            atomics.load(machine.stamps, gfn)
+    withdraw_access(machine, vcpu, sequence)
+    return gfn

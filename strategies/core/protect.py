@@ -1,0 +1,160 @@
+"""Take permissions from all HPTEs of a page, or give them back: what trackers do to re-arm.
+
+One walk serves four actions; the action is a constant at each call and compiles to straight code.
+"""
+
+from strategies.core import atomics
+from strategies.core.events import RMAP_STEPS
+from strategies.core.hostfault import set_permission, wait_for_handlers
+from strategies.core.hpt import pages_of
+from strategies.core.hpte import (
+    HPTE_R_PERMISSION,
+    HPTE_V_ABSENT,
+    HPTE_V_VALID,
+    SHIFT_16M,
+    hpte_is_writable,
+    hpte_make_readonly,
+)
+from strategies.core.jit import inlined, kernel
+from strategies.core.locks import (
+    lock_rmap,
+    try_lock_hpte,
+    unlock_hpte,
+    unlock_rmap,
+    wait_hpte_unlocked,
+)
+from strategies.core.machine import (
+    LOG_OFF,
+    SLOT_ACTIVE,
+    SLOT_BASE_GFN,
+    SLOT_BITMAP_WORDS,
+    SLOT_DIRTY,
+    SLOT_LARGE,
+    SLOT_NPAGES,
+    SLOT_WORDS,
+)
+from strategies.core.memslot import PAGES_PER_WORD, bitmap_start, set_log_mode, slot_field
+from strategies.core.papr import PRESENT, invalidate_hpte
+from strategies.core.rmap import RMAP_PRESENT, ring_head, ring_next
+from strategies.core.tlb import flush_tlbs
+from strategies.core.words import I64, ONE, ZERO, ctz
+
+READONLY_TLBIE = 0  # absent, tlbie, read-only, valid again: for each HPTE
+READONLY = 1  # in place; a flush of the TLBs must follow
+ABSENT = 2  # not valid to the hardware; a flush of the TLBs must follow
+RESTORE = 3  # the guest's own permissions, valid
+
+LARGE_PAGE_SHIFT = SHIFT_16M
+
+
+@inlined
+def _apply(machine, index, action):
+    """Apply an action to a locked HPTE and release its lock."""
+    v = atomics.load(machine.hpt, 2 * index)
+    r = atomics.load(machine.hpt, 2 * index + 1)
+    if action == READONLY_TLBIE and v & HPTE_V_VALID and hpte_is_writable(r):
+        r = invalidate_hpte(machine, machine.nvcpus, index, v)
+        atomics.store(machine.hpt, 2 * index + 1, hpte_make_readonly(r))
+    elif action == READONLY and v & HPTE_V_VALID and hpte_is_writable(r):
+        set_permission(machine.hpt, index, hpte_make_readonly(r) & HPTE_R_PERMISSION)
+    elif action == ABSENT and v & HPTE_V_VALID:
+        v = (v & ~HPTE_V_VALID) | HPTE_V_ABSENT
+    elif action == RESTORE and v & PRESENT:
+        guest_r = atomics.load(machine.rev, 2 * index)
+        set_permission(machine.hpt, index, guest_r & HPTE_R_PERMISSION)
+        v = (v & ~HPTE_V_ABSENT) | HPTE_V_VALID
+    unlock_hpte(machine.hpt, index, v)
+
+
+@inlined
+def _change_ring(machine, word, action):
+    """Apply an action along a ring; return the first HPTE whose lock another has, or -1."""
+    if not word & RMAP_PRESENT:
+        return -1
+    head = ring_head(word)
+    index = head
+    while True:
+        machine.events[machine.nvcpus, RMAP_STEPS] += 1
+        if not try_lock_hpte(machine.hpt, index, ZERO):
+            return index
+        _apply(machine, index, action)
+        index = ring_next(machine.links, index)
+        if index == head:
+            return -1
+
+
+@inlined
+def change_page(machine, gfn, action):
+    """Apply an action to each HPTE of a page.
+
+    Holds the page's rmap lock and tries each HPTE lock; on failure it releases the rmap, waits and
+    starts the page again. Every HPTE is locked, also one that looks right: a fault handler that
+    has marked the page but not yet made it writable holds that lock.
+    """
+    busy = I64(0)
+    while busy >= 0:
+        word = lock_rmap(machine.rmap, gfn)
+        busy = _change_ring(machine, word, action)
+        unlock_rmap(machine.rmap, gfn, word)
+        if busy >= 0:
+            wait_hpte_unlocked(machine, machine.nvcpus, busy)
+
+
+@inlined
+def change_dirty_pages(machine, slot, number, mask, action):
+    """Apply an action to the pages of a slot that one word of its bitmap names.
+
+    A large page is one HPTE on the ring of its first page, yet any of its bits may have been taken:
+    that ring is re-armed with every word, or a store to a page whose bit was taken late would
+    find the HPTE still writable and leave no mark.
+
+    Parameters
+    ----------
+    number : int
+        Which word of the slot's bitmap.
+    mask : uint64
+        The pages: bit b is page 64 * number + b of the slot.
+    """
+    first = slot_field(machine, slot, SLOT_BASE_GFN) + number * PAGES_PER_WORD
+    if slot_field(machine, slot, SLOT_LARGE):
+        pages = pages_of(machine, LARGE_PAGE_SHIFT)
+        change_page(machine, first & ~(pages - 1), action)
+    while mask:
+        change_page(machine, first + ctz(mask), action)
+        mask &= mask - ONE
+
+
+@kernel
+def change_slot(machine, slot, action):
+    """Apply an action to every page of a slot."""
+    base = slot_field(machine, slot, SLOT_BASE_GFN)
+    for gfn in range(base, base + slot_field(machine, slot, SLOT_NPAGES)):
+        change_page(machine, gfn, action)
+
+
+@kernel
+def start_logging(machine, slot, mode, action):
+    """Start an empty log: clear the bitmap, set the mode, take the permissions, flush once.
+
+    The mode comes first: an HPTE entered after the walk has passed its page sees it.
+    """
+    start = bitmap_start(machine, slot, 0)
+    for word in range(start, start + 2 * slot_field(machine, slot, SLOT_BITMAP_WORDS)):
+        atomics.store(machine.bitmap, word, ZERO)
+    atomics.store(machine.slots, slot * SLOT_WORDS + SLOT_ACTIVE, ZERO)
+    atomics.store(machine.slots, slot * SLOT_WORDS + SLOT_DIRTY, ZERO)
+    atomics.store(machine.slots, slot * SLOT_WORDS + SLOT_DIRTY + 1, ZERO)
+    set_log_mode(machine, slot, mode)
+    change_slot(machine, slot, action)
+    flush_tlbs(machine, machine.nvcpus)
+
+
+@kernel
+def stop_logging(machine, slot):
+    """Give the guest back its own permissions; R and C are as they were.
+
+    Returns when no fault handler can still be marking the old log.
+    """
+    set_log_mode(machine, slot, LOG_OFF)
+    wait_for_handlers(machine)
+    change_slot(machine, slot, RESTORE)

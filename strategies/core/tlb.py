@@ -1,0 +1,104 @@
+"""TLBs, and what it takes to be sure that a translation is gone.
+
+An access announces itself before it looks into the TLB and withdraws after its data is touched.
+`tlbie` (with its ptesync) clears the entry in every TLB and waits until each access announced at
+that moment has withdrawn: then nobody can still complete one through the old translation.
+Announcing and clearing are a Dekker pair, and so are filling an entry and invalidating the HPTE:
+each side changes its word by a sequentially consistent exchange before it looks at the other's.
+"""
+
+from strategies.core import atomics
+from strategies.core.events import FLUSHES, TLBIES
+from strategies.core.hpt import va_of_hpte
+from strategies.core.hpte import hpte_page_shift
+from strategies.core.jit import inlined
+from strategies.core.machine import (
+    TLB_ENTRIES,
+    TLB_WORDS,
+    VCPU_ACCESS,
+    VCPU_TLB_GENERATION,
+    VCPU_WORDS,
+)
+from strategies.core.words import I64, ONE, U64, ZERO
+
+
+@inlined
+def tlb_tag(va, shift):
+    """Return the tag of a page: its address, with the page size in the low bits."""
+    return (va >> U64(shift)) << U64(shift) | U64(shift)
+
+
+@inlined
+def tlb_entry(vcpu, va, shift):
+    """Return the index in `tlb` of the entry where a vCPU keeps a page."""
+    entry = I64((va >> U64(shift)) % U64(TLB_ENTRIES))
+    return (vcpu * TLB_ENTRIES + entry) * TLB_WORDS
+
+
+@inlined
+def announce_access(machine, vcpu):
+    """Announce an access of a vCPU; return what `withdraw_access` wants."""
+    word = vcpu * VCPU_WORDS + VCPU_ACCESS
+    sequence = atomics.load(machine.vcpus, word) + ONE
+    atomics.exchange(machine.vcpus, word, sequence)
+    return sequence
+
+
+@inlined
+def withdraw_access(machine, vcpu, sequence):
+    """Say that the announced access is over: its data is touched, or it faults."""
+    atomics.store(machine.vcpus, vcpu * VCPU_WORDS + VCPU_ACCESS, sequence + ONE)
+
+
+@inlined
+def wait_until_left(vcpus, word):
+    """Wait for who is inside a section, its sequence being odd; return whether anyone was.
+
+    The read is a read-modify-write: with the exchange that enters the section it makes the Dekker
+    pair hold under any memory model, not only x86's.
+    """
+    sequence = atomics.fetch_add(vcpus, word, ZERO)
+    if not sequence & ONE:
+        return False
+    spins = I64(0)
+    while atomics.load(vcpus, word) == sequence:
+        spins = atomics.relax(spins)
+    return True
+
+
+@inlined
+def wait_for_accesses(machine):
+    """Wait until every access announced at this moment has withdrawn."""
+    for vcpu in range(machine.nvcpus):
+        wait_until_left(machine.vcpus, vcpu * VCPU_WORDS + VCPU_ACCESS)
+
+
+@inlined
+def tlbie(machine, cpu, v, r, index):
+    """Invalidate the translation of an HPTE in all TLBs: ptesync, tlbie, eieio, tlbsync, ptesync.
+
+    Parameters
+    ----------
+    cpu : int
+        Row of the event counters: a vCPU, or the host (`machine.nvcpus`).
+    v, r : uint64
+        The HPTE's dwords; in the table it is invalid already.
+    index : int
+        Its index. The caller holds its lock.
+    """
+    machine.events[cpu, TLBIES] += 1
+    shift = hpte_page_shift(v, r)
+    va = va_of_hpte(machine, v, shift, index)
+    tag = tlb_tag(va, shift)
+    for vcpu in range(machine.nvcpus):
+        atomics.compare_and_swap(machine.tlb, tlb_entry(vcpu, va, shift), tag, ZERO)
+    wait_for_accesses(machine)
+
+
+@inlined
+def flush_tlbs(machine, cpu):
+    """Invalidate all translations of all vCPUs: entries of an older generation are dead."""
+    machine.events[cpu, FLUSHES] += 1
+    for vcpu in range(machine.nvcpus):
+        atomics.fetch_add(machine.vcpus, vcpu * VCPU_WORDS + VCPU_TLB_GENERATION, ONE)
+    wait_for_accesses(machine)

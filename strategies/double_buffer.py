@@ -1,0 +1,68 @@
+"""Two bitmaps, switched at each harvest: x86 as the thread knew it (v3.3)."""
+
+from strategies.base import DirtyTracker
+from strategies.core import atomics
+from strategies.core.clock import monotonic_ns
+from strategies.core.events import BITMAP_WORDS_READ
+from strategies.core.hostfault import wait_for_handlers
+from strategies.core.jit import inlined, kernel
+from strategies.core.machine import LOG_WRITE_PROTECT, SLOT_ACTIVE, SLOT_DIRTY, SLOT_WORDS
+from strategies.core.memslot import bitmap_start, slot_field
+from strategies.core.protect import READONLY, change_dirty_pages, start_logging, stop_logging
+from strategies.core.tlb import flush_tlbs
+from strategies.core.words import U64, ZERO
+
+
+@inlined
+def _hand_over(machine, slot, half, out):
+    """Protect the pages of a half that nobody marks any more, copy it out, leave it clear."""
+    bitmap = bitmap_start(machine, slot, half)
+    for word in range(out.size):
+        mask = atomics.load(machine.bitmap, bitmap + word)
+        if mask:
+            atomics.store(machine.bitmap, bitmap + word, ZERO)
+            change_dirty_pages(machine, slot, word, mask, READONLY)
+        out[word] = mask
+    machine.events[machine.nvcpus, BITMAP_WORDS_READ] += out.size
+    atomics.store(machine.slots, slot * SLOT_WORDS + SLOT_DIRTY + half, ZERO)
+
+
+@kernel
+def _get_dirty_log(machine, slot, out):
+    """Switch halves, wait out the grace period, protect, flush once; return nanoseconds.
+
+    A count of 0 needs no look at bitmap or page table. One word says which half is active, so
+    that bitmap and count switch together; the other half and its count are clear by then.
+    """
+    start = monotonic_ns()
+    half = slot_field(machine, slot, SLOT_ACTIVE)
+    if slot_field(machine, slot, SLOT_DIRTY + half) == 0:
+        out[:] = ZERO
+        return monotonic_ns() - start
+    atomics.exchange(machine.slots, slot * SLOT_WORDS + SLOT_ACTIVE, U64(1 - half))
+    wait_for_handlers(machine)
+    _hand_over(machine, slot, half, out)
+    flush_tlbs(machine, machine.nvcpus)
+    return monotonic_ns() - start
+
+
+class DoubleBuffer(DirtyTracker):
+    """As write_protect_batched, with two bitmaps and a count of dirty pages for each.
+
+    A clean slot is known by its count alone. Instead of an atomic exchange for each word the
+    harvest switches bitmaps and waits until every fault handler that may have seen the old one has
+    left (synchronize_srcu_expedited in x86). x86 also write-protected the whole slot when most of
+    it was dirty; that has no counterpart here, an HPTE being reached only through its rmap.
+    """
+
+    name = "double_buffer"
+    bitmaps = 2
+
+    def _enable(self, slot):
+        start_logging(self.vm.machine, slot, LOG_WRITE_PROTECT, READONLY)
+
+    def _disable(self, slot):
+        stop_logging(self.vm.machine, slot)
+
+    def _harvest(self, slot, out):
+        return _get_dirty_log(self.vm.machine, slot, out)
