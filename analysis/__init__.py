@@ -1,0 +1,1 @@
+"""From recorded results to figures and advice; it never builds a machine."""

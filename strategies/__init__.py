@@ -1,0 +1,1 @@
+"""Dirty-page tracking strategies of hypervisors, over one simulated machine."""

@@ -3,7 +3,7 @@
 from strategies.base import DirtyTracker
 from strategies.core import atomics
 from strategies.core.clock import monotonic_ns
-from strategies.core.events import RMAP_STEPS
+from strategies.core.events import RMAP_STEPS, count
 from strategies.core.hpt import pages_of
 from strategies.core.hpte import HPTE_R_C, HPTE_V_VALID, hpte_page_shift
 from strategies.core.jit import inlined, kernel
@@ -57,12 +57,12 @@ def _scan_ring(machine, word, npages):
     head = ring_head(word)
     index = head
     while True:
-        machine.events[machine.nvcpus, RMAP_STEPS] += 1
+        count(machine, machine.nvcpus, RMAP_STEPS, 1)
         if atomics.load(machine.hpt, 2 * index + 1) & HPTE_R_C:
             if not try_lock_hpte(machine.hpt, index, ZERO):
                 return index, npages
             npages = max(npages, _clear_c(machine, index))
-        index = ring_next(machine.links, index)
+        index = ring_next(machine.rev, index)
         if index == head:
             return -1, npages
 

@@ -3,7 +3,7 @@
 from strategies.base import DirtyTracker
 from strategies.core import atomics
 from strategies.core.clock import monotonic_ns
-from strategies.core.events import BITMAP_WORDS_READ
+from strategies.core.events import BITMAP_WORDS_READ, count
 from strategies.core.hostfault import wait_for_handlers
 from strategies.core.jit import inlined, kernel
 from strategies.core.machine import LOG_WRITE_PROTECT, SLOT_ACTIVE, SLOT_DIRTY, SLOT_WORDS
@@ -23,7 +23,7 @@ def _hand_over(machine, slot, half, out):
             atomics.store(machine.bitmap, bitmap + word, ZERO)
             change_dirty_pages(machine, slot, word, mask, READONLY)
         out[word] = mask
-    machine.events[machine.nvcpus, BITMAP_WORDS_READ] += out.size
+    count(machine, machine.nvcpus, BITMAP_WORDS_READ, out.size)
     atomics.store(machine.slots, slot * SLOT_WORDS + SLOT_DIRTY + half, ZERO)
 
 

@@ -1,9 +1,9 @@
-"""Unmap the slot; log each writable mapping as it is made again: Book3S PR, which the seed moves."""
+"""Unmap the slot; log each writable mapping when it is made again: Book3S PR, in the seed."""
 
 from strategies.base import DirtyTracker
 from strategies.core import atomics
 from strategies.core.clock import monotonic_ns
-from strategies.core.events import BITMAP_WORDS_READ
+from strategies.core.events import BITMAP_WORDS_READ, count
 from strategies.core.jit import inlined, kernel
 from strategies.core.machine import LOG_ABSENT
 from strategies.core.memslot import bitmap_start
@@ -16,7 +16,7 @@ from strategies.core.words import ZERO
 def _is_dirty(machine, bitmap, out):
     """Say whether any word of the bitmap is set (`kvm_get_dirty_log`)."""
     for word in range(out.size):
-        machine.events[machine.nvcpus, BITMAP_WORDS_READ] += 1
+        count(machine, machine.nvcpus, BITMAP_WORDS_READ, 1)
         if atomics.load(machine.bitmap, bitmap + word):
             return True
     return False
@@ -36,7 +36,7 @@ def _get_dirty_log(machine, slot, out):
         return monotonic_ns() - start
     for word in range(out.size):
         out[word] = atomics.exchange(machine.bitmap, bitmap + word, ZERO)
-    machine.events[machine.nvcpus, BITMAP_WORDS_READ] += out.size
+    count(machine, machine.nvcpus, BITMAP_WORDS_READ, out.size)
     change_slot(machine, slot, ABSENT)
     flush_tlbs(machine, machine.nvcpus)
     return monotonic_ns() - start

@@ -3,7 +3,7 @@
 from strategies.base import DirtyTracker
 from strategies.core import atomics
 from strategies.core.clock import monotonic_ns
-from strategies.core.events import BITMAP_WORDS_READ
+from strategies.core.events import BITMAP_WORDS_READ, count
 from strategies.core.jit import kernel
 from strategies.core.machine import LOG_WRITE_PROTECT
 from strategies.core.memslot import bitmap_start
@@ -31,7 +31,7 @@ def _get_dirty_log(machine, slot, out):
             mask = atomics.exchange(machine.bitmap, bitmap + word, ZERO)
             change_dirty_pages(machine, slot, word, mask, READONLY_TLBIE)
         out[word] = mask
-    machine.events[machine.nvcpus, BITMAP_WORDS_READ] += out.size
+    count(machine, machine.nvcpus, BITMAP_WORDS_READ, out.size)
     return monotonic_ns() - start
 
 

@@ -2,11 +2,16 @@
 
 `load` acquires, `store` releases; `compare_and_swap`, `exchange`, `fetch_or`, `fetch_and` and
 `fetch_add` are sequentially consistent and return the old value; `relax` stands in every spin loop.
-Arrays are one-dimensional, uint64 or uint32. Indices are not checked in compiled code.
+`load_own` and `store_own` are plain, for words that only the calling thread touches; `prefetch`
+is a hint.
 
-numba has no atomics for CPUs (numba#2988), so each is a few lines of LLVM. With the JIT disabled
-(`NUMBA_DISABLE_JIT=1`) the same names are plain Python: each calls `hook(operation, array, index)`
-first, where a scheduler can switch threads.
+All take `(words, index, ...)`. In compiled code `words` is the address of an array of uint64 (see
+`address_of`): numba would count references to an array at every call, with locked instructions.
+Indices are not checked there. With the JIT disabled (`NUMBA_DISABLE_JIT=1`) the same names are
+plain Python on the array itself, and each operation that others can see calls `hook(operation,
+words, index)` first, where a scheduler can switch threads.
+
+numba has no atomics for CPUs (numba#2988), so each is a few lines of LLVM.
 """
 
 import os
@@ -19,11 +24,22 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+WORD = ir.IntType(64)
+WORD_BYTES = 8
+
 SPINS_BEFORE_YIELD = 1024
 """A waiter gives its CPU away now and then: who it waits for may have lost his."""
 
 
-def _no_hook(operation, array, index):
+def address_of(array):
+    """Return what kernels take for an array of uint64: its address, or itself without the JIT.
+
+    The caller keeps the array alive.
+    """
+    return array if config.DISABLE_JIT else array.ctypes.data
+
+
+def _no_hook(operation, words, index):
     """Do nothing: what runs before each operation unless a scheduler is installed."""
 
 
@@ -34,92 +50,113 @@ def _interpreted():
     """Return the plain Python operations, each one atomic under a global lock."""
     lock = threading.Lock()
 
-    def operation(name, change):
-        def run(array, index, *operands):
-            hook(name, array, index)
+    def read_modify_write(name, change):
+        def run(words, index, *operands):
+            hook(name, words, index)
             with lock:
-                old = array[index]
-                array[index] = change(old, *(array.dtype.type(value) for value in operands))
+                old = words[index]
+                words[index] = change(old, *operands)
             return old
 
         run.__name__ = name
         return run
 
-    def load(array, index):
-        hook("load", array, index)
-        return array[index]
+    def load(words, index):
+        hook("load", words, index)
+        return words[index]
 
-    def store(array, index, value):
-        hook("store", array, index)
+    def load_own(words, index):
+        return words[index]
+
+    def store(words, index, value):
+        hook("store", words, index)
         with lock:
-            array[index] = value
+            words[index] = value
+
+    def store_own(words, index, value):
+        words[index] = value
+
+    def prefetch(words, index):
+        pass
 
     def relax(spins):
         hook("relax", None, spins)
         os.sched_yield()
         return spins + 1
 
-    def swap(old, expected, new):
-        return new if old == expected else old
-
     changes = {
-        "compare_and_swap": swap,
+        "compare_and_swap": lambda old, expected, new: new if old == expected else old,
         "exchange": lambda _old, new: new,
         "fetch_or": np.bitwise_or,
         "fetch_and": np.bitwise_and,
         "fetch_add": np.add,
     }
-    return load, store, relax, *(operation(name, change) for name, change in changes.items())
+    atomic = (read_modify_write(name, change) for name, change in changes.items())
+    return load, load_own, store, store_own, prefetch, relax, *atomic
 
 
-def _address(context, builder, signature, args):
-    """Return a pointer to the element that the first two arguments name, and its alignment."""
-    array = context.make_array(signature.args[0])(context, builder, args[0])
+def _pointer(context, builder, signature, args):
+    """Return an LLVM pointer to the word that the first two arguments, address and index, name."""
     index = context.cast(builder, args[1], signature.args[1], types.intp)
-    return builder.gep(array.data, [index]), signature.args[0].dtype.bitwidth // 8
+    return builder.gep(builder.inttoptr(args[0], WORD.as_pointer()), [index])
+
+
+def _reader(emit):
+    """Return an intrinsic `(words, index) -> word`; `emit(builder, pointer)` gives the value."""
+
+    @intrinsic
+    def read(_typing, words, index):
+        def codegen(context, builder, signature, args):
+            return emit(builder, _pointer(context, builder, signature, args))
+
+        return types.uint64(words, index), codegen
+
+    return read
+
+
+def _writer(result, emit):
+    """Return an intrinsic `(words, index, value)`; `emit(builder, pointer, value)` writes it."""
+
+    @intrinsic
+    def write(_typing, words, index, _value):
+        def codegen(context, builder, signature, args):
+            old = emit(builder, _pointer(context, builder, signature, args), args[2])
+            return context.get_dummy_value() if result == types.void else old
+
+        return result(words, index, types.uint64), codegen
+
+    return write
 
 
 def _read_modify_write(operation):
-    """Return an intrinsic `(array, index, operand) -> old value` for an LLVM atomicrmw."""
-
-    @intrinsic
-    def run(_typing, array, index, _operand):
-        def codegen(context, builder, signature, args):
-            pointer, _ = _address(context, builder, signature, args)
-            return builder.atomic_rmw(operation, pointer, args[2], "seq_cst")
-
-        return array.dtype(array, index, array.dtype), codegen
-
-    return run
+    """Return an intrinsic `(words, index, value) -> old word` for an LLVM atomicrmw."""
+    return _writer(
+        types.uint64,
+        lambda builder, pointer, value: builder.atomic_rmw(operation, pointer, value, "seq_cst"),
+    )
 
 
 @intrinsic
-def _load(_typing, array, index):
+def _compare_and_swap(_typing, words, index, _expected, _new):
     def codegen(context, builder, signature, args):
-        pointer, size = _address(context, builder, signature, args)
-        return builder.load_atomic(pointer, "acquire", size)
-
-    return array.dtype(array, index), codegen
-
-
-@intrinsic
-def _store(_typing, array, index, _value):
-    def codegen(context, builder, signature, args):
-        pointer, size = _address(context, builder, signature, args)
-        builder.store_atomic(args[2], pointer, "release", size)
-        return context.get_dummy_value()
-
-    return types.void(array, index, array.dtype), codegen
-
-
-@intrinsic
-def _compare_and_swap(_typing, array, index, _expected, _new):
-    def codegen(context, builder, signature, args):
-        pointer, _ = _address(context, builder, signature, args)
+        pointer = _pointer(context, builder, signature, args)
         result = builder.cmpxchg(pointer, args[2], args[3], "seq_cst", "seq_cst")
         return builder.extract_value(result, 0)
 
-    return array.dtype(array, index, array.dtype, array.dtype), codegen
+    return types.uint64(words, index, types.uint64, types.uint64), codegen
+
+
+@intrinsic
+def _prefetch(_typing, words, index):
+    def codegen(context, builder, signature, args):
+        pointer = _pointer(context, builder, signature, args)
+        i32 = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, i32, i32, i32])
+        hint = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(hint, [pointer, i32(1), i32(3), i32(1)])  # to write, keep close, data
+        return context.get_dummy_value()
+
+    return types.void(words, index), codegen
 
 
 def _pause(builder):
@@ -138,23 +175,39 @@ def _pause(builder):
 def _relax(_typing, spins):
     def codegen(context, builder, _signature, args):
         _pause(builder)
-        spun = builder.add(args[0], ir.Constant(args[0].type, 1))
-        last = builder.urem(spun, ir.Constant(args[0].type, SPINS_BEFORE_YIELD))
+        spun = builder.add(args[0], WORD(1))
+        last = builder.urem(spun, WORD(SPINS_BEFORE_YIELD))
         with builder.if_then(cgutils.is_null(builder, last), likely=False):
-            yield_type = ir.FunctionType(ir.IntType(32), [])
-            builder.call(
-                cgutils.get_or_insert_function(builder.module, yield_type, "sched_yield"), []
-            )
+            kind = ir.FunctionType(ir.IntType(32), [])
+            builder.call(cgutils.get_or_insert_function(builder.module, kind, "sched_yield"), [])
         return spun
 
     return types.int64(types.int64), codegen
 
 
 if config.DISABLE_JIT:
-    load, store, relax, compare_and_swap, exchange, fetch_or, fetch_and, fetch_add = _interpreted()
+    (
+        load,
+        load_own,
+        store,
+        store_own,
+        prefetch,
+        relax,
+        compare_and_swap,
+        exchange,
+        fetch_or,
+        fetch_and,
+        fetch_add,
+    ) = _interpreted()
 else:
-    load = _load
-    store = _store
+    load = _reader(lambda builder, pointer: builder.load_atomic(pointer, "acquire", WORD_BYTES))
+    load_own = _reader(lambda builder, pointer: builder.load(pointer))
+    store = _writer(
+        types.void,
+        lambda builder, pointer, value: builder.store_atomic(value, pointer, "release", WORD_BYTES),
+    )
+    store_own = _writer(types.void, lambda builder, pointer, value: builder.store(value, pointer))
+    prefetch = _prefetch
     relax = _relax
     compare_and_swap = _compare_and_swap
     exchange = _read_modify_write("xchg")

@@ -4,6 +4,10 @@ A row is written by the one thread that runs its vCPU (or the harvest) and read 
 has stopped, so plain additions suffice.
 """
 
+from strategies.core import atomics
+from strategies.core.jit import inlined
+from strategies.core.words import I64, U64
+
 NAMES = (
     "loads",
     "stores",
@@ -48,3 +52,16 @@ NAMES = (
 
 ROW = 32
 """Columns of a row: a multiple of a cache line, so that no two threads share one."""
+
+
+@inlined
+def counted(machine, cpu, event):
+    """Return how often an event was counted in a row."""
+    return I64(atomics.load_own(machine.events, cpu * ROW + event))
+
+
+@inlined
+def count(machine, cpu, event, times):
+    """Count an event `times` times in the row of a vCPU, or of the host (`machine.nvcpus`)."""
+    total = U64(counted(machine, cpu, event) + times)
+    atomics.store_own(machine.events, cpu * ROW + event, total)

@@ -1,7 +1,7 @@
 """The guest operating system: its address space, its hash-miss handler, its loads and stores."""
 
 from strategies.core import atomics
-from strategies.core.events import EVICTIONS, HASH_MISSES, LOADS, STORES
+from strategies.core.events import EVICTIONS, HASH_MISSES, LOADS, STORES, count, counted
 from strategies.core.h_enter import h_enter
 from strategies.core.h_remove import h_remove
 from strategies.core.hostfault import GUEST_PROTECTION, HASH_MISS, handle_fault
@@ -39,6 +39,8 @@ VIEW_SHIFT = U64(44)
 H_ENTER_RIGHTS = HPTE_R_M | HPTE_R_RC | PP_RWRW
 """What Linux enters for its own memory: cacheable, read and write, R and C set beforehand."""
 
+PREFETCH_DISTANCE = 4
+
 SCATTER_MULTIPLIERS = U64(0x2545F491), U64(0x5851F42D)
 
 
@@ -61,12 +63,10 @@ def scatter(page, bits, seed):
     mask = (ONE << U64(bits)) - ONE
     half = U64((bits + 1) // 2)
     page ^= U64(seed) & mask
-    for _ in range(2):
-        page = (page * SCATTER_MULTIPLIERS[0]) & mask
-        page ^= page >> half
-        page = (page * SCATTER_MULTIPLIERS[1]) & mask
-        page ^= page >> half
-    return page
+    page = (page * SCATTER_MULTIPLIERS[0]) & mask
+    page ^= page >> half
+    page = (page * SCATTER_MULTIPLIERS[1]) & mask
+    return page ^ (page >> half)
 
 
 @inlined
@@ -86,7 +86,7 @@ def _evict(machine, vcpu, group, start):
     for k in range(HPTES_PER_GROUP):
         index = U64(group + (start + k) % HPTES_PER_GROUP)
         if h_remove(machine, vcpu, H_ANDCOND, index, HPTE_V_BOLTED) == H_SUCCESS:
-            machine.events[vcpu, EVICTIONS] += 1
+            count(machine, vcpu, EVICTIONS, 1)
             return
 
 
@@ -117,28 +117,14 @@ def guest_map(machine, vcpu, view, gfn, rights):
             status = h_enter(machine, vcpu, ZERO, U64(group), pteh | h, ptel)
             if status != H_PTEG_FULL:
                 return status
-        turn = machine.events[vcpu, EVICTIONS]  # as good as the timebase that Linux reads here
+        turn = counted(machine, vcpu, EVICTIONS)  # as good as the timebase that Linux reads
         _evict(machine, vcpu, group_of(machine, va, shift, turn & 1), turn >> 1)
-
-
-@kernel
-def populate(machine, view, first_gfn, npages):
-    """Map pages at a view, one H_ENTER each (large pages: one per 16 MiB), by vCPU 0.
-
-    Returns H_SUCCESS, or the first other code.
-    """
-    step = pages_of(machine, view_shift(machine, view))
-    for gfn in range(first_gfn, first_gfn + npages, step):
-        status = guest_map(machine, 0, view, gfn, H_ENTER_RIGHTS)
-        if status != H_SUCCESS:
-            return status
-    return H_SUCCESS
 
 
 @inlined
 def _hash_miss(machine, vcpu, view, gfn, va, shift):
     """Enter the missing HPTE under the guest's own lock, unless another vCPU was faster."""
-    machine.events[vcpu, HASH_MISSES] += 1
+    count(machine, vcpu, HASH_MISSES, 1)
     lock = gfn % PTE_LOCKS
     word = lock_bit(machine.pte_locks, lock, ONE)
     status = H_SUCCESS
@@ -165,6 +151,48 @@ def touch(machine, vcpu, view, gfn, is_store, stamp):
     return True
 
 
+@inlined
+def _next_vcpu(cpu, vcpu, nvcpus):
+    """Return whose turn it is after `cpu`, of `nvcpus` from `vcpu` on."""
+    cpu += 1
+    return vcpu if cpu == vcpu + nvcpus else cpu
+
+
+@inlined
+def _prefetch_group(machine, view, gfn):
+    """Fetch ahead the PTEG of a page and return its first index.
+
+    The simulation's speed, not a guest's: locked instructions end the processor's own look-ahead.
+    """
+    group = group_of(machine, address_of(machine, view, gfn), view_shift(machine, view), 0)
+    atomics.prefetch(machine.hpt, 2 * group)
+    return group
+
+
+@kernel
+def populate(machine, view, first_gfn, npages):
+    """Map pages at a view, one H_ENTER each (large pages: one per 16 MiB), by vCPU 0.
+
+    Returns H_SUCCESS, or the first other code.
+    """
+    step = pages_of(machine, view_shift(machine, view))
+    for gfn in range(first_gfn, first_gfn + npages, step):
+        ahead = min(gfn + PREFETCH_DISTANCE * step, first_gfn + npages - 1)
+        atomics.prefetch(machine.rev, 2 * _prefetch_group(machine, view, ahead))
+        status = guest_map(machine, 0, view, gfn, H_ENTER_RIGHTS)
+        if status != H_SUCCESS:
+            return status
+    return H_SUCCESS
+
+
+@inlined
+def _prefetch_access(machine, view, gfns, k):
+    """Fetch ahead what access k will touch."""
+    if k < gfns.size:
+        _prefetch_group(machine, view, I64(gfns[k]))
+        atomics.prefetch(machine.stamps, I64(gfns[k]))
+
+
 @kernel
 def store_pages(machine, view, vcpu, nvcpus, gfns, first_stamp, stamp_step):
     """Store to pages in turn: element k by vCPU `vcpu + k % nvcpus`.
@@ -182,10 +210,12 @@ def store_pages(machine, view, vcpu, nvcpus, gfns, first_stamp, stamp_step):
         How many stores succeeded.
     """
     done = 0
+    cpu = vcpu
     for k in range(gfns.size):
-        cpu = vcpu + k % nvcpus
-        machine.events[cpu, STORES] += 1
+        _prefetch_access(machine, view, gfns, k + PREFETCH_DISTANCE)
+        count(machine, cpu, STORES, 1)
         done += touch(machine, cpu, view, I64(gfns[k]), True, U64(first_stamp + k * stamp_step))
+        cpu = _next_vcpu(cpu, vcpu, nvcpus)
     return done
 
 
@@ -193,8 +223,10 @@ def store_pages(machine, view, vcpu, nvcpus, gfns, first_stamp, stamp_step):
 def load_pages(machine, view, vcpu, nvcpus, gfns):
     """Load from pages in turn, as `store_pages`; return how many loads succeeded."""
     done = 0
+    cpu = vcpu
     for k in range(gfns.size):
-        cpu = vcpu + k % nvcpus
-        machine.events[cpu, LOADS] += 1
+        _prefetch_access(machine, view, gfns, k + PREFETCH_DISTANCE)
+        count(machine, cpu, LOADS, 1)
         done += touch(machine, cpu, view, I64(gfns[k]), False, ZERO)
+        cpu = _next_vcpu(cpu, vcpu, nvcpus)
     return done

@@ -1,7 +1,7 @@
 """H_PROTECT, H_READ, H_CLEAR_REF and H_CLEAR_MOD: hypercalls that keep the HPTE."""
 
 from strategies.core import atomics
-from strategies.core.events import HYPERCALLS
+from strategies.core.events import HYPERCALLS, count
 from strategies.core.hpte import (
     HPTE_R_C,
     HPTE_R_KEY_HI,
@@ -29,6 +29,7 @@ from strategies.core.papr import (
     is_named,
     no_such_hpte,
     save_in_rmap,
+    set_gpr,
 )
 from strategies.core.words import I64, U64
 
@@ -45,7 +46,7 @@ def h_protect(machine, vcpu, flags, pte_index, avpn):
     invalidated, changed or not, since a harvest may have left a more permissive translation in a
     TLB until its flush.
     """
-    machine.events[vcpu, HYPERCALLS] += 1
+    count(machine, vcpu, HYPERCALLS, 1)
     if no_such_hpte(machine, pte_index):
         return H_PARAMETER
     index = I64(pte_index)
@@ -72,20 +73,20 @@ def h_read(machine, vcpu, flags, pte_index):
 
     Returns H_SUCCESS or H_PARAMETER (index). No lock is taken.
     """
-    machine.events[vcpu, HYPERCALLS] += 1
+    count(machine, vcpu, HYPERCALLS, 1)
     if no_such_hpte(machine, pte_index):
         return H_PARAMETER
-    first, count = I64(pte_index), 1
+    first, hptes = I64(pte_index), 1
     if flags & H_READ_4:
-        first, count = first & ~3, 4
-    for k in range(count):
+        first, hptes = first & ~3, 4
+    for k in range(hptes):
         index = first + k
         v = guest_view(atomics.load(machine.hpt, 2 * index))
         r = atomics.load(machine.hpt, 2 * index + 1)
         if v & HPTE_V_VALID:
             r = atomics.load(machine.rev, 2 * index) | (r & HPTE_R_RC)
-        machine.gpr[vcpu, 2 * k] = v
-        machine.gpr[vcpu, 2 * k + 1] = r
+        set_gpr(machine, vcpu, 2 * k, v)
+        set_gpr(machine, vcpu, 2 * k + 1, r)
     return H_SUCCESS
 
 
@@ -95,7 +96,7 @@ def h_clear_ref(machine, vcpu, pte_index):
 
     The host's view keeps R, in the rmap word. No tlbie: R may miss a later load, as PAPR allows.
     """
-    machine.events[vcpu, HYPERCALLS] += 1
+    count(machine, vcpu, HYPERCALLS, 1)
     if no_such_hpte(machine, pte_index):
         return H_PARAMETER
     index = I64(pte_index)
@@ -108,7 +109,7 @@ def h_clear_ref(machine, vcpu, pte_index):
     save_in_rmap(machine, v, guest_r, r & HPTE_R_R, False, index)
     atomics.store(machine.rev, 2 * index, guest_r & ~HPTE_R_R)
     unlock_hpte(machine.hpt, index, v)
-    machine.gpr[vcpu, 0] = guest_r
+    set_gpr(machine, vcpu, 0, guest_r)
     return H_SUCCESS
 
 
@@ -119,7 +120,7 @@ def h_clear_mod(machine, vcpu, pte_index):
     The HPTE is made absent while C is cleared, and C goes to the rmap word first, so that a later
     harvest knows (cdeee51842b5).
     """
-    machine.events[vcpu, HYPERCALLS] += 1
+    count(machine, vcpu, HYPERCALLS, 1)
     if no_such_hpte(machine, pte_index):
         return H_PARAMETER
     index = I64(pte_index)
@@ -133,5 +134,5 @@ def h_clear_mod(machine, vcpu, pte_index):
     atomics.store(machine.hpt, 2 * index + 1, r & ~HPTE_R_C)
     atomics.store(machine.rev, 2 * index, guest_r & ~HPTE_R_C)
     unlock_hpte(machine.hpt, index, v)
-    machine.gpr[vcpu, 0] = guest_r
+    set_gpr(machine, vcpu, 0, guest_r)
     return H_SUCCESS

@@ -1,7 +1,7 @@
 """H_ENTER (`kvmppc_do_h_enter`)."""
 
 from strategies.core import atomics
-from strategies.core.events import HYPERCALLS
+from strategies.core.events import HYPERCALLS, count
 from strategies.core.hpt import hpte_gfn, pages_of
 from strategies.core.hpte import (
     HPTE_R_RC,
@@ -24,7 +24,15 @@ from strategies.core.machine import (
     SLOT_WORDS,
 )
 from strategies.core.memslot import log_mode, slot_field, slot_of_gfn
-from strategies.core.papr import H_EXACT, H_PARAMETER, H_PTEG_FULL, H_SUCCESS, PRESENT, no_such_hpte
+from strategies.core.papr import (
+    H_EXACT,
+    H_PARAMETER,
+    H_PTEG_FULL,
+    H_SUCCESS,
+    PRESENT,
+    no_such_hpte,
+    set_gpr,
+)
 from strategies.core.rmap import RMAP_RC_SHIFT, add_to_ring
 from strategies.core.words import I64, ONE, U64
 
@@ -79,7 +87,7 @@ def h_enter(machine, vcpu, flags, pte_index, pteh, ptel):
     enable that changed it before locks every rmap after, so one of the two sees the other. R and
     C start at 0 unless the rmap has them already ("Only set R/C in real HPTE if ...").
     """
-    machine.events[vcpu, HYPERCALLS] += 1
+    count(machine, vcpu, HYPERCALLS, 1)
     shift = hpte_page_shift(pteh, ptel)
     if no_such_hpte(machine, pte_index) or shift == 0:
         return H_PARAMETER
@@ -95,12 +103,12 @@ def h_enter(machine, vcpu, flags, pte_index, pteh, ptel):
     gfn = hpte_gfn(machine, ptel, shift)
     word = lock_rmap(machine.rmap, gfn)
     mode = log_mode(machine, slot)
-    unlock_rmap(machine.rmap, gfn, add_to_ring(machine.links, word, index))
+    unlock_rmap(machine.rmap, gfn, add_to_ring(machine.rev, word, index))
     r = ptel & ((word >> RMAP_RC_SHIFT) | ~HPTE_R_RC)
     if mode == LOG_WRITE_PROTECT:
         r = hpte_make_readonly(r)
     state = HPTE_V_ABSENT if mode == LOG_ABSENT else HPTE_V_VALID
     atomics.store(machine.hpt, 2 * index + 1, r)
     unlock_hpte(machine.hpt, index, (pteh & ~(PRESENT | HPTE_V_HVLOCK)) | state)
-    machine.gpr[vcpu, 0] = U64(index)
+    set_gpr(machine, vcpu, 0, U64(index))
     return H_SUCCESS

@@ -1,7 +1,7 @@
 """H_REMOVE and H_BULK_REMOVE (`kvmppc_do_h_remove`, `kvmppc_h_bulk_remove`)."""
 
 from strategies.core import atomics
-from strategies.core.events import HYPERCALLS
+from strategies.core.events import HYPERCALLS, count
 from strategies.core.hpte import HPTE_R_RC
 from strategies.core.jit import inlined, kernel
 from strategies.core.locks import lock_hpte, unlock_hpte
@@ -11,11 +11,13 @@ from strategies.core.papr import (
     H_PARAMETER,
     H_SUCCESS,
     PRESENT,
+    get_gpr,
     guest_view,
     invalidate_hpte,
     is_named,
     no_such_hpte,
     save_in_rmap,
+    set_gpr,
 )
 from strategies.core.words import I64, ONE, U64, ZERO
 
@@ -47,7 +49,7 @@ def h_remove(machine, vcpu, flags, pte_index, avpn):
     Returns H_SUCCESS, H_PARAMETER (index), or H_NOT_FOUND: not valid, H_AVPN and another AVPN,
     H_ANDCOND and a bit of `avpn` set.
     """
-    machine.events[vcpu, HYPERCALLS] += 1
+    count(machine, vcpu, HYPERCALLS, 1)
     if no_such_hpte(machine, pte_index):
         return H_PARAMETER
     index = I64(pte_index)
@@ -55,8 +57,8 @@ def h_remove(machine, vcpu, flags, pte_index, avpn):
     if not is_named(v, flags, avpn):
         unlock_hpte(machine.hpt, index, v)
         return H_NOT_FOUND
-    machine.gpr[vcpu, 1] = _remove(machine, vcpu, index, v)
-    machine.gpr[vcpu, 0] = guest_view(v)
+    set_gpr(machine, vcpu, 1, _remove(machine, vcpu, index, v))
+    set_gpr(machine, vcpu, 0, guest_view(v))
     return H_SUCCESS
 
 
@@ -82,17 +84,18 @@ def h_bulk_remove(machine, vcpu):
 
     Returns H_SUCCESS, or H_PARAMETER at the first malformed request, which is marked.
     """
-    machine.events[vcpu, HYPERCALLS] += 1
-    gpr = machine.gpr
+    count(machine, vcpu, HYPERCALLS, 1)
     for pair in range(BULK_PAIRS):
-        request = gpr[vcpu, 2 * pair]
+        request = get_gpr(machine, vcpu, 2 * pair)
         kind = (request >> BULK_SHIFT) & U64(3)
         pte_index = request & BULK_INDEX_MASK
         if request >> U64(62) == BULK_END:
             break
         if request >> U64(62) != BULK_REQUEST or kind == U64(3) or no_such_hpte(machine, pte_index):
-            gpr[vcpu, 2 * pair] = (BULK_INVALID | kind) << BULK_SHIFT | pte_index
+            set_gpr(machine, vcpu, 2 * pair, (BULK_INVALID | kind) << BULK_SHIFT | pte_index)
             return H_PARAMETER
-        answer = _bulk_remove_one(machine, vcpu, I64(pte_index), kind, gpr[vcpu, 2 * pair + 1])
-        gpr[vcpu, 2 * pair] = answer | pte_index
+        answer = _bulk_remove_one(
+            machine, vcpu, I64(pte_index), kind, get_gpr(machine, vcpu, 2 * pair + 1)
+        )
+        set_gpr(machine, vcpu, 2 * pair, answer | pte_index)
     return H_SUCCESS

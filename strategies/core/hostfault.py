@@ -9,6 +9,7 @@ from strategies.core.events import (
     SPURIOUS_FAULTS,
     UPGRADE_FAULTS,
     WRITE_FAULTS,
+    count,
 )
 from strategies.core.hpt import find_hpte, hpte_gfn, pages_of
 from strategies.core.hpte import (
@@ -50,7 +51,7 @@ def wait_for_handlers(machine):
     """Wait out a grace period: who is inside a handler section now has left (synchronize_srcu)."""
     for cpu in range(machine.nvcpus + 1):
         if wait_until_left(machine.vcpus, cpu * VCPU_WORDS + VCPU_HANDLER):
-            machine.events[machine.nvcpus, GRACE_WAITS] += 1
+            count(machine, machine.nvcpus, GRACE_WAITS, 1)
 
 
 @inlined
@@ -67,11 +68,11 @@ def set_permission(hpt, index, permission):
 def _count_fault(machine, vcpu, mode, v):
     """Count a fault under what caused it."""
     if v & HPTE_V_ABSENT:
-        machine.events[vcpu, MAP_FAULTS] += 1
+        count(machine, vcpu, MAP_FAULTS, 1)
     elif mode == LOG_WRITE_PROTECT:
-        machine.events[vcpu, WRITE_FAULTS] += 1
+        count(machine, vcpu, WRITE_FAULTS, 1)
     else:
-        machine.events[vcpu, UPGRADE_FAULTS] += 1
+        count(machine, vcpu, UPGRADE_FAULTS, 1)
 
 
 @inlined
@@ -85,10 +86,10 @@ def _resolve(machine, vcpu, index, v, is_store):
     r = atomics.load(machine.hpt, 2 * index + 1)
     writable = hpte_is_writable(guest_r)
     if is_store and not writable:
-        machine.events[vcpu, GUEST_PROTECTION_FAULTS] += 1
+        count(machine, vcpu, GUEST_PROTECTION_FAULTS, 1)
         return GUEST_PROTECTION
     if v & HPTE_V_VALID and (not is_store or hpte_is_writable(r)):
-        machine.events[vcpu, SPURIOUS_FAULTS] += 1
+        count(machine, vcpu, SPURIOUS_FAULTS, 1)
         return RETRY
     shift = hpte_page_shift(v, guest_r)
     gfn = hpte_gfn(machine, guest_r, shift)
@@ -136,7 +137,7 @@ def host_store(machine, cpu, gfn, stamp):
     slot = slot_of_gfn(machine, gfn)
     if slot < 0:
         return False
-    machine.events[cpu, HOST_STORES] += 1
+    count(machine, cpu, HOST_STORES, 1)
     enter_handler(machine, cpu)
     atomics.store(machine.stamps, gfn, stamp)
     mode = log_mode(machine, slot)

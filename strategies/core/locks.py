@@ -5,7 +5,7 @@ the rmap, waits, and starts the page again (`kvm_unmap_rmapp`: "To avoid an ABBA
 """
 
 from strategies.core import atomics
-from strategies.core.events import LOCK_RETRIES
+from strategies.core.events import LOCK_RETRIES, count
 from strategies.core.hpte import HPTE_V_HVLOCK
 from strategies.core.jit import inlined
 from strategies.core.words import I64, bit
@@ -28,7 +28,7 @@ def try_lock_hpte(hpt, index, forbidden):
 @inlined
 def wait_hpte_unlocked(machine, cpu, index):
     """Spin until nobody holds the HPTE lock. The caller holds no lock."""
-    machine.events[cpu, LOCK_RETRIES] += 1
+    count(machine, cpu, LOCK_RETRIES, 1)
     spins = I64(0)
     while atomics.load(machine.hpt, 2 * index) & HPTE_V_HVLOCK:
         spins = atomics.relax(spins)

@@ -1,12 +1,10 @@
-"""The machine's state: one NamedTuple of arrays that every kernel takes first.
+"""The machine's state: one NamedTuple of addresses that every kernel takes first.
 
 It holds nothing of a tracker's but the words that fault handlers must reach: the logging mode of
 each slot and the dirty bitmaps.
 """
 
 from typing import NamedTuple
-
-import numpy as np
 
 # One HPTE is two words of `hpt`; entry i of the revmap is two words of `rev`.
 HPTE_WORDS = 2
@@ -53,54 +51,53 @@ PTE_LOCKS = 64
 
 
 class Machine(NamedTuple):
-    """Arrays and constants of one machine; all kernels share them.
+    """Addresses and constants of one machine; all kernels take it first.
+
+    Each address is that of an array of uint64; `Vm.arrays` is the same tuple with the arrays.
 
     Attributes
     ----------
-    hpt : uint64[2 * nhptes]
+    hpt : [2 * nhptes]
         The hashed page table: dword 0 and dword 1 of each HPTE, in groups of 8.
-    rev : uint64[2 * nhptes]
-        The revmap: `guest_rpte` of each HPTE, then its two links.
-    links : uint32[4 * nhptes]
-        The same memory: `forw` is element 4 * i + 2, `back` 4 * i + 3.
-    rmap : uint64[guest_pages]
+    rev : [2 * nhptes]
+        The revmap: `guest_rpte` of each HPTE, then `forw` (low half) and `back` (high half).
+    rmap : [guest_pages]
         One word per guest page: lock, REFERENCED, CHANGED, PRESENT, index of the ring's head.
-    stamps : uint64[guest_pages]
+    stamps : [guest_pages]
         Guest memory: one word per page, the oracle.
-    bitmap : uint64[...]
+    bitmap : [2 * ...]
         Two halves of ceil(npages / 64) words for each slot; untouched words take no memory.
-    slots : uint64[1 + MAX_SLOTS * SLOT_WORDS]
-        Rows of the memory slots; the last element counts them.
-    vcpus : uint64[(nvcpus + 1) * VCPU_WORDS]
+    slots : [MAX_SLOTS * SLOT_WORDS + 1]
+        Rows of the memory slots; the last word counts them.
+    vcpus : [(nvcpus + 1) * VCPU_WORDS]
         Words that vCPUs and the host share; the last row is the host's own thread.
-    tlb : uint64[nvcpus * TLB_ENTRIES * TLB_WORDS]
+    tlb : [nvcpus * TLB_ENTRIES * TLB_WORDS]
         A direct-mapped TLB for each vCPU.
-    gpr : uint64[nvcpus + 1, GPR_WORDS]
-        Results of hypercalls.
-    events : int64[nvcpus + 1, ROW]
+    gpr : [nvcpus * GPR_WORDS]
+        Registers r4 to r11 of each vCPU, for hypercalls.
+    events : [(nvcpus + 1) * ROW]
         Event counts.
-    pte_locks : uint64[PTE_LOCKS]
+    pte_locks : [PTE_LOCKS]
         The guest's own locks.
-    nvcpus, page_shift, group_mask : int
-        Number of vCPUs, log2 of the base page size, number of PTEGs - 1.
-    scatter_bits : int
+    nvcpus, page_shift, group_mask
+        Number of vCPUs, log2 of the base page size in bytes, number of PTEGs - 1.
+    scatter_bits
         0: EA = GPA; else log2 of the guest's bytes, over which pages are permuted.
-    seed : int
+    seed
         Of that permutation.
     """
 
-    hpt: np.ndarray
-    rev: np.ndarray
-    links: np.ndarray
-    rmap: np.ndarray
-    stamps: np.ndarray
-    bitmap: np.ndarray
-    slots: np.ndarray
-    vcpus: np.ndarray
-    tlb: np.ndarray
-    gpr: np.ndarray
-    events: np.ndarray
-    pte_locks: np.ndarray
+    hpt: int
+    rev: int
+    rmap: int
+    stamps: int
+    bitmap: int
+    slots: int
+    vcpus: int
+    tlb: int
+    gpr: int
+    events: int
+    pte_locks: int
     nvcpus: int
     page_shift: int
     group_mask: int

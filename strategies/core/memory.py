@@ -13,11 +13,11 @@ import numpy as np
 HUGE_PAGE_BYTES = 2 << 20
 
 
-def zeros(count, dtype=np.uint64):
-    """Return a zeroed one-dimensional array of `count` elements, aligned to a page."""
-    nbytes = max(1, count * np.dtype(dtype).itemsize)
-    region = mmap.mmap(-1, nbytes)
+def zeros(count):
+    """Return a zeroed array of `count` uint64, aligned to a page."""
+    nbytes = count * np.dtype(np.uint64).itemsize
+    region = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if nbytes >= HUGE_PAGE_BYTES and hasattr(mmap, "MADV_HUGEPAGE"):
         with contextlib.suppress(OSError):  # a kernel built without huge pages
             region.madvise(mmap.MADV_HUGEPAGE)
-    return np.frombuffer(region, dtype=dtype, count=count)
+    return np.frombuffer(region, np.uint64, count)

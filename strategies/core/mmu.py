@@ -1,7 +1,7 @@
 """The MMU: what the hardware does for one load or store of a vCPU."""
 
 from strategies.core import atomics
-from strategies.core.events import TLB_MISSES
+from strategies.core.events import TLB_MISSES, count
 from strategies.core.hpt import find_hpte
 from strategies.core.hpte import (
     HPTE_R_C,
@@ -35,8 +35,8 @@ STORABLE = ONE
 @inlined
 def _fill(machine, entry, tag, generation, index, v, data):
     """Install a TLB entry; drop it if the HPTE was invalidated meanwhile."""
-    machine.tlb[entry + TLB_DATA] = data
-    machine.tlb[entry + TLB_GENERATION] = generation
+    atomics.store_own(machine.tlb, entry + TLB_DATA, data)
+    atomics.store_own(machine.tlb, entry + TLB_GENERATION, generation)
     atomics.exchange(machine.tlb, entry + TLB_TAG, tag)
     if (atomics.load(machine.hpt, 2 * index) ^ v) & ~HPTE_V_HVLOCK:
         atomics.exchange(machine.tlb, entry + TLB_TAG, ZERO)
@@ -87,13 +87,13 @@ def access(machine, vcpu, va, shift, is_store, stamp):
     sequence = announce_access(machine, vcpu)
     generation = atomics.load(machine.vcpus, vcpu * VCPU_WORDS + VCPU_TLB_GENERATION)
     entry = tlb_entry(vcpu, va, shift)
-    data = machine.tlb[entry + TLB_DATA]
+    data = atomics.load_own(machine.tlb, entry + TLB_DATA)
     if (
         atomics.load(machine.tlb, entry + TLB_TAG) != tlb_tag(va, shift)
-        or machine.tlb[entry + TLB_GENERATION] != generation
+        or atomics.load_own(machine.tlb, entry + TLB_GENERATION) != generation
         or (is_store and not data & STORABLE)
     ):
-        machine.events[vcpu, TLB_MISSES] += 1
+        count(machine, vcpu, TLB_MISSES, 1)
         data = _walk(machine, va, shift, is_store, entry, generation)
     gfn = I64(FAULT)
     if data:

@@ -1,7 +1,7 @@
 """PAPR's numbers, and what all hypercalls that change an HPTE share (PAPR 14.5.4).
 
 A hypercall takes the calling vCPU and its registers as 64-bit words and returns a PAPR code;
-results go to r4 and up, `machine.gpr[vcpu]`. A vCPU in a hypercall has no access announced.
+results go to r4 and up (`set_gpr`). A vCPU in a hypercall has no access announced.
 
 Two views of R and C are kept: the guest's in `guest_rpte`, the host's in the HPTE and, when an HPTE
 goes, in the rmap word.
@@ -9,10 +9,16 @@ goes, in the rmap word.
 
 from strategies.core import atomics
 from strategies.core.hpt import hpte_gfn, pages_of
-from strategies.core.hpte import HPTE_V_ABSENT, HPTE_V_HVLOCK, HPTE_V_VALID, hpte_page_shift
+from strategies.core.hpte import (
+    HPTE_V_ABSENT,
+    HPTE_V_HVLOCK,
+    HPTE_V_VALID,
+    HPTES_PER_GROUP,
+    hpte_page_shift,
+)
 from strategies.core.jit import inlined
 from strategies.core.locks import lock_rmap, unlock_rmap
-from strategies.core.machine import HPTE_WORDS
+from strategies.core.machine import GPR_WORDS
 from strategies.core.rmap import remove_from_ring, save_rc
 from strategies.core.tlb import tlbie
 from strategies.core.words import U64, bit, ctz
@@ -34,9 +40,21 @@ PRESENT = HPTE_V_VALID | HPTE_V_ABSENT
 
 
 @inlined
+def set_gpr(machine, vcpu, number, value):
+    """Set register r4 + `number` of a vCPU."""
+    atomics.store_own(machine.gpr, vcpu * GPR_WORDS + number, value)
+
+
+@inlined
+def get_gpr(machine, vcpu, number):
+    """Return register r4 + `number` of a vCPU."""
+    return atomics.load_own(machine.gpr, vcpu * GPR_WORDS + number)
+
+
+@inlined
 def no_such_hpte(machine, pte_index):
     """Say whether a PTE index from the guest is beyond the HPT."""
-    return pte_index >= U64(machine.hpt.size // HPTE_WORDS)
+    return pte_index >= U64((machine.group_mask + 1) * HPTES_PER_GROUP)
 
 
 @inlined
@@ -62,7 +80,7 @@ def save_in_rmap(machine, v, guest_r, r, unlink, index):
     gfn = hpte_gfn(machine, guest_r, shift)
     word = lock_rmap(machine.rmap, gfn)
     if unlink:
-        word = remove_from_ring(machine.links, word, index)
+        word = remove_from_ring(machine.rev, word, index)
     order = ctz(U64(pages_of(machine, shift)))
     unlock_rmap(machine.rmap, gfn, save_rc(word, r, order))
 

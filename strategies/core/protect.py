@@ -4,7 +4,7 @@ One walk serves four actions; the action is a constant at each call and compiles
 """
 
 from strategies.core import atomics
-from strategies.core.events import RMAP_STEPS
+from strategies.core.events import RMAP_STEPS, count
 from strategies.core.hostfault import set_permission, wait_for_handlers
 from strategies.core.hpt import pages_of
 from strategies.core.hpte import (
@@ -74,11 +74,11 @@ def _change_ring(machine, word, action):
     head = ring_head(word)
     index = head
     while True:
-        machine.events[machine.nvcpus, RMAP_STEPS] += 1
+        count(machine, machine.nvcpus, RMAP_STEPS, 1)
         if not try_lock_hpte(machine.hpt, index, ZERO):
             return index
         _apply(machine, index, action)
-        index = ring_next(machine.links, index)
+        index = ring_next(machine.rev, index)
         if index == head:
             return -1
 

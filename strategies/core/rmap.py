@@ -7,7 +7,7 @@ large page (KVMPPC_RMAP_CHG_ORDER of v4.x). All functions here want the page's r
 from strategies.core import atomics
 from strategies.core.hpte import HPTE_R_C, HPTE_R_R, HPTE_R_RC
 from strategies.core.jit import inlined
-from strategies.core.words import I64, U32, U64, bit
+from strategies.core.words import I64, U64, bit
 
 RMAP_RC_SHIFT = U64(32)
 RMAP_REFERENCED = HPTE_R_R << RMAP_RC_SHIFT
@@ -17,6 +17,8 @@ RMAP_CHANGED_ORDER = U64(0x3F) << RMAP_CHANGED_SHIFT
 RMAP_PRESENT = bit(32)
 RMAP_INDEX = U64(0xFFFFFFFF)
 
+BACK_SHIFT = U64(32)  # a revmap entry's second word: forw, and back above it
+
 
 @inlined
 def ring_head(word):
@@ -25,50 +27,48 @@ def ring_head(word):
 
 
 @inlined
-def ring_next(links, index):
-    """Return the index of the HPTE after `index`."""
-    return I64(atomics.load(links, 4 * index + 2))
+def ring_next(rev, index):
+    """Return the index of the HPTE after `index` (`forw`)."""
+    return I64(atomics.load(rev, 2 * index + 1) & RMAP_INDEX)
 
 
 @inlined
-def _set_forw(links, index, value):
-    atomics.store(links, 4 * index + 2, U32(value))
+def _ring_previous(rev, index):
+    return I64(atomics.load(rev, 2 * index + 1) >> BACK_SHIFT)
 
 
 @inlined
-def _set_back(links, index, value):
-    atomics.store(links, 4 * index + 3, U32(value))
+def _link(rev, index, following):
+    """Make `following` the HPTE after `index`, in both directions."""
+    forw = atomics.load(rev, 2 * index + 1) & ~RMAP_INDEX
+    atomics.store(rev, 2 * index + 1, forw | U64(following))
+    back = atomics.load(rev, 2 * following + 1) & RMAP_INDEX
+    atomics.store(rev, 2 * following + 1, back | U64(index) << BACK_SHIFT)
 
 
 @inlined
-def add_to_ring(links, word, index):
+def add_to_ring(rev, word, index):
     """Insert HPTE `index` before the head; return the new rmap word.
 
     Unlike `kvmppc_add_revmap_chain` before 2013, which overwrote the word, it keeps what else the
     word says: a CHANGED saved when an earlier HPTE went must survive a re-enter.
     """
     if not word & RMAP_PRESENT:
-        _set_forw(links, index, index)
-        _set_back(links, index, index)
+        _link(rev, index, index)
         return (word & ~RMAP_INDEX) | RMAP_PRESENT | U64(index)
     head = ring_head(word)
-    tail = I64(atomics.load(links, 4 * head + 3))
-    _set_forw(links, index, head)
-    _set_back(links, index, tail)
-    _set_forw(links, tail, index)
-    _set_back(links, head, index)
+    _link(rev, _ring_previous(rev, head), index)
+    _link(rev, index, head)
     return word
 
 
 @inlined
-def remove_from_ring(links, word, index):
+def remove_from_ring(rev, word, index):
     """Unlink HPTE `index` (`remove_revmap_chain`); return the new rmap word."""
-    following = ring_next(links, index)
+    following = ring_next(rev, index)
     if following == index:
         return word & ~(RMAP_PRESENT | RMAP_INDEX)
-    previous = I64(atomics.load(links, 4 * index + 3))
-    _set_forw(links, previous, following)
-    _set_back(links, following, previous)
+    _link(rev, _ring_previous(rev, index), following)
     if ring_head(word) == index:
         word = (word & ~RMAP_INDEX) | U64(following)
     return word

@@ -8,7 +8,7 @@ each side changes its word by a sequentially consistent exchange before it looks
 """
 
 from strategies.core import atomics
-from strategies.core.events import FLUSHES, TLBIES
+from strategies.core.events import FLUSHES, TLBIES, count
 from strategies.core.hpt import va_of_hpte
 from strategies.core.hpte import hpte_page_shift
 from strategies.core.jit import inlined
@@ -86,7 +86,7 @@ def tlbie(machine, cpu, v, r, index):
     index : int
         Its index. The caller holds its lock.
     """
-    machine.events[cpu, TLBIES] += 1
+    count(machine, cpu, TLBIES, 1)
     shift = hpte_page_shift(v, r)
     va = va_of_hpte(machine, v, shift, index)
     tag = tlb_tag(va, shift)
@@ -98,7 +98,7 @@ def tlbie(machine, cpu, v, r, index):
 @inlined
 def flush_tlbs(machine, cpu):
     """Invalidate all translations of all vCPUs: entries of an older generation are dead."""
-    machine.events[cpu, FLUSHES] += 1
+    count(machine, cpu, FLUSHES, 1)
     for vcpu in range(machine.nvcpus):
         atomics.fetch_add(machine.vcpus, vcpu * VCPU_WORDS + VCPU_TLB_GENERATION, ONE)
     wait_for_accesses(machine)

@@ -7,6 +7,7 @@ machine cannot be.
 import numpy as np
 
 from strategies.core import events
+from strategies.core.atomics import address_of
 from strategies.core.guest import VIEW_BASE, VIEWS, load_pages, populate, store_pages
 from strategies.core.hostfault import host_store
 from strategies.core.hpte import SHIFT_4K, SHIFT_16M, SHIFT_64K
@@ -78,8 +79,10 @@ class Vm:
 
     Attributes
     ----------
+    arrays : Machine
+        The machine's arrays (uint64); they may be read while no thread runs.
     machine : Machine
-        The state that kernels take.
+        Their addresses: what kernels take.
     """
 
     def __init__(
@@ -105,25 +108,26 @@ class Vm:
         self.vcpus = vcpus
         self.mapping = mapping
         self.slots = []
-        self.machine = self._allocate(seed)
+        self.arrays = self._allocate(seed)
+        self.machine = Machine(
+            *(address_of(f) if isinstance(f, np.ndarray) else f for f in self.arrays)
+        )
 
     def _allocate(self, seed):
-        """Return the machine's arrays, all zero."""
+        """Return the machine with its arrays, all zero."""
         nhptes = (1 << self.hpt_order) // HPTE_BYTES
-        rev = zeros(HPTE_WORDS * nhptes)
         guest_bits = max(SHIFT_16M + 1, ((self.guest_pages << self.page_shift) - 1).bit_length())
         return Machine(
             hpt=zeros(HPTE_WORDS * nhptes),
-            rev=rev,
-            links=rev.view(np.uint32),
+            rev=zeros(HPTE_WORDS * nhptes),
             rmap=zeros(self.guest_pages),
             stamps=zeros(self.guest_pages),
             bitmap=zeros(2 * (bitmap_words(self.guest_pages) + MAX_SLOTS)),
             slots=zeros(SLOT_COUNT + 1),
             vcpus=zeros((self.vcpus + 1) * VCPU_WORDS),
             tlb=zeros(self.vcpus * TLB_ENTRIES * TLB_WORDS),
-            gpr=zeros((self.vcpus + 1) * GPR_WORDS).reshape(-1, GPR_WORDS),
-            events=zeros((self.vcpus + 1) * events.ROW, np.int64).reshape(-1, events.ROW),
+            gpr=zeros(self.vcpus * GPR_WORDS),
+            events=zeros((self.vcpus + 1) * events.ROW),
             pte_locks=zeros(PTE_LOCKS),
             nvcpus=self.vcpus,
             page_shift=self.page_shift,
@@ -148,13 +152,13 @@ class Vm:
         if len(self.slots) == MAX_SLOTS:
             raise InputError(f"more than {MAX_SLOTS} memory slots")
         slot = len(self.slots)
-        row = self.machine.slots[slot * SLOT_WORDS : (slot + 1) * SLOT_WORDS]
+        row = self.arrays.slots[slot * SLOT_WORDS : (slot + 1) * SLOT_WORDS]
         row[SLOT_BASE_GFN] = base_gfn
         row[SLOT_NPAGES] = npages
         row[SLOT_BITMAP] = sum(2 * bitmap_words(n) for _, n in self.slots)
         row[SLOT_BITMAP_WORDS] = bitmap_words(npages)
         self.slots.append((base_gfn, npages))
-        self.machine.slots[SLOT_COUNT] = len(self.slots)
+        self.arrays.slots[SLOT_COUNT] = len(self.slots)
         return slot
 
     def populate(self, slot, view=VIEW_BASE, progress=None):
@@ -180,7 +184,7 @@ class Vm:
 
     def _pages(self, gfns):
         gfns = np.atleast_1d(np.asarray(gfns, dtype=np.int64))
-        if gfns.size and not (0 <= gfns.min() and gfns.max() < self.guest_pages):
+        if gfns.size and not (gfns.min() >= 0 and gfns.max() < self.guest_pages):
             raise InputError(f"gfn outside the guest: accepted are 0 to {self.guest_pages - 1}")
         return gfns
 
@@ -214,9 +218,9 @@ class Vm:
         """Make a hypercall (`h_enter`, ...) and return its code and r4 to r11 (uint64[8])."""
         words = (np.uint64(int(arg) & (1 << 64) - 1) for arg in args)
         status = function(self.machine, self._vcpu(vcpu), *words)
-        return status, self.machine.gpr[vcpu].copy()
+        return status, self.arrays.gpr.reshape(-1, GPR_WORDS)[vcpu].copy()
 
     def events(self):
         """Return the exact event counts since the machine was built, all threads together."""
-        totals = self.machine.events.sum(axis=0)
+        totals = self.arrays.events.reshape(-1, events.ROW).sum(axis=0)
         return {name: int(totals[column]) for column, name in enumerate(events.NAMES)}

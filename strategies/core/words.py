@@ -10,7 +10,6 @@ from numba import config, types
 from numba.extending import intrinsic
 
 U64 = np.uint64
-U32 = np.uint32
 I64 = np.int64
 
 ZERO = U64(0)

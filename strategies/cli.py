@@ -1,0 +1,212 @@
+"""The command line, `dirtylog`.
+
+Every command imports what it needs when it runs: help must not wait for numpy and numba.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import click
+
+from strategies.errors import InputError
+from strategies.units import FRACTION, SIZE
+
+PAGE_SHIFTS = {"4KiB": 12, "64KiB": 16}
+FORMAT = click.Choice(["table", "json"])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `dirtylog` and return its exit status.
+
+    What a user got wrong ends in one line on stderr and status 2, an interrupt in 130.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; those of the process by default.
+    """
+    try:
+        return cli(argv, prog_name="dirtylog", standalone_mode=False) or 0
+    except click.ClickException as error:
+        return _refuse(_usage_message(error))
+    except InputError as error:
+        return _refuse(str(error))
+    except MemoryError as error:
+        return _refuse(f"not enough memory ({error}); use a smaller slot or trace")
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("dirtylog: interrupted", err=True)
+        return 130
+    except OSError as error:
+        return _system_failed(error)
+
+
+@click.group(no_args_is_help=False)
+def cli():
+    """Compare the dirty-page trackers of a hypervisor on one simulated machine."""
+
+
+@cli.command()
+@click.option("--format", "fmt", type=FORMAT, default="table", show_default=True)
+def strategies(fmt):
+    """List the trackers."""
+    import json
+
+    from strategies.registry import get, names
+
+    rows = [(name, get(name).__doc__.strip().splitlines()[0]) for name in names()]
+    if fmt == "json":
+        click.echo(json.dumps([{"name": name, "summary": text} for name, text in rows], indent=2))
+    else:
+        _echo_columns([("strategy", "what it does"), *rows])
+
+
+@cli.command()
+def traces():
+    """List the recordings that come with the package."""
+    from strategies.workloads.trace import bundled, load_trace
+
+    rows = [("trace", "slot pages", "epochs", "epoch ms", "mean density", "program")]
+    for trace in map(load_trace, bundled()):
+        density, program = f"{trace.density:.3%}", trace.meta["program"]
+        rows.append(
+            (trace.name, trace.slot_pages, trace.epochs, f"{trace.epoch_ms:g}", density, program)
+        )
+    _echo_columns(rows)
+
+
+@cli.command()
+@click.argument("pattern")
+@click.option("--slot", type=SIZE, help="Memory of the slot.  [default: 256MiB]")
+@click.option("--pages", type=int, help="Pages of 4 KiB of the slot, instead of --slot.")
+@click.option(
+    "--density",
+    type=FRACTION,
+    default="1%",
+    show_default=True,
+    help="Pages written per epoch / pages of the slot.",
+)
+@click.option("--epochs", type=int, default=100, show_default=True)
+@click.option("--epoch-ms", type=float, default=10.0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--stores", type=int, help="Stores per epoch.  [default: one to each written page]")
+@click.option("--reads", type=int, default=0, show_default=True, help="Pages only read per epoch.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True)
+@click.option("--force", is_flag=True, help="Replace the file if it exists.")
+def synth(pattern, slot, pages, out, force, **arguments):
+    """Make a synthetic trace.
+
+    PATTERN is uniform, zipf, sequential, clustered or framebuffer.
+    """
+    from strategies.workloads.synthetic import synthesize
+    from strategies.workloads.trace import save_trace
+
+    if out.exists() and not force:
+        raise InputError(f"{str(out)!r} exists; give another --out, or --force to replace it")
+    trace = synthesize(pattern, slot_pages=_slot_pages(slot, pages), **arguments)
+    save_trace(trace, out)
+    click.echo(
+        f"wrote {out}: {trace.slot_pages} pages of 4 KiB, {trace.epochs} epochs of "
+        f"{trace.epoch_ms:g} ms, mean density {trace.density:.3%}"
+    )
+
+
+@cli.command()
+@click.argument("trace")
+@click.option("--strategy", "chosen", multiple=True, help="Only this one.  Repeatable.")
+@click.option("--vcpus", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option(
+    "--page-size",
+    type=click.Choice(list(PAGE_SHIFTS)),
+    default="4KiB",
+    show_default=True,
+)
+@click.option(
+    "--mapping",
+    type=click.Choice(["linear", "scattered"]),
+    default="linear",
+    show_default=True,
+    help="How the guest's addresses map to its memory.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, writable=True, path_type=Path),
+    help="Folder for the CSV files and the plot.",
+)
+@click.option("--format", "fmt", type=FORMAT, default="table", show_default=True)
+def replay(trace, chosen, vcpus, page_size, mapping, out, fmt):
+    """Run a trace through the trackers.
+
+    TRACE is a name that `dirtylog traces` lists, or an npz file.
+    """
+    from strategies.workloads.trace import load_trace
+
+    # First, so that what is wrong here is said before the machine is imported.
+    loaded, names = load_trace(trace), _strategy_names(chosen)
+
+    from strategies.replay import run_replay
+
+    return run_replay(
+        loaded,
+        strategies=names,
+        vcpus=vcpus,
+        page_shift=PAGE_SHIFTS[page_size],
+        mapping=mapping,
+        out=out,
+        fmt=fmt,
+    )
+
+
+def _slot_pages(slot_bytes: int | None, pages: int | None) -> int:
+    if slot_bytes is not None and pages is not None:
+        raise InputError("--slot and --pages both give the size; accepted: one of them")
+    if pages is not None:
+        return pages
+    slot_bytes = slot_bytes or 256 << 20
+    if slot_bytes % 4096:
+        raise InputError(f"--slot must be a multiple of 4KiB, not {slot_bytes} bytes")
+    return slot_bytes // 4096
+
+
+def _strategy_names(chosen: Sequence[str]) -> tuple[str, ...]:
+    """Return the chosen trackers, each once and known to exist, or all of them."""
+    from strategies.registry import get, names
+
+    for name in chosen:
+        get(name)
+    return tuple(dict.fromkeys(chosen)) or names()
+
+
+def _echo_columns(rows: Iterable[Sequence[object]]) -> None:
+    table = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+def _usage_message(error: click.ClickException) -> str:
+    """Return click's message in one line, with what is accepted or where to read it."""
+    message = " ".join(error.format_message().split()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    if context is None:
+        return message
+    if context.command is cli:
+        return f"{message}; accepted: a command ({', '.join(cli.commands)}) or --help"
+    return f"{message}; see '{context.command_path} --help'"
+
+
+def _refuse(message: str) -> int:
+    click.echo(f"dirtylog: error: {' '.join(message.splitlines())}", err=True)
+    return 2
+
+
+def _system_failed(error: OSError) -> int:
+    # Output that is still buffered would fail once more when the interpreter exits.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return _refuse(f"{error.filename or 'output'}: {error.strerror or error}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

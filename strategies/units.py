@@ -1,0 +1,78 @@
+"""Sizes and fractions as people write them, for the command line."""
+
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import click
+
+from strategies.errors import InputError
+
+_SIZE_TEXT = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*(?:([KMGT])(?:iB)?|B)?", re.IGNORECASE)
+_FRACTION_TEXT = re.compile(
+    r"([0-9]{1,15}(?:\.[0-9]{1,15})?(?:e-?[0-9]{1,2})?)\s*(%?)", re.IGNORECASE
+)
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes in ``64MiB``, ``4 GiB``, ``0.5G`` or ``4096``; K, M, G, T are binary.
+
+    Raises
+    ------
+    InputError
+        If `text` is not a size, or not a whole number of bytes above 0.
+    """
+    match = _SIZE_TEXT.fullmatch(text.strip())
+    size = Fraction(0)
+    if match:
+        power = " KMGT".index((match[2] or " ").upper())
+        size = Fraction(match[1]) * 1024**power
+    if size <= 0 or size.denominator != 1:
+        raise InputError(
+            f"{text!r} is not a size; accepted: whole bytes above 0 such as 4096, 64KiB, "
+            "256MiB, 4 GiB, 1TiB"
+        )
+    return int(size)
+
+
+def parse_fraction(text: str) -> float:
+    """Return the number from 0 to 1 in ``0.1%``, ``0.001`` or ``1e-3``.
+
+    Raises
+    ------
+    InputError
+        If `text` is not a fraction, or is outside 0 to 1.
+    """
+    match = _FRACTION_TEXT.fullmatch(text.strip())
+    value = Fraction(match[1]) / (100 if match[2] else 1) if match else None
+    if value is None or value > 1:
+        raise InputError(f"{text!r} is not a fraction; accepted: 0 to 1 or 0% to 100%, as in 0.1%")
+    return float(value)
+
+
+class Parsed(click.ParamType):
+    """Command-line type of one of the parsers above.
+
+    Parameters
+    ----------
+    name : str
+        What help calls the value.
+    parse : callable
+        From str to the value; raises InputError.
+    """
+
+    def __init__(self, name: str, parse: Callable[[str], Any]):
+        self.name = name
+        self.parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the parsed value, or fail with the parser's message."""
+        try:
+            return self.parse(value) if isinstance(value, str) else value
+        except InputError as error:
+            self.fail(str(error), param, ctx)
+
+
+SIZE = Parsed("size", parse_size)
+FRACTION = Parsed("fraction", parse_fraction)

@@ -1,0 +1,1 @@
+"""What the guest writes: recorded traces of real programs and seeded synthetic ones."""

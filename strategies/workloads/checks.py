@@ -1,0 +1,138 @@
+"""What makes a trace valid; every check is vectorised and names the first offender."""
+
+from reprlib import repr as short
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from strategies.errors import InputError
+
+if TYPE_CHECKING:
+    from strategies.workloads.trace import Trace
+
+REQUIRED_META = ("name", "page_size", "slot_pages", "epoch_ms", "epochs")
+MAX_SLOT_PAGES = 2**31
+MAX_EPOCH_MS = 86_400_000
+# A replay holds the stores of an epoch in memory; one core makes about 10 million in 10 ms.
+MAX_EPOCH_STORES = 2**26
+
+
+def check_trace(trace: "Trace") -> None:
+    """Raise InputError with one line if the arrays and the meta data do not make a trace."""
+    check_meta(trace.meta)
+    _check_pages("offsets", trace.offsets, "gfns", trace.gfns, trace.meta)
+    if trace.stores is not None:
+        _check_stores(trace)
+    if (trace.read_offsets is None) != (trace.read_gfns is None):
+        raise InputError("has one of read_offsets and read_gfns; accepted: both or neither")
+    if trace.read_gfns is not None:
+        _check_pages("read_offsets", trace.read_offsets, "read_gfns", trace.read_gfns, trace.meta)
+        _check_disjoint(trace)
+
+
+def check_meta(meta: Any) -> None:
+    """Raise InputError unless `meta` is a dict with the required keys and valid values."""
+    if not isinstance(meta, dict):
+        raise InputError(f"meta must be a JSON object, not {type(meta).__name__}")
+    missing = [key for key in REQUIRED_META if key not in meta]
+    if missing:
+        raise InputError(f"meta lacks {', '.join(missing)}; required: {', '.join(REQUIRED_META)}")
+    name, page_size, slot_pages, epoch_ms, epochs = (meta[key] for key in REQUIRED_META)
+    if not isinstance(name, str) or not name or not name.isprintable():
+        raise InputError(f"name must be printable text, not {short(name)}")
+    if not _is_count(page_size) or page_size < 4096 or page_size.bit_count() != 1:
+        raise InputError(f"page_size must be a power of two from 4096, not {short(page_size)}")
+    if not _is_count(slot_pages) or slot_pages > MAX_SLOT_PAGES:
+        raise InputError(f"slot_pages must be 1 to {MAX_SLOT_PAGES}, not {short(slot_pages)}")
+    if not _is_number(epoch_ms) or not 0 < epoch_ms <= MAX_EPOCH_MS:
+        raise InputError(
+            f"epoch_ms must be a number above 0, at most {MAX_EPOCH_MS}, not {short(epoch_ms)}"
+        )
+    if not _is_count(epochs):
+        raise InputError(f"epochs must be 1 or more, not {short(epochs)}")
+
+
+def written_too(
+    read_offsets: np.ndarray, read_gfns: np.ndarray, offsets: np.ndarray, gfns: np.ndarray
+) -> np.ndarray:
+    """Return bool[reads]: whether each read page is also written in its epoch."""
+    keys, written = _page_keys(read_offsets, read_gfns), _page_keys(offsets, gfns)
+    return np.searchsorted(written, keys, "right") > np.searchsorted(written, keys, "left")
+
+
+def _page_keys(offsets: np.ndarray, gfns: np.ndarray) -> np.ndarray:
+    """Return int64[total] keys, ascending, equal only for the same page in the same epoch."""
+    epochs = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    return epochs * MAX_SLOT_PAGES + gfns
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and _is_number(value) and value >= 1
+
+
+def _check_array(name: str, array: np.ndarray, dtype: type[np.integer]) -> None:
+    if array.dtype != dtype or array.ndim != 1:
+        raise InputError(
+            f"{name} must be a 1-d {np.dtype(dtype)} array, not {array.ndim}-d {array.dtype}"
+        )
+
+
+def _check_pages(
+    offsets_name: str, offsets: np.ndarray, name: str, gfns: np.ndarray, meta: dict[str, Any]
+) -> None:
+    """Check that `offsets` cuts `gfns` into the stated epochs, each ascending and in the slot."""
+    _check_array(offsets_name, offsets, np.int64)
+    _check_array(name, gfns, np.uint32)
+    if len(offsets) != meta["epochs"] + 1:
+        raise InputError(
+            f"{offsets_name} must hold epochs + 1 = {meta['epochs'] + 1} values, not {len(offsets)}"
+        )
+    if offsets[0] != 0 or offsets[-1] != len(gfns):
+        raise InputError(
+            f"{offsets_name} must run from 0 to the length of {name} ({len(gfns)}), "
+            f"not from {offsets[0]} to {offsets[-1]}"
+        )
+    falling = offsets[1:] < offsets[:-1]
+    if falling.any():
+        raise InputError(f"{offsets_name} must not decrease, but does in epoch {falling.argmax()}")
+    _refuse_first(
+        gfns >= meta["slot_pages"], f"below slot_pages {meta['slot_pages']}", name, offsets, gfns
+    )
+    unsorted = np.zeros(len(gfns), bool)
+    unsorted[1:] = gfns[1:] <= gfns[:-1]
+    unsorted[offsets[offsets < len(gfns)]] = False
+    _refuse_first(unsorted, "sorted and unique within an epoch", name, offsets, gfns)
+
+
+def _refuse_first(
+    bad: np.ndarray, rule: str, name: str, offsets: np.ndarray, gfns: np.ndarray
+) -> None:
+    """Raise InputError naming gfn and epoch of the first True in `bad`."""
+    if not bad.any():
+        return
+    index = int(bad.argmax())
+    epoch = int(np.searchsorted(offsets, index, side="right")) - 1
+    raise InputError(f"{name} must be {rule}, but gfn {gfns[index]} in epoch {epoch} is not")
+
+
+def _check_stores(trace: "Trace") -> None:
+    _check_array("stores", trace.stores, np.uint32)
+    if len(trace.stores) != len(trace.gfns):
+        raise InputError(
+            f"stores must hold one number per gfn ({len(trace.gfns)}), not {len(trace.stores)}"
+        )
+    if not trace.stores.all():
+        raise InputError("stores must be 1 or more for every written page, but one is 0")
+    totals = np.concatenate(([0], np.cumsum(trace.stores, dtype=np.uint64)))[trace.offsets]
+    if (np.diff(totals) > MAX_EPOCH_STORES).any():
+        raise InputError(f"stores must be at most {MAX_EPOCH_STORES} in an epoch")
+
+
+def _check_disjoint(trace: "Trace") -> None:
+    written = written_too(trace.read_offsets, trace.read_gfns, trace.offsets, trace.gfns)
+    rule = "pages not written in the same epoch"
+    _refuse_first(written, rule, "read_gfns", trace.read_offsets, trace.read_gfns)

@@ -1,0 +1,220 @@
+"""A page-write trace: which pages of a slot were written, epoch by epoch."""
+
+import json
+from dataclasses import dataclass, replace
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from strategies.errors import InputError
+from strategies.workloads.archive import read_arrays, write_arrays
+from strategies.workloads.checks import check_trace, written_too
+
+FILE_PAGE_SIZE = 4096
+REQUIRED_ARRAYS = ("offsets", "gfns", "meta")
+OPTIONAL_ARRAYS = ("stores", "read_offsets", "read_gfns")
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """The pages a guest writes, and optionally those it only reads, per epoch.
+
+    Parameters
+    ----------
+    offsets : int64[epochs + 1]
+        Epoch i wrote the pages ``gfns[offsets[i]:offsets[i + 1]]``.
+    gfns : uint32[total]
+        Page numbers in the slot, sorted and unique within an epoch.
+    meta : dict
+        JSON object with at least name, page_size (bytes), slot_pages, epoch_ms, epochs.
+    stores : uint32[total], optional
+        Stores to each of these pages in its epoch; None means one each.
+    read_offsets, read_gfns : int64[epochs + 1], uint32[reads], optional
+        Pages only read, laid out as the written ones and disjoint from them within an
+        epoch; None when the recording has writes only.
+
+    Raises
+    ------
+    InputError
+        If the parts do not fit together: an instance is always a valid trace.
+    """
+
+    offsets: np.ndarray
+    gfns: np.ndarray
+    meta: dict[str, Any]
+    stores: np.ndarray | None = None
+    read_offsets: np.ndarray | None = None
+    read_gfns: np.ndarray | None = None
+
+    def __post_init__(self):
+        check_trace(self)
+
+    @property
+    def name(self) -> str:
+        """Name of the trace."""
+        return self.meta["name"]
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs, those without a write included."""
+        return len(self.offsets) - 1
+
+    @property
+    def slot_pages(self) -> int:
+        """Pages of the slot, those never written included."""
+        return self.meta["slot_pages"]
+
+    @property
+    def page_size(self) -> int:
+        """Bytes of a page."""
+        return self.meta["page_size"]
+
+    @property
+    def epoch_ms(self) -> float:
+        """Milliseconds of an epoch."""
+        return self.meta["epoch_ms"]
+
+    @property
+    def density(self) -> float:
+        """Share of the slot's pages written in an epoch, mean over all epochs."""
+        return len(self.gfns) / (self.epochs * self.slot_pages)
+
+    def coarsen(self, page_shift: int) -> "Trace":
+        """Return the trace as a guest with larger pages makes it.
+
+        Pages that fall together are merged within an epoch and their stores added.
+        A page counts as only read if nothing in it was written in that epoch.
+
+        Parameters
+        ----------
+        page_shift : int
+            log2 of the page size in bytes, 16 for 64 KiB.
+
+        Returns
+        -------
+        Trace
+            This trace itself if its pages have that size already.
+
+        Raises
+        ------
+        InputError
+            If `page_shift` is below the trace's own.
+        """
+        shift = page_shift - self.page_size.bit_length() + 1
+        if shift < 0:
+            raise InputError(
+                f"pages of {1 << page_shift} bytes are smaller than the trace's; "
+                f"accepted: {self.page_size} bytes or more"
+            )
+        if shift == 0:
+            return self
+        offsets, gfns, first = _merge(self.offsets, self.gfns, shift)
+        each = np.ones(len(self.gfns), np.uint32) if self.stores is None else self.stores
+        stores = np.add.reduceat(each, first, dtype=np.uint32)
+        meta = self.meta | {
+            "page_size": self.page_size << shift,
+            "slot_pages": -(-self.slot_pages >> shift),
+        }
+        coarse = Trace(offsets, gfns, meta, stores)
+        return coarse if self.read_gfns is None else self._coarsen_reads(coarse, shift)
+
+    def _coarsen_reads(self, coarse: "Trace", shift: int) -> "Trace":
+        """Return `coarse` with this trace's reads, less the pages it writes."""
+        offsets, gfns, _ = _merge(self.read_offsets, self.read_gfns, shift)
+        keep = ~written_too(offsets, gfns, coarse.offsets, coarse.gfns)
+        return replace(coarse, read_offsets=_running_count(keep)[offsets], read_gfns=gfns[keep])
+
+
+def _running_count(flags: np.ndarray) -> np.ndarray:
+    """Return int64[len + 1]: how many of `flags` are True before each position."""
+    return np.concatenate(([0], np.cumsum(flags, dtype=np.int64)))
+
+
+def _merge(
+    offsets: np.ndarray, gfns: np.ndarray, shift: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return offsets and gfns of the larger pages, and where in `gfns` each begins."""
+    coarse = gfns >> np.uint32(shift)
+    begins = np.ones(len(gfns), bool)
+    begins[1:] = coarse[1:] != coarse[:-1]
+    begins[offsets[offsets < len(gfns)]] = True
+    first = np.flatnonzero(begins)
+    return _running_count(begins)[offsets], coarse[first], first
+
+
+def bundled() -> tuple[str, ...]:
+    """Return the names of the recordings that come with the package, sorted."""
+    names = (entry.name for entry in _recordings().iterdir())
+    return tuple(sorted(name.removesuffix(".npz") for name in names if name.endswith(".npz")))
+
+
+def load_trace(name_or_path: str | Path) -> Trace:
+    """Load a bundled recording by its name, or a trace from a file.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        One of `bundled()`, or the path of an npz file of 4 KiB pages.
+
+    Raises
+    ------
+    InputError
+        If there is no such trace, or the file is not one.
+    """
+    try:
+        with _locate(name_or_path).open("rb") as file:
+            arrays = read_arrays(file, REQUIRED_ARRAYS, OPTIONAL_ARRAYS)
+        meta = _parse_meta(arrays.pop("meta"))
+        trace = Trace(meta=meta, **arrays)
+        _check_file_pages(trace)
+    except OSError as error:
+        raise InputError(f"trace {str(name_or_path)!r}: {error.strerror}") from error
+    except InputError as error:
+        raise InputError(f"trace {str(name_or_path)!r}: {error}") from error
+    return trace
+
+
+def save_trace(trace: Trace, path: str | Path) -> None:
+    """Write a trace in the format of the recordings; an existing file is replaced.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written there, or its pages are not of 4 KiB; nothing is
+        left half-written.
+    """
+    _check_file_pages(trace)
+    arrays = {name: getattr(trace, name) for name in ("offsets", "gfns", *OPTIONAL_ARRAYS)}
+    present = {name: array for name, array in arrays.items() if array is not None}
+    write_arrays(Path(path), present | {"meta": np.array(json.dumps(trace.meta))})
+
+
+def _recordings() -> Traversable:
+    return resources.files("strategies.workloads") / "recordings"
+
+
+def _locate(name_or_path: str | Path) -> Traversable:
+    if name_or_path in bundled():
+        return _recordings() / f"{name_or_path}.npz"
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    found = "not a regular file" if path.exists() else "no such file"
+    raise InputError(f"{found}; accepted: an npz file, or one of {', '.join(bundled())}")
+
+
+def _parse_meta(text: np.ndarray) -> Any:
+    if text.dtype.kind != "U" or text.ndim != 0:
+        raise InputError(f"meta must be one text, not a {text.ndim}-d {text.dtype} array")
+    try:
+        return json.loads(text.item())
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"meta must be a JSON object ({error})") from error
+
+
+def _check_file_pages(trace: Trace) -> None:
+    if trace.page_size != FILE_PAGE_SIZE:
+        raise InputError(f"a trace file holds pages of 4096 bytes, not {trace.page_size}")

@@ -1,0 +1,204 @@
+"""The command line: what it prints, what it refuses, and how it ends."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from strategies.cli import main
+from strategies.workloads.synthetic import PATTERNS
+from strategies.workloads.trace import bundled, load_trace
+
+PROGRAM = Path(sys.executable).with_name("dirtylog")
+
+
+def dirtylog(*arguments, **options):
+    return subprocess.run(
+        [PROGRAM, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        **options,
+    )
+
+
+def assert_refused(finished, saying):
+    assert finished.returncode == 2
+    assert finished.stdout == ""
+    assert finished.stderr.startswith("dirtylog: error: ")
+    assert finished.stderr.count("\n") == 1
+    assert saying in finished.stderr
+
+
+# What it prints
+
+
+def test_help_lists_the_commands():
+    finished = dirtylog("--help")
+    assert finished.returncode == 0
+    for command in ("strategies", "traces", "synth", "replay"):
+        assert f"\n  {command} " in finished.stdout
+
+
+def test_help_of_synth_names_every_pattern():
+    text = dirtylog("synth", "--help").stdout
+    assert all(pattern in text for pattern in PATTERNS)
+
+
+def test_help_waits_for_no_library():
+    code = (
+        "import strategies.cli, sys;"
+        "print(*{'numba', 'numpy', 'pandas', 'matplotlib', 'rich'} & set(sys.modules))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.split() == []
+
+
+def test_traces_has_a_row_per_recording():
+    header, *rows = dirtylog("traces").stdout.splitlines()
+    assert header.split("  ")[0] == "trace"
+    assert tuple(row.split()[0] for row in rows) == bundled()
+    assert "139937" in dirtylog("traces").stdout
+
+
+def test_strategies_lists_the_registry():
+    from strategies.registry import names
+
+    rows = json.loads(dirtylog("strategies", "--format", "json").stdout)
+    assert tuple(row["name"] for row in rows) == names()
+    assert all(row["summary"] for row in rows)
+    assert len(dirtylog("strategies").stdout.splitlines()) == len(rows) + 1
+
+
+# synth
+
+
+def test_synth_writes_a_trace_and_says_so(tmp_path):
+    path = tmp_path / "toy.npz"
+    size = ["--slot", "1 MiB", "--density", "25%", "--epochs", 7, "--epoch-ms", 2.5]
+    finished = dirtylog("synth", "zipf", *size, "--stores", 99, "--reads", 9, "--out", path)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert finished.stdout == (
+        f"wrote {path}: 256 pages of 4 KiB, 7 epochs of 2.5 ms, mean density 25.000%\n"
+    )
+    trace = load_trace(path)
+    assert (trace.slot_pages, trace.epochs, trace.density, trace.epoch_ms) == (256, 7, 0.25, 2.5)
+    assert trace.stores.sum() == 7 * 99
+    assert len(trace.read_gfns) == 7 * 9
+
+
+def test_synth_replaces_a_file_only_when_told(tmp_path):
+    path = tmp_path / "toy.npz"
+    path.write_text("precious")
+    arguments = ["synth", "uniform", "--pages", 65, "--out", path]
+    assert_refused(dirtylog(*arguments), "exists; give another --out, or --force")
+    assert path.read_text() == "precious"
+    assert dirtylog(*arguments, "--force").returncode == 0
+    assert load_trace(path).slot_pages == 65
+
+
+# Bad input
+
+BAD = [
+    ("", "accepted: a command (strategies, traces, synth, replay)"),
+    ("study-everything", "No such command 'study-everything'; accepted: a command"),
+    ("--loud", "No such option '--loud'; accepted: a command"),
+    ("traces extra", "extra argument"),
+    ("strategies --format yaml", "'yaml' is not one of 'table', 'json'"),
+    ("synth", "Missing argument 'PATTERN'; see 'dirtylog synth --help'"),
+    ("synth uniform", "Missing option '--out'"),
+    ("synth gaussian --out x.npz", "no pattern 'gaussian'; accepted: uniform"),
+    ("synth uniform --out x.npz --slot 12q", "'12q' is not a size; accepted:"),
+    ("synth uniform --out x.npz --slot -4096", "'-4096' is not a size; accepted:"),
+    ("synth uniform --out x.npz --slot 5000", "a multiple of 4KiB"),
+    ("synth uniform --out x.npz --slot 16TiB", "slot_pages must be 1 to 2147483648"),
+    ("synth uniform --out x.npz --slot 1GiB --pages 5", "accepted: one of them"),
+    ("synth uniform --out x.npz --pages 0", "slot_pages must be 1 to"),
+    ("synth uniform --out x.npz --pages many", "'many' is not a valid integer"),
+    ("synth uniform --out x.npz --density nan", "'nan' is not a fraction; accepted: 0 to 1"),
+    ("synth uniform --out x.npz --density 101%", "'101%' is not a fraction; accepted: 0 to 1"),
+    ("synth framebuffer --out x.npz --density 50%", "density of framebuffer must be at most"),
+    ("synth uniform --out x.npz --epochs 0", "epochs must be 1 or more"),
+    ("synth uniform --out x.npz --epoch-ms inf", "epoch_ms must be a number above 0"),
+    ("synth uniform --out x.npz --seed -1", "seed must be 0 or more"),
+    ("synth uniform --out x.npz --stores 3", "stores must be at least the 655 pages"),
+    ("synth uniform --out x.npz --reads 65536", "reads must be at most the 64881 pages"),
+    ("synth uniform --out x.npz --epochs 1000000000", "accepted: at most 4294967296 bytes"),
+    ("synth uniform --out nowhere/x.npz", "accepted: a file in a folder that exists"),
+    ("synth uniform --out .", "is a directory"),
+    ("replay", "Missing argument 'TRACE'"),
+    ("replay nowhere.npz", "no such file; accepted: an npz file, or one of gcc_compile"),
+    ("replay .", "not a regular file; accepted: an npz file, or one of gcc_compile"),
+    ("replay vga_desktop redis_ycsb", "extra argument"),
+    ("replay vga_desktop --strategy hope", "hope"),
+    ("replay vga_desktop --vcpus 0", "0 is not in the range 1<=x<=64"),
+    ("replay vga_desktop --vcpus 65", "65 is not in the range 1<=x<=64"),
+    ("replay vga_desktop --page-size 16MiB", "'16MiB' is not one of '4KiB', '64KiB'"),
+    ("replay vga_desktop --mapping random", "'random' is not one of 'linear', 'scattered'"),
+    ("replay vga_desktop --format csv", "'csv' is not one of 'table', 'json'"),
+]
+
+
+@pytest.mark.parametrize(("line", "saying"), BAD, ids=[line or "nothing" for line, _ in BAD])
+def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, line, saying):
+    assert_refused(dirtylog(*line.split(), cwd=tmp_path), saying)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_trace_is_one_line(tmp_path):
+    (tmp_path / "bad.npz").write_bytes(b"not an archive")
+    assert_refused(dirtylog("replay", tmp_path / "bad.npz"), "unreadable or damaged")
+
+
+def test_results_where_a_file_is_are_refused(tmp_path):
+    (tmp_path / "taken").write_text("precious")
+    finished = dirtylog("replay", "vga_desktop", "--out", tmp_path / "taken")
+    assert_refused(finished, "is a file")
+    assert (tmp_path / "taken").read_text() == "precious"
+
+
+# How it ends
+
+
+def raising(error):
+    def fail():
+        raise error
+
+    return fail
+
+
+def test_an_interrupt_ends_in_130(monkeypatch, capsys):
+    monkeypatch.setattr("strategies.workloads.trace.bundled", raising(KeyboardInterrupt))
+    assert main(["traces"]) == 130
+    assert capsys.readouterr().err.strip() == "dirtylog: interrupted"
+
+
+def test_too_little_memory_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr("strategies.workloads.trace.bundled", raising(MemoryError("8 TiB")))
+    assert main(["traces"]) == 2
+    assert capsys.readouterr().err == (
+        "dirtylog: error: not enough memory (8 TiB); use a smaller slot or trace\n"
+    )
+
+
+def test_a_reader_that_goes_away_is_no_error_message():
+    with subprocess.Popen(
+        [PROGRAM, "traces"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_on_a_full_disk_is_one_line():
+    with Path("/dev/full").open("w") as full:
+        finished = subprocess.run(
+            [PROGRAM, "traces"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert finished.returncode == 2
+    assert finished.stderr == "dirtylog: error: output: No space left on device\n"

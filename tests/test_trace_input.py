@@ -1,0 +1,201 @@
+"""Trace files: nothing malformed, damaged or oversized is accepted; one line says why."""
+
+import contextlib
+import io
+import json
+import re
+import zipfile
+
+import numpy as np
+import pytest
+
+from strategies.errors import InputError
+from strategies.workloads import archive
+from strategies.workloads.trace import bundled, load_trace
+
+META = {"name": "toy", "page_size": 4096, "slot_pages": 100, "epoch_ms": 10.0, "epochs": 3}
+ARRAYS = {
+    "offsets": np.array([0, 2, 2, 5], np.int64),
+    "gfns": np.array([3, 99, 0, 3, 4], np.uint32),
+    "stores": np.array([1, 2, 3, 4, 5], np.uint32),
+    "read_offsets": np.array([0, 1, 3, 4], np.int64),
+    "read_gfns": np.array([4, 3, 4, 5], np.uint32),
+}
+REQUIRED = {"offsets": ARRAYS["offsets"], "gfns": ARRAYS["gfns"]}
+
+
+def write_npz(path, arrays=REQUIRED, meta=META):
+    np.savez_compressed(path, **arrays, meta=np.array(json.dumps(meta)))
+    return path
+
+
+def assert_refused(path, saying):
+    with pytest.raises(InputError, match=saying) as refusal:
+        load_trace(path)
+    message = str(refusal.value)
+    assert "\n" not in message
+    assert str(path) in message
+
+
+def changed(**arrays):
+    return {name: array for name, array in (REQUIRED | arrays).items() if array is not None}
+
+
+BAD_ARRAYS = {
+    "no offsets": (changed(offsets=None), "lacks the array 'offsets'"),
+    "no gfns": (changed(gfns=None), "lacks the array 'gfns'"),
+    "offsets of floats": (changed(offsets=np.array([0.0, 2, 2, 5])), "offsets must be a 1-d int64"),
+    "offsets in 2-d": (changed(offsets=np.array([[0, 2, 2, 5]])), "offsets must be a 1-d int64"),
+    "gfns of int64": (changed(gfns=np.array([3, 99, 0, 3, 4])), "gfns must be a 1-d uint32"),
+    "gfns as a scalar": (changed(gfns=np.array(3, np.uint32)), "gfns must be a 1-d uint32"),
+    "python objects": (changed(gfns=np.array([3, {}], object)), "'gfns' holds Python objects"),
+    "records": (changed(gfns=np.zeros(5, "u4,u4")), "gfns must be a 1-d uint32"),
+    "too few offsets": (changed(offsets=np.array([0, 2, 5])), r"epochs \+ 1 = 4 values, not 3"),
+    "offsets from 1": (changed(offsets=np.array([1, 2, 2, 5])), "from 0 to .* not from 1 to 5"),
+    "offsets beyond": (changed(offsets=np.array([0, 2, 2, 6])), r"\(5\), not from 0 to 6"),
+    "offsets decrease": (changed(offsets=np.array([0, 3, 2, 5])), "decrease.* in epoch 1"),
+    "gfn outside": (
+        changed(gfns=np.array([3, 99, 0, 3, 100], np.uint32)),
+        "below slot_pages 100, but gfn 100 in epoch 2",
+    ),
+    "not sorted": (
+        changed(gfns=np.array([3, 99, 3, 0, 4], np.uint32)),
+        "sorted and unique .* gfn 0 in epoch 2",
+    ),
+    "not unique": (
+        changed(gfns=np.array([3, 3, 0, 3, 4], np.uint32)),
+        "sorted and unique .* gfn 3 in epoch 0",
+    ),
+    "too few stores": (changed(stores=np.ones(4, np.uint32)), r"per gfn \(5\), not 4"),
+    "stores of int64": (changed(stores=np.ones(5, np.int64)), "stores must be a 1-d uint32"),
+    "a store count of 0": (changed(stores=np.zeros(5, np.uint32)), "1 or more"),
+    "stores beyond memory": (changed(stores=np.full(5, 2**32 - 1, np.uint32)), "at most 67108864"),
+    "read_gfns alone": (changed(read_gfns=ARRAYS["read_gfns"]), "accepted: both or neither"),
+    "read outside": (
+        ARRAYS | {"read_gfns": np.array([4, 3, 100, 5], np.uint32)},
+        "read_gfns must be below slot_pages 100, but gfn 100 in epoch 1",
+    ),
+    "read and written": (
+        ARRAYS | {"read_gfns": np.array([4, 3, 4, 4], np.uint32)},
+        "not written in the same epoch, but gfn 4 in epoch 2",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arrays", "saying"), BAD_ARRAYS.values(), ids=BAD_ARRAYS)
+def test_bad_arrays_are_refused(tmp_path, arrays, saying):
+    assert_refused(write_npz(tmp_path / "bad.npz", arrays), saying)
+
+
+BAD_META = {
+    "a list": ([], "JSON object, not list"),
+    "no name": ({k: v for k, v in META.items() if k != "name"}, "lacks name; required: name, pa"),
+    "a name of two lines": (META | {"name": "a\nb"}, "name must be printable text"),
+    "pages of 64 KiB": (META | {"page_size": 65536}, "pages of 4096 bytes, not 65536"),
+    "page size as text": (META | {"page_size": "4096"}, "page_size must be a power of two"),
+    "slot of 0 pages": (META | {"slot_pages": 0}, "slot_pages must be 1 to 2147483648, not 0"),
+    "slot too large": (META | {"slot_pages": 2**31 + 1}, "slot_pages must be 1 to 2147483648"),
+    "slot of half a page": (META | {"slot_pages": 0.5}, "slot_pages must be 1 to"),
+    "slot of true pages": (META | {"slot_pages": True}, "slot_pages must be 1 to"),
+    "epochs of 0 ms": (META | {"epoch_ms": 0}, "epoch_ms must be a number above 0"),
+    "epochs of nan ms": (META | {"epoch_ms": float("nan")}, "epoch_ms must be a number above 0"),
+    "epochs of inf ms": (META | {"epoch_ms": float("inf")}, "epoch_ms must be a number above 0"),
+    "no epochs": (META | {"epochs": 0}, "epochs must be 1 or more, not 0"),
+    "another number of epochs": (META | {"epochs": 4}, r"epochs \+ 1 = 5 values, not 4"),
+}
+
+
+@pytest.mark.parametrize(("meta", "saying"), BAD_META.values(), ids=BAD_META)
+def test_bad_meta_is_refused(tmp_path, meta, saying):
+    assert_refused(write_npz(tmp_path / "bad.npz", meta=meta), saying)
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        np.array("{not json"),
+        np.array("[" * 100_000),
+        np.array(7),
+        np.array(["{}"]),
+        np.array(b"{}"),
+    ],
+    ids=["not JSON", "nested", "a number", "1-d", "bytes"],
+)
+def test_meta_that_is_no_json_text_is_refused(tmp_path, meta):
+    np.savez(tmp_path / "bad.npz", **REQUIRED, meta=meta)
+    assert_refused(tmp_path / "bad.npz", "meta must be")
+
+
+def test_zero_epochs_are_refused(tmp_path):
+    nothing = {"offsets": np.zeros(1, np.int64), "gfns": np.zeros(0, np.uint32)}
+    path = write_npz(tmp_path / "bad.npz", nothing, META | {"epochs": 0})
+    assert_refused(path, "epochs must be 1 or more")
+
+
+@pytest.mark.parametrize("name", ["nowhere.npz", ""], ids=["missing", "a folder"])
+def test_what_is_no_file_is_refused(tmp_path, name):
+    assert_refused(tmp_path / name, f"accepted: an npz file, or one of {', '.join(bundled())}")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04" + b"\xff" * 200])
+def test_what_is_no_archive_is_refused(tmp_path, content):
+    path = tmp_path / "bad.npz"
+    path.write_bytes(content)
+    assert_refused(path, "unreadable or damaged.*accepted: an npz archive")
+
+
+def test_a_truncated_file_is_refused_wherever_it_ends(tmp_path):
+    whole = write_npz(tmp_path / "whole.npz").read_bytes()
+    path = tmp_path / "bad.npz"
+    for length in range(0, len(whole), 7):
+        path.write_bytes(whole[:length])
+        assert_refused(path, "unreadable or damaged")
+
+
+def test_a_flipped_byte_is_refused_or_harmless(tmp_path):
+    whole = write_npz(tmp_path / "whole.npz").read_bytes()
+    path = tmp_path / "bad.npz"
+    for position in range(0, len(whole), 5):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x55]) + whole[position + 1 :])
+        with contextlib.suppress(InputError):
+            assert load_trace(path).meta == META
+
+
+def forge_sizes(path, size):
+    """Make the directory of an archive say that each member has `size` bytes uncompressed."""
+    data = bytearray(path.read_bytes())
+    for entry in re.finditer(b"PK\x01\x02", bytes(data)):
+        data[entry.start() + 24 : entry.start() + 28] = size.to_bytes(4, "little")
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("size", "saying"),
+    [
+        (2**32 - 2, "accepted: at most 4294967296 bytes"),
+        (2**30, "not as long as its shape"),
+        (140, "not as long as its shape|unreadable or damaged"),
+    ],
+    ids=["too large", "too large for the array", "too small"],
+)
+def test_a_directory_that_states_another_size_is_refused(tmp_path, size, saying):
+    path = write_npz(tmp_path / "bad.npz")
+    forge_sizes(path, size)
+    assert_refused(path, saying)
+
+
+def test_a_bomb_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "MAX_TRACE_BYTES", 10_000)
+    zeros = changed(gfns=np.zeros(3000, np.uint32))
+    assert_refused(write_npz(tmp_path / "bad.npz", zeros), "accepted: at most 10000 bytes")
+
+
+def test_an_array_header_that_states_another_shape_is_refused(tmp_path):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "<i8", "fortran_order": False, "shape": (10**12,)}
+    )
+    path = tmp_path / "bad.npz"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("offsets.npy", header.getvalue())
+    assert_refused(path, "not as long as its shape")

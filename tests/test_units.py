@@ -1,0 +1,49 @@
+"""Sizes and fractions on the command line."""
+
+import pytest
+
+from strategies.errors import InputError
+from strategies.units import parse_fraction, parse_size
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("4096", 4096),
+        ("4096B", 4096),
+        ("64KiB", 64 << 10),
+        ("64k", 64 << 10),
+        ("256MiB", 256 << 20),
+        ("4 GiB", 4 << 30),
+        ("4gib", 4 << 30),
+        ("0.5G", 512 << 20),
+        ("1TiB", 1 << 40),
+    ],
+)
+def test_sizes(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "0", "-1", "1.5", "1e3", "nan", "inf", "12q", "MiB", "4 KB", "1_000", "٤", "9" * 99],
+)
+def test_what_is_no_size(text):
+    with pytest.raises(InputError, match=r"is not a size; accepted: .* 64KiB"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "fraction"),
+    [("0", 0), ("1", 1), ("0.001", 0.001), ("1e-3", 0.001), ("0.1%", 0.001), ("100 %", 1)],
+)
+def test_fractions(text, fraction):
+    assert parse_fraction(text) == fraction
+
+
+@pytest.mark.parametrize(
+    "text", ["", "%", "-0.1", "1.1", "101%", "nan", "inf", "1e99", "1_0%", "half", "0.1%%"]
+)
+def test_what_is_no_fraction(text):
+    with pytest.raises(InputError, match="is not a fraction; accepted: 0 to 1 or 0% to 100%"):
+        parse_fraction(text)
