@@ -1,7 +1,7 @@
 """The guest operating system: its address space, its hash-miss handler, its loads and stores."""
 
 from strategies.core import atomics
-from strategies.core.events import EVICTIONS, HASH_MISSES, LOADS, STORES, count, counted
+from strategies.core.events import EVICTIONS, HASH_MISSES, TLB_MISSES, count, counted
 from strategies.core.h_enter import h_enter
 from strategies.core.h_remove import h_remove
 from strategies.core.hostfault import GUEST_PROTECTION, HASH_MISS, handle_fault
@@ -122,6 +122,33 @@ def guest_map(machine, vcpu, view, gfn, rights):
 
 
 @inlined
+def _prefetch_group(machine, view, gfn):
+    """Fetch ahead the PTEG of a page and return its first index.
+
+    The simulation's speed, not a guest's: locked instructions end the processor's own look-ahead.
+    """
+    group = group_of(machine, address_of(machine, view, gfn), view_shift(machine, view), 0)
+    atomics.prefetch(machine.hpt, 2 * group)
+    return group
+
+
+@kernel
+def populate(machine, view, first_gfn, npages):
+    """Map pages at a view, one H_ENTER each (large pages: one per 16 MiB), by vCPU 0.
+
+    Returns H_SUCCESS, or the first other code.
+    """
+    step = pages_of(machine, view_shift(machine, view))
+    for gfn in range(first_gfn, first_gfn + npages, step):
+        ahead = min(gfn + PREFETCH_DISTANCE * step, first_gfn + npages - 1)
+        atomics.prefetch(machine.rev, 2 * _prefetch_group(machine, view, ahead))
+        status = guest_map(machine, 0, view, gfn, H_ENTER_RIGHTS)
+        if status != H_SUCCESS:
+            return status
+    return H_SUCCESS
+
+
+@inlined
 def _hash_miss(machine, vcpu, view, gfn, va, shift):
     """Enter the missing HPTE under the guest's own lock, unless another vCPU was faster."""
     count(machine, vcpu, HASH_MISSES, 1)
@@ -152,45 +179,22 @@ def touch(machine, vcpu, view, gfn, is_store, stamp):
 
 
 @inlined
-def _next_vcpu(cpu, vcpu, nvcpus):
-    """Return whose turn it is after `cpu`, of `nvcpus` from `vcpu` on."""
-    cpu += 1
-    return vcpu if cpu == vcpu + nvcpus else cpu
-
-
-@inlined
-def _prefetch_group(machine, view, gfn):
-    """Fetch ahead the PTEG of a page and return its first index.
-
-    The simulation's speed, not a guest's: locked instructions end the processor's own look-ahead.
-    """
-    group = group_of(machine, address_of(machine, view, gfn), view_shift(machine, view), 0)
-    atomics.prefetch(machine.hpt, 2 * group)
-    return group
-
-
-@kernel
-def populate(machine, view, first_gfn, npages):
-    """Map pages at a view, one H_ENTER each (large pages: one per 16 MiB), by vCPU 0.
-
-    Returns H_SUCCESS, or the first other code.
-    """
-    step = pages_of(machine, view_shift(machine, view))
-    for gfn in range(first_gfn, first_gfn + npages, step):
-        ahead = min(gfn + PREFETCH_DISTANCE * step, first_gfn + npages - 1)
-        atomics.prefetch(machine.rev, 2 * _prefetch_group(machine, view, ahead))
-        status = guest_map(machine, 0, view, gfn, H_ENTER_RIGHTS)
-        if status != H_SUCCESS:
-            return status
-    return H_SUCCESS
-
-
-@inlined
-def _prefetch_access(machine, view, gfns, k):
-    """Fetch ahead what access k will touch."""
-    if k < gfns.size:
-        _prefetch_group(machine, view, I64(gfns[k]))
-        atomics.prefetch(machine.stamps, I64(gfns[k]))
+def _touch_pages(machine, view, vcpu, nvcpus, gfns, is_store, first_stamp, stamp_step):
+    """Touch pages in turn; where TLBs miss, fetch ahead for an access a few turns away."""
+    done = 0
+    cpu = vcpu
+    for k in range(gfns.size):
+        misses = counted(machine, cpu, TLB_MISSES)
+        stamp = U64(first_stamp + k * stamp_step)
+        done += touch(machine, cpu, view, I64(gfns[k]), is_store, stamp)
+        if counted(machine, cpu, TLB_MISSES) != misses and k + PREFETCH_DISTANCE < gfns.size:
+            ahead = I64(gfns[k + PREFETCH_DISTANCE])
+            _prefetch_group(machine, view, ahead)
+            atomics.prefetch(machine.stamps, ahead)
+        cpu += 1
+        if cpu == vcpu + nvcpus:
+            cpu = vcpu
+    return done
 
 
 @kernel
@@ -209,24 +213,10 @@ def store_pages(machine, view, vcpu, nvcpus, gfns, first_stamp, stamp_step):
     int
         How many stores succeeded.
     """
-    done = 0
-    cpu = vcpu
-    for k in range(gfns.size):
-        _prefetch_access(machine, view, gfns, k + PREFETCH_DISTANCE)
-        count(machine, cpu, STORES, 1)
-        done += touch(machine, cpu, view, I64(gfns[k]), True, U64(first_stamp + k * stamp_step))
-        cpu = _next_vcpu(cpu, vcpu, nvcpus)
-    return done
+    return _touch_pages(machine, view, vcpu, nvcpus, gfns, True, first_stamp, stamp_step)
 
 
 @kernel
 def load_pages(machine, view, vcpu, nvcpus, gfns):
     """Load from pages in turn, as `store_pages`; return how many loads succeeded."""
-    done = 0
-    cpu = vcpu
-    for k in range(gfns.size):
-        _prefetch_access(machine, view, gfns, k + PREFETCH_DISTANCE)
-        count(machine, cpu, LOADS, 1)
-        done += touch(machine, cpu, view, I64(gfns[k]), False, ZERO)
-        cpu = _next_vcpu(cpu, vcpu, nvcpus)
-    return done
+    return _touch_pages(machine, view, vcpu, nvcpus, gfns, False, 0, 0)

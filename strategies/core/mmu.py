@@ -1,7 +1,7 @@
 """The MMU: what the hardware does for one load or store of a vCPU."""
 
 from strategies.core import atomics
-from strategies.core.events import TLB_MISSES, count
+from strategies.core.events import LOADS, STORES, TLB_MISSES, count
 from strategies.core.hpt import find_hpte
 from strategies.core.hpte import (
     HPTE_R_C,
@@ -99,6 +99,7 @@ def access(machine, vcpu, va, shift, is_store, stamp):
     if data:
         offset = va & ((ONE << U64(shift)) - ONE)
         gfn = I64((hpte_gpa(data, shift) | offset) >> U64(machine.page_shift))
+        count(machine, vcpu, STORES if is_store else LOADS, 1)
         if is_store:
             atomics.store(machine.stamps, gfn, stamp)
         else:
