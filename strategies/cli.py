@@ -143,19 +143,34 @@ def replay(trace, chosen, vcpus, page_size, mapping, out, fmt):
     from strategies.workloads.trace import load_trace
 
     # First, so that what is wrong here is said before the machine is imported.
-    loaded, names = load_trace(trace), _strategy_names(chosen)
+    loaded = load_trace(trace).coarsen(PAGE_SHIFTS[page_size])
+    names = _strategy_names(chosen)
 
-    from strategies.replay import run_replay
+    from strategies.replay_run import run_replay
 
-    return run_replay(
-        loaded,
-        strategies=names,
-        vcpus=vcpus,
-        page_shift=PAGE_SHIFTS[page_size],
-        mapping=mapping,
-        out=out,
-        fmt=fmt,
-    )
+    return run_replay(loaded, names, vcpus=vcpus, mapping=mapping, out=out, fmt=fmt)
+
+
+@cli.command()
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("results/local"),
+    show_default=True,
+    help="Folder for the CSV files and the plots.",
+)
+def study(out):
+    """Replay every bundled recording through every tracker."""
+    from strategies.registry import names
+    from strategies.workloads.trace import bundled, load_trace
+
+    from strategies.replay_run import run_replay  # isort: skip
+
+    for name in bundled():
+        status = run_replay(load_trace(name), names(), vcpus=1, mapping="linear", out=out)
+        if status:
+            return status
+    return 0
 
 
 def _slot_pages(slot_bytes: int | None, pages: int | None) -> int:

@@ -7,6 +7,7 @@ never touched take no memory, so holes between memory slots are free.
 
 import contextlib
 import mmap
+from pathlib import Path
 
 import numpy as np
 
@@ -21,3 +22,12 @@ def zeros(count):
         with contextlib.suppress(OSError):  # a kernel built without huge pages
             region.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(region, np.uint64, count)
+
+
+def available_bytes():
+    """Return how much memory this machine can still give, or None where it does not tell."""
+    meminfo = Path("/proc/meminfo")
+    if not meminfo.exists():
+        return None
+    fields = dict(line.split(":") for line in meminfo.read_text().splitlines())
+    return int(fields["MemAvailable"].split()[0]) * 1024

@@ -27,7 +27,7 @@ from strategies.core.machine import (
     VCPU_WORDS,
     Machine,
 )
-from strategies.core.memory import zeros
+from strategies.core.memory import available_bytes, zeros
 from strategies.core.memslot import PAGES_PER_WORD, SLOT_COUNT
 from strategies.core.papr import H_SUCCESS
 from strategies.errors import InputError
@@ -102,6 +102,12 @@ class Vm:
             raise InputError(f"{vcpus} vCPUs: accepted are 1 to {MAX_VCPUS}")
         if mapping not in MAPPINGS:
             raise InputError(f"mapping {mapping!r}: accepted are {', '.join(MAPPINGS)}")
+        needed, available = machine_bytes(guest_pages, hpt_order), available_bytes()
+        if available is not None and needed > available:
+            raise InputError(
+                f"a guest of {guest_pages} pages with an HPT of order {hpt_order} needs "
+                f"{needed >> 20} MiB of memory: at most {available >> 20} MiB are available here"
+            )
         self.guest_pages = guest_pages
         self.page_shift = page_shift
         self.hpt_order = hpt_order

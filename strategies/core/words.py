@@ -1,8 +1,8 @@
 """64-bit words and indices, typed once.
 
 Words (HPTE dwords, rmap words, bitmap words) are `U64`, indices and counts `I64`. The two are
-never mixed in one expression: numba would make a float of uint64 with int64. `ctz` is here since
-neither numba nor numpy offers it for scalars.
+never mixed in one expression: numba would make a float of uint64 with int64. `ctz` and `popcount`
+are here since numba offers neither for scalars.
 """
 
 import numpy as np
@@ -28,6 +28,10 @@ if config.DISABLE_JIT:
         word = int(word)
         return I64((word & -word).bit_length() - 1)
 
+    def popcount(word):
+        """Return the number of one bits of a word."""
+        return I64(int(word).bit_count())
+
 else:
 
     @intrinsic
@@ -37,5 +41,14 @@ else:
         def codegen(context, builder, _signature, args):
             not_zero = context.get_constant(types.boolean, True)
             return builder.cttz(args[0], not_zero)
+
+        return types.int64(types.uint64), codegen
+
+    @intrinsic
+    def popcount(_typing, _word):
+        """Return the number of one bits of a word."""
+
+        def codegen(_context, builder, _signature, args):
+            return builder.ctpop(args[0])
 
         return types.int64(types.uint64), codegen

@@ -85,7 +85,8 @@ class Trace:
     def coarsen(self, page_shift: int) -> "Trace":
         """Return the trace as a guest with larger pages makes it.
 
-        Pages that fall together are merged within an epoch and their stores added.
+        Pages that fall together are merged within an epoch, and their stores added if the
+        trace has any (else each merged page is stored once).
         A page counts as only read if nothing in it was written in that epoch.
 
         Parameters
@@ -112,8 +113,9 @@ class Trace:
         if shift == 0:
             return self
         offsets, gfns, first = _merge(self.offsets, self.gfns, shift)
-        each = np.ones(len(self.gfns), np.uint32) if self.stores is None else self.stores
-        stores = np.add.reduceat(each, first, dtype=np.uint32)
+        stores = self.stores
+        if stores is not None:
+            stores = np.add.reduceat(stores, first, dtype=np.uint32)
         meta = self.meta | {
             "page_size": self.page_size << shift,
             "slot_pages": -(-self.slot_pages >> shift),

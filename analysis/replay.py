@@ -1,0 +1,61 @@
+"""Figures of a replay, drawn from its CSV file."""
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+MICROSECOND = 1000
+
+
+def read_harvests(path):
+    """Return the tidy harvests that a replay wrote (one row per tracker and epoch)."""
+    # One tracker is called null, which pandas would take for a missing value.
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+
+
+def harvest_time_per_epoch(harvests):
+    """Return a figure of the measured time of each harvest: a panel per tracker, one scale.
+
+    Parameters
+    ----------
+    harvests : DataFrame
+        As from `read_harvests`, of one trace.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Panels share both axes (time is logarithmic); the last one shows the pages stored.
+    """
+    groups = list(harvests.groupby("strategy", sort=False))
+    count = len(groups)
+    figure = Figure(figsize=(10, 1.5 * count + 2.2), layout="constrained")
+    axes = figure.subplots(count + 1, 1, sharex=True)
+    for panel, (strategy, rows), color in zip(
+        axes[:-1], groups, mpl.color_sequences["tab10"], strict=False
+    ):
+        panel.sharey(axes[0])
+        _draw_times(panel, strategy, rows, color)
+    axes[0].set_yscale("log")
+    _draw_pages(axes[-1], groups[0][1])
+    figure.supylabel("time of one harvest (µs, measured, logarithmic)", fontsize=10)
+    figure.suptitle(f"{harvests['trace'].iloc[0]}: every harvest of each tracker")
+    return figure
+
+
+def _draw_times(panel, strategy, rows, color):
+    """Draw each harvest of one tracker as a dot, and the median as a line."""
+    times = rows["harvest_ns"] / MICROSECOND
+    panel.plot(rows["epoch"], times, ".", markersize=2.5, color=color)
+    panel.axhline(times.median(), color="black", linewidth=0.8, linestyle="--")
+    label = f"{strategy}: median {times.median():,.3g} µs (dashed), maximum {times.max():,.3g} µs"
+    panel.set_title(label, loc="left", fontsize=10)
+    panel.grid(alpha=0.3)
+
+
+def _draw_pages(panel, rows):
+    """Draw the pages that the guest stored to, the same for all trackers."""
+    panel.fill_between(rows["epoch"], rows["pages_stored"], step="mid", color="0.5")
+    panel.set_title("pages stored in the epoch (exact count)", loc="left", fontsize=10)
+    panel.set_ylim(bottom=0)
+    panel.set_xlabel("epoch")
+    panel.grid(alpha=0.3)

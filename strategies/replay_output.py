@@ -1,0 +1,187 @@
+"""What a replay looks like: a table, a JSON document, tidy CSV files."""
+
+import csv
+import platform
+from pathlib import Path
+
+import numpy as np
+
+from strategies.errors import InputError
+
+HARVEST_COLUMNS = (
+    "trace",
+    "strategy",
+    "epoch",
+    "pages_stored",
+    "pages_reported",
+    "lost",
+    "spurious",
+    "harvest_ns",
+)
+
+
+def percentile_99(values):
+    """Return the 99th percentile by nearest rank: the maximum below 100 values."""
+    ranked = np.sort(values)
+    return int(ranked[-(-99 * len(ranked) // 100) - 1])
+
+
+def row_of(replay):
+    """Return a replay as one JSON row; the baseline reports nothing, so its counts are null."""
+    baseline = replay.is_baseline
+    return {
+        "strategy": replay.strategy,
+        "epochs": len(replay.harvest_ns),
+        "pages_stored": sum(replay.stored),
+        "pages_reported": None if baseline else sum(replay.reported),
+        "lost": None if baseline else sum(replay.lost),
+        "spurious": None if baseline else sum(replay.spurious),
+        "harvest_ns": {
+            "median": float(np.median(replay.harvest_ns)),
+            "p99": percentile_99(replay.harvest_ns),
+            "max": int(max(replay.harvest_ns)),
+        },
+        "events": replay.events,
+        "state_bytes": replay.state_bytes,
+    }
+
+
+def document(trace, vm, replays):
+    """Return the JSON document of a replay (a dict)."""
+    import numba
+
+    return {
+        "trace": {
+            **trace.meta,
+            "mean_density": trace.density,
+            "reads": trace.read_gfns is not None,
+        },
+        "machine": {
+            "page_size": 1 << vm.page_shift,
+            "slot_pages": trace.slot_pages,
+            "hpt_order": vm.hpt_order,
+            "mapping": vm.mapping,
+            "vcpus": vm.vcpus,
+            "cpu": cpu_model(),
+            "python": platform.python_version(),
+            "numba": numba.__version__,
+        },
+        "rows": [row_of(replay) for replay in replays],
+    }
+
+
+def cpu_model():
+    """Return the processor's name as the system gives it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def text_of(doc):
+    """Return the document as text for people: two tables under a line on what was run."""
+    trace, machine, rows = doc["trace"], doc["machine"], doc["rows"]
+    reads = "writes and reads" if trace["reads"] else "writes only, which flatters pte_flush"
+    return "\n".join(
+        (
+            f"{trace['name']}: {trace['epochs']} epochs of {trace['epoch_ms']:.4g} ms, "
+            f"{machine['slot_pages']} pages of {machine['page_size'] >> 10} KiB, "
+            f"mean density {trace['mean_density']:.3%}; {reads}",
+            f"{machine['mapping']} mapping, {machine['vcpus']} vCPU, HPT of order "
+            f"{machine['hpt_order']}; {machine['cpu']}",
+            "",
+            "Pages (exact counts, summed over epochs), time of a harvest (measured), state (exact)",
+            columns(_summary(rows)),
+            "",
+            "Events (exact counts, all epochs and harvests; those that never happened left out)",
+            columns(_events(rows)),
+        )
+    )
+
+
+def _summary(rows):
+    head = ("strategy", "stored", "reported", "lost", "spurious")
+    times = ("median us", "p99 us", "max us", "state bytes")
+    yield (*head, *times)
+    for row in rows:
+        pages = (row[key] for key in ("pages_stored", "pages_reported", "lost", "spurious"))
+        ns = row["harvest_ns"]
+        yield (
+            row["strategy"],
+            *("-" if count is None else f"{count}" for count in pages),
+            *(f"{ns[key] / 1000:.2f}" for key in ("median", "p99", "max")),
+            f"{row['state_bytes']}",
+        )
+
+
+def _events(rows):
+    yield ("event", *(row["strategy"] for row in rows))
+    for event in rows[0]["events"]:
+        counts = [row["events"][event] for row in rows]
+        if any(counts):
+            yield (event.replace("_", " "), *map(str, counts))
+
+
+def columns(table):
+    """Return rows of text as aligned columns: the first to the left, the others to the right."""
+    table = list(table)
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = []
+    for first, *rest in table:
+        cells = (cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))
+        lines.append("  ".join((first.ljust(widths[0]), *cells)))
+    return "\n".join(lines)
+
+
+def harvest_rows(trace, replays):
+    """Yield one tidy row per tracker and epoch, in HARVEST_COLUMNS; empty where nothing is."""
+    for replay in replays:
+        blank = [""] * len(replay.stored)
+        found = (replay.reported or blank, replay.lost or blank, replay.spurious or blank)
+        columns = zip(replay.stored, *found, replay.harvest_ns, strict=True)
+        for epoch, values in enumerate(columns):
+            yield (trace.name, replay.strategy, epoch, *values)
+
+
+def summary_rows(doc):
+    """Yield the header and one flat row per tracker; events have a column each."""
+    events = list(doc["rows"][0]["events"])
+    plain = ("strategy", "epochs", "pages_stored", "pages_reported", "lost", "spurious")
+    times = ("median", "p99", "max")
+    yield ("trace", *plain, *(f"harvest_ns_{key}" for key in times), "state_bytes", *events)
+    for row in doc["rows"]:
+        yield (
+            doc["trace"]["name"],
+            *("" if row[key] is None else row[key] for key in plain),
+            *(row["harvest_ns"][key] for key in times),
+            row["state_bytes"],
+            *row["events"].values(),
+        )
+
+
+def write_csv(path, rows):
+    """Write rows to a file, completely or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("w", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(rows)
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(f"cannot write {str(path)!r}: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def prepare_folder(out):
+    """Create the output folder and see that it can be written, before any work is done."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".dirtylog.tmp"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"cannot write to {str(out)!r} ({error.strerror}): accepted is a folder, new or old"
+        ) from error

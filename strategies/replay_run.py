@@ -1,0 +1,106 @@
+"""The main job, `dirtylog replay`: build machines, replay, judge, show and save."""
+
+import json
+import sys
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from analysis.replay import harvest_time_per_epoch, read_harvests
+from strategies.replay import build, replay
+from strategies.replay_output import (
+    HARVEST_COLUMNS,
+    document,
+    harvest_rows,
+    prepare_folder,
+    summary_rows,
+    text_of,
+    write_csv,
+)
+
+
+def run_replay(trace, names, *, vcpus, mapping, out=None, fmt="table"):
+    """Replay a trace through trackers, print what came of it, and save it.
+
+    Parameters
+    ----------
+    trace : Trace
+        Of the page size that the machine shall have.
+    names : sequence of str
+        Trackers.
+    vcpus : int
+    mapping : {"linear", "scattered"}
+    out : Path, optional
+        Folder for `<trace>.harvests.csv`, `<trace>.summary.csv` and `<trace>.png`.
+    fmt : {"table", "json"}
+
+    Returns
+    -------
+    int
+        Exit status: 1 if a page was lost, else 0.
+    """
+    if out:
+        prepare_folder(out)
+    vm, replays = None, []
+    with _progress() as bar:
+        for name in names:
+            vm = None  # give its memory back first
+            vm, result = _replay_one(bar, trace, name, vcpus, mapping)
+            replays.append(result)
+    doc = document(trace, vm, replays)
+    click.echo(json.dumps(doc, indent=2) if fmt == "json" else text_of(doc))
+    if out:
+        _save(out, trace, replays, doc)
+    return _report_lost(replays)
+
+
+def _progress():
+    """Return a progress bar on stderr that leaves nothing behind; silent unless someone looks."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+
+
+def _replay_one(bar, trace, name, vcpus, mapping):
+    """Build a machine and replay a trace through one tracker, showing progress."""
+    task = bar.add_task(f"{trace.name}: guest maps its memory", total=trace.slot_pages)
+    page_shift = trace.page_size.bit_length() - 1
+    vm, slot = build(
+        trace,
+        vcpus=vcpus,
+        page_shift=page_shift,
+        mapping=mapping,
+        progress=lambda pages: bar.advance(task, pages),
+    )
+    bar.update(task, description=f"{trace.name}: {name}", total=trace.epochs, completed=0)
+    result = replay(trace, name, vm, slot, progress=lambda epochs: bar.advance(task, epochs))
+    bar.remove_task(task)
+    return vm, result
+
+
+def _save(out, trace, replays, doc):
+    """Write the CSV files, and the plot from what they say."""
+    harvests = out / f"{trace.name}.harvests.csv"
+    write_csv(harvests, [HARVEST_COLUMNS, *harvest_rows(trace, replays)])
+    write_csv(out / f"{trace.name}.summary.csv", summary_rows(doc))
+    picture = out / f"{trace.name}.png"
+    harvest_time_per_epoch(read_harvests(harvests)).savefig(picture, dpi=120)
+    click.echo(f"wrote {harvests}, {trace.name}.summary.csv, {trace.name}.png", err=True)
+
+
+def _report_lost(replays):
+    """Name the first lost page of each tracker on stderr; return the exit status."""
+    status = 0
+    for result in replays:
+        if result.first_lost:
+            epoch, gfn = result.first_lost
+            click.echo(f"dirtylog: LOST: {result.strategy}, epoch {epoch}, gfn {gfn}", err=True)
+            status = 1
+    return status
