@@ -1,0 +1,99 @@
+"""What the tests of the machine and its trackers share."""
+
+import numpy as np
+import pytest
+
+from strategies import registry
+from strategies.core import h_change, h_enter, h_remove
+from strategies.core.vm import Vm
+
+TRACKERS = tuple(name for name in registry.names() if name != registry.BASELINE)
+STAMP = 1000
+
+
+@pytest.fixture(params=TRACKERS)
+def strategy(request):
+    """The name of each tracker that logs."""
+    return request.param
+
+
+def build(strategy, npages, *, base_gfn=0, enabled=True, populated=True, **options):
+    """A machine with one slot, mapped by the guest and logged by a tracker."""
+    options.setdefault("guest_pages", base_gfn + npages)
+    vm = Vm(**options)
+    slot = vm.add_memslot(base_gfn, npages)
+    if populated:
+        vm.populate(slot)
+    tracker = registry.get(strategy)(vm)
+    if enabled:
+        tracker.enable_logging(slot)
+    return vm, tracker
+
+
+def harvest(tracker, slot=0):
+    """The gfns that a harvest reports; the padding bits must be 0, whatever the buffer held."""
+    base, npages = tracker.vm.slots[slot]
+    out = tracker.buffer(slot)
+    out.fill(2**64 - 1)
+    tracker.get_dirty_log(slot, out)
+    bits = np.unpackbits(out.view(np.uint8), bitorder="little")
+    assert not bits[npages:].any(), "padding bits are set"
+    return {base + int(page) for page in np.flatnonzero(bits)}
+
+
+def changes(vm, before):
+    """The events counted since `before`, those that did not happen left out."""
+    return {name: n - before[name] for name, n in vm.events().items() if n != before[name]}
+
+
+def enter(vm, index, pteh, ptel, flags=0):
+    return vm.hypercall(h_enter.h_enter, flags, index, pteh, ptel)
+
+
+def remove(vm, index, flags=0, avpn=0):
+    return vm.hypercall(h_remove.h_remove, flags, index, avpn)
+
+
+def protect(vm, index, flags, avpn=0):
+    return vm.hypercall(h_change.h_protect, flags, index, avpn)
+
+
+def clear_mod(vm, index):
+    return vm.hypercall(h_change.h_clear_mod, index)
+
+
+def clear_ref(vm, index):
+    return vm.hypercall(h_change.h_clear_ref, index)
+
+
+def bulk_remove(vm, *registers):
+    row = vm.arrays.gpr[:8]
+    row[:] = 0
+    row[: len(registers)] = registers
+    return vm.hypercall(h_remove.h_bulk_remove)
+
+
+def read(vm, index):
+    """Both dwords of an HPTE as the guest sees them."""
+    code, gpr = vm.hypercall(h_change.h_read, 0, index)
+    assert code == 0
+    return int(gpr[0]), int(gpr[1])
+
+
+def hptes_of(vm, gfn):
+    """The indices of all present HPTEs whose first page is `gfn`, in the order of the table."""
+    v, r = vm.arrays.hpt[::2], vm.arrays.rev[::2]
+    present = np.flatnonzero(v & np.uint64(0x21))
+    gpa = r[present] & np.uint64(0x0FFFFFFFFFFFF000)
+    return [int(i) for i in present[gpa >> np.uint64(vm.page_shift) == gfn]]
+
+
+def hpte_of(vm, gfn):
+    """The index of the only HPTE of a page."""
+    (index,) = hptes_of(vm, gfn)
+    return index
+
+
+def hardware(vm, index):
+    """Both dwords of an HPTE as the hardware sees them."""
+    return int(vm.arrays.hpt[2 * index]), int(vm.arrays.hpt[2 * index + 1])

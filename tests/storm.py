@@ -1,0 +1,126 @@
+"""A guest that stores and changes its HPT while the host harvests: a program run by test_concurrency.
+
+    python tests/storm.py TRACKER --pages N --threads N --rounds N --accesses N
+
+Each round is judged as a migration is: after each harvest the reported pages are copied; at the end
+the vCPUs stop, one more harvest is copied, and the copy must equal memory. Rounds are short, for a
+page that was lost is safe again once it is stored to again. Prints one JSON object; the exit status
+is 1 if a page was lost. The work is bounded, the time is not: the caller sets a limit.
+"""
+
+import argparse
+import json
+import random
+import sys
+import threading
+
+import numpy as np
+from numba import config
+
+from strategies.core import atomics
+from strategies.core.guest import VIEW_ALIAS, VIEW_BASE, address_of, touch, view_shift
+from strategies.core.h_change import h_clear_mod, h_protect
+from strategies.core.h_remove import h_remove
+from strategies.core.hostfault import host_store
+from strategies.core.hpt import find_hpte
+from strategies.core.hpte import HPTE_V_ABSENT, HPTE_V_VALID, PP_RWRW, PP_RXRX
+from strategies.core.jit import kernel
+from strategies.core.vm import Vm
+from strategies.core.words import I64, U64, ZERO
+from strategies.registry import get
+
+STORE, REMOVE, PROTECT, CLEAR_MOD, HOST_STORE = range(5)
+WEIGHTS = (0.96, 0.01, 0.01, 0.01, 0.01)
+VCPUS_PER_THREAD = 2
+
+
+@kernel
+def run_guest(machine, vcpu, nvcpus, actions, gfns, views, first_stamp):
+    """Let vCPUs act in turn; element k writes the unique stamp `first_stamp + k`."""
+    for k in range(actions.size):
+        cpu = vcpu + k % nvcpus
+        gfn, view, action = I64(gfns[k]), views[k], actions[k]
+        if action == STORE:
+            touch(machine, cpu, view, gfn, True, U64(first_stamp + k))
+        elif action == HOST_STORE:
+            host_store(machine, cpu, gfn, U64(first_stamp + k))
+        else:
+            va = address_of(machine, view, gfn)
+            states = HPTE_V_VALID | HPTE_V_ABSENT
+            index = find_hpte(machine, va, view_shift(machine, view), states)
+            if index >= 0 and action == REMOVE:
+                h_remove(machine, cpu, ZERO, U64(index), ZERO)
+            elif index >= 0 and action == CLEAR_MOD:
+                h_clear_mod(machine, cpu, U64(index))
+            elif index >= 0:
+                h_protect(machine, cpu, PP_RXRX, U64(index), ZERO)
+                h_protect(machine, cpu, PP_RWRW, U64(index), ZERO)
+
+
+def copy_reported(vm, reported, copy):
+    """Copy the pages that a harvest reported."""
+    bits = np.unpackbits(reported.view(np.uint8), bitorder="little")[: copy.size].astype(bool)
+    copy[bits] = vm.arrays.stamps[: copy.size][bits]
+
+
+def switch_at_random(seed):
+    """Without the JIT: let another thread run before about one in eight atomic operations."""
+    draw = random.Random(seed).random
+
+    def hook(_operation, _words, _index):
+        if draw() < 0.125:
+            atomics.os.sched_yield()
+
+    atomics.hook = hook
+    sys.setswitchinterval(1e-5)
+
+
+def storm(tracker_name, pages, threads, rounds, accesses, seed):
+    """Run it; return what happened as a dict."""
+    if config.DISABLE_JIT:
+        switch_at_random(seed)
+    vm = Vm(pages, vcpus=threads * VCPUS_PER_THREAD)
+    slot = vm.add_memslot(0, pages)
+    vm.populate(slot)
+    tracker = get(tracker_name)(vm)
+    tracker.enable_logging(slot)
+    out, copy, harvests, lost = tracker.buffer(slot), np.zeros(pages, np.uint64), 0, []
+    for number in range(rounds):
+        guests = [
+            start_guest(vm, number, thread, threads, accesses, seed) for thread in range(threads)
+        ]
+        storing = True
+        while storing:  # one more harvest after the last guest has stopped
+            storing = any(guest.is_alive() for guest in guests)
+            tracker.get_dirty_log(slot, out)
+            copy_reported(vm, out, copy)
+            harvests += 1
+        lost += [(number, int(gfn)) for gfn in np.flatnonzero(copy != vm.arrays.stamps)]
+    return {"lost": lost, "harvests": harvests, "events": vm.events()}
+
+
+def start_guest(vm, number, thread, threads, accesses, seed):
+    """Start a thread that runs two vCPUs in turn for a round."""
+    rng = np.random.default_rng([seed, number, thread])
+    arguments = (
+        vm.machine,
+        thread * VCPUS_PER_THREAD,
+        VCPUS_PER_THREAD,
+        rng.choice(len(WEIGHTS), accesses, p=WEIGHTS),
+        rng.integers(vm.guest_pages, size=accesses),
+        rng.choice((VIEW_BASE, VIEW_ALIAS), accesses),
+        1 + (number * threads + thread) * accesses,
+    )
+    guest = threading.Thread(target=run_guest, args=arguments, daemon=True)
+    guest.start()
+    return guest
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("tracker_name")
+    for option in ("pages", "threads", "rounds", "accesses", "seed"):
+        parser.add_argument(f"--{option}", type=int, required=True)
+    result = storm(**vars(parser.parse_args()))
+    print(json.dumps(result))
+    sys.exit(bool(result["lost"]))

@@ -1,0 +1,104 @@
+"""Late is allowed, lost is not: vCPU threads against a harvest, for every tracker.
+
+Each storm runs in a process of its own with a time limit, since a deadlock in compiled code cannot
+be interrupted. That the storm would notice a loss is shown by taking out, one at a time, what
+prevents it.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import strategies
+from strategies.registry import BASELINE, names
+
+PACKAGE = Path(strategies.__file__).parent
+STORM = Path(__file__).with_name("storm.py")
+LIMIT_SECONDS = 120
+
+LOGGING = [name for name in names() if name != BASELINE]
+
+# What is taken out: the file, the code, what stands there instead, and a tracker that needs it.
+MUTATIONS = {
+    "no_wait_for_accesses_in_tlbie": (
+        "core/tlb.py",
+        "tag, ZERO)\n    wait_for_accesses(machine)",
+        "tag, ZERO)",
+        "write_protect",
+    ),
+    "no_tlbie": (
+        "core/papr.py",
+        "    tlbie(machine, cpu, v, atomics.load(machine.rev, 2 * index), index)\n",
+        "",
+        "c_bit_scan",
+    ),
+    "no_exchange_in_the_bitmap": (
+        "write_protect.py",
+        "mask = atomics.exchange(machine.bitmap, bitmap + word, ZERO)",
+        "atomics.store(machine.bitmap, bitmap + word, ZERO)",
+        "write_protect",
+    ),
+}
+
+
+def run_storm(tracker, *, package=PACKAGE, jit=True, threads=1, seed=1, **options):
+    """Run a storm in a process; return its exit status and result."""
+    options |= {"threads": threads, "seed": seed}
+    arguments = [f"--{key}={value}" for key, value in options.items()]
+    environment = {**os.environ, "PYTHONPATH": str(package.parent)}
+    environment["NUMBA_DISABLE_JIT"] = str(int(not jit))
+    process = subprocess.run(
+        [sys.executable, str(STORM), tracker, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECONDS,
+        check=False,
+    )
+    assert process.stdout, process.stderr
+    return process.returncode, json.loads(process.stdout)
+
+
+@pytest.fixture(params=MUTATIONS)
+def mutant(request, tmp_path):
+    """A copy of the package with one thing taken out, and the tracker that needs it."""
+    file, code, instead, tracker = MUTATIONS[request.param]
+    package = shutil.copytree(PACKAGE, tmp_path / "strategies", ignore=shutil.ignore_patterns("*c"))
+    source = (package / file).read_text()
+    assert source.count(code) == 1
+    (package / file).write_text(source.replace(code, instead))
+    return package, tracker
+
+
+@pytest.mark.parametrize("tracker", LOGGING)
+def test_nothing_is_lost_with_one_storing_thread(tracker):
+    status, result = run_storm(tracker, pages=67, rounds=20, accesses=20_000)
+    assert (status, result["lost"]) == (0, [])
+    assert result["harvests"] > 20
+    assert result["events"]["hypercalls"] > 10_000
+
+
+@pytest.mark.parametrize("tracker", LOGGING)
+def test_nothing_is_lost_with_two_storing_threads(tracker):
+    status, result = run_storm(tracker, pages=5, threads=2, rounds=20, accesses=1000)
+    assert (status, result["lost"]) == (0, [])
+
+
+@pytest.mark.parametrize("tracker", LOGGING)
+def test_nothing_is_lost_without_the_jit(tracker):
+    status, result = run_storm(tracker, jit=False, pages=40, rounds=150, accesses=60)
+    assert (status, result["lost"]) == (0, [])
+
+
+def test_the_storm_notices_what_is_taken_out(mutant):
+    package, tracker = mutant
+    status, result = run_storm(
+        tracker, package=package, jit=False, pages=40, rounds=150, accesses=60
+    )
+    assert status == 1
+    assert result["lost"]
