@@ -2,6 +2,7 @@
 
 import csv
 import platform
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -174,8 +175,10 @@ def write_csv(path, rows):
         temporary.unlink(missing_ok=True)
 
 
-def prepare_folder(out):
-    """Create the output folder and see that it can be written, before any work is done."""
+@contextmanager
+def output_folder(out):
+    """Have a folder that can be written, before any work is done; take it back if work fails."""
+    existed = out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe = out / ".dirtylog.tmp"
@@ -185,3 +188,10 @@ def prepare_folder(out):
         raise InputError(
             f"cannot write to {str(out)!r} ({error.strerror}): accepted is a folder, new or old"
         ) from error
+    try:
+        yield
+    except BaseException:
+        if not existed:
+            with suppress(OSError):  # not empty: earlier results stay
+                out.rmdir()
+        raise

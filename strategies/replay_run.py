@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import nullcontext
 
 import click
 from rich.console import Console
@@ -13,7 +14,7 @@ from strategies.replay_output import (
     HARVEST_COLUMNS,
     document,
     harvest_rows,
-    prepare_folder,
+    output_folder,
     summary_rows,
     text_of,
     write_csv,
@@ -40,18 +41,17 @@ def run_replay(trace, names, *, vcpus, mapping, out=None, fmt="table"):
     int
         Exit status: 1 if a page was lost, else 0.
     """
-    if out:
-        prepare_folder(out)
-    vm, replays = None, []
-    with _progress() as bar:
-        for name in names:
-            vm = None  # give its memory back first
-            vm, result = _replay_one(bar, trace, name, vcpus, mapping)
-            replays.append(result)
-    doc = document(trace, vm, replays)
-    click.echo(json.dumps(doc, indent=2) if fmt == "json" else text_of(doc))
-    if out:
-        _save(out, trace, replays, doc)
+    with output_folder(out) if out else nullcontext():
+        vm, replays = None, []
+        with _progress() as bar:
+            for name in names:
+                vm = None  # give its memory back first
+                vm, result = _replay_one(bar, trace, name, vcpus, mapping)
+                replays.append(result)
+        doc = document(trace, vm, replays)
+        click.echo(json.dumps(doc, indent=2) if fmt == "json" else text_of(doc))
+        if out:
+            _save(out, trace, replays, doc)
     return _report_lost(replays)
 
 
@@ -70,7 +70,7 @@ def _progress():
 
 def _replay_one(bar, trace, name, vcpus, mapping):
     """Build a machine and replay a trace through one tracker, showing progress."""
-    task = bar.add_task(f"{trace.name}: guest maps its memory", total=trace.slot_pages)
+    task = bar.add_task(f"{trace.name}: {name} (the first run compiles)", total=trace.slot_pages)
     page_shift = trace.page_size.bit_length() - 1
     vm, slot = build(
         trace,

@@ -116,7 +116,8 @@ class Naive:
 
     @staticmethod
     def pteh(va, shift):
-        return (va >> 23) << 7 & AVPN | SEG_1TB | (LARGE if shift > 12 else 0)
+        page = va >> shift << shift
+        return (page >> 23) << 7 & AVPN | SEG_1TB | (LARGE if shift > 12 else 0)
 
     def ptel(self, gfn, shift, rights):
         gpa = (gfn << self.page_shift) >> shift << shift

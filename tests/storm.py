@@ -1,4 +1,4 @@
-"""A guest that stores and changes its HPT while the host harvests: a program run by test_concurrency.
+"""A guest that stores and changes its HPT while the host harvests, for test_concurrency.
 
     python tests/storm.py TRACKER --pages N --threads N --rounds N --accesses N
 
@@ -12,7 +12,6 @@ import argparse
 import json
 import random
 import sys
-import threading
 
 import numpy as np
 from numba import config
@@ -25,6 +24,7 @@ from strategies.core.hostfault import host_store
 from strategies.core.hpt import find_hpte
 from strategies.core.hpte import HPTE_V_ABSENT, HPTE_V_VALID, PP_RWRW, PP_RXRX
 from strategies.core.jit import kernel
+from strategies.core.vcpus import VcpuThreads
 from strategies.core.vm import Vm
 from strategies.core.words import I64, U64, ZERO
 from strategies.registry import get
@@ -86,34 +86,30 @@ def storm(tracker_name, pages, threads, rounds, accesses, seed):
     tracker.enable_logging(slot)
     out, copy, harvests, lost = tracker.buffer(slot), np.zeros(pages, np.uint64), 0, []
     for number in range(rounds):
-        guests = [
-            start_guest(vm, number, thread, threads, accesses, seed) for thread in range(threads)
-        ]
+        guests = VcpuThreads(vm, guest_round(vm, number, accesses, seed), threads)
         storing = True
-        while storing:  # one more harvest after the last guest has stopped
-            storing = any(guest.is_alive() for guest in guests)
+        while storing:  # one more harvest after the last vCPU has stopped
+            storing = guests.running()
             tracker.get_dirty_log(slot, out)
             copy_reported(vm, out, copy)
             harvests += 1
+        guests.join()
         lost += [(number, int(gfn)) for gfn in np.flatnonzero(copy != vm.arrays.stamps)]
     return {"lost": lost, "harvests": harvests, "events": vm.events()}
 
 
-def start_guest(vm, number, thread, threads, accesses, seed):
-    """Start a thread that runs two vCPUs in turn for a round."""
-    rng = np.random.default_rng([seed, number, thread])
-    arguments = (
-        vm.machine,
-        thread * VCPUS_PER_THREAD,
-        VCPUS_PER_THREAD,
-        rng.choice(len(WEIGHTS), accesses, p=WEIGHTS),
-        rng.integers(vm.guest_pages, size=accesses),
-        rng.choice((VIEW_BASE, VIEW_ALIAS), accesses),
-        1 + (number * threads + thread) * accesses,
-    )
-    guest = threading.Thread(target=run_guest, args=arguments, daemon=True)
-    guest.start()
-    return guest
+def guest_round(vm, number, accesses, seed):
+    """Return what a thread of vCPUs does in a round: `accesses` random actions."""
+
+    def run(first_vcpu, count):
+        rng = np.random.default_rng([seed, number, first_vcpu])
+        actions = rng.choice(len(WEIGHTS), accesses, p=WEIGHTS)
+        gfns = rng.integers(vm.guest_pages, size=accesses)
+        views = rng.choice((VIEW_BASE, VIEW_ALIAS), accesses)
+        first_stamp = 1 + (number * vm.vcpus + first_vcpu) * accesses
+        run_guest(vm.machine, first_vcpu, count, actions, gfns, views, first_stamp)
+
+    return run
 
 
 if __name__ == "__main__":

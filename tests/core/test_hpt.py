@@ -1,0 +1,104 @@
+"""Addresses and the hash: an HPTE's place tells its address."""
+
+import numpy as np
+import pytest
+from conftest import build, hpte_of, hptes_of, read
+from naive import Naive
+
+from strategies.core.guest import VIEW_BASE, VIEW_LARGE, VIEW_SMALL, address_of
+from strategies.core.hpt import group_of, hash_of, hpte_v_of, va_of_hpte, virtual_address
+from strategies.core.vm import Vm
+from strategies.core.words import U64
+
+SHIFTS = [12, 16, 24]
+ORDERS = [18, 19, 24]
+
+
+def addresses(shift, count=300):
+    """Virtual addresses of pages: any segment, any offset, at random and at both ends."""
+    rng = np.random.default_rng(shift)
+    eas = rng.integers(0, 1 << 46, count, dtype=np.uint64)
+    eas = np.concatenate([eas, np.array([0, (1 << 23) - 1, 1 << 23, (1 << 46) - 1], np.uint64)])
+    return [virtual_address(ea) >> U64(shift) << U64(shift) for ea in eas]
+
+
+def test_hash_of_a_1t_segment():
+    va = 0xABCDEF << 40 | 0x123456789A
+    assert virtual_address(U64(5 << 40 | 77)) == (6 * 12538073 % 0xFFFFFF) << 40 | 77
+    for shift in SHIFTS:
+        expected = 0xABCDEF ^ 0xABCDEF << 25 ^ 0x123456789A >> shift
+        assert hash_of(U64(va), shift) == expected
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_secondary_group_is_the_complement(order):
+    vm = Vm(1, hpt_order=order)
+    groups = (1 << order) // 128
+    for va in addresses(12):
+        primary = group_of(vm.machine, va, 12, 0) // 8
+        secondary = group_of(vm.machine, va, 12, 1) // 8
+        assert 0 <= primary < groups
+        assert primary ^ secondary == groups - 1
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("shift", SHIFTS)
+@pytest.mark.parametrize("secondary", [0, 1])
+def test_va_of_hpte_inverts_the_hash(order, shift, secondary):
+    vm = Vm(1, hpt_order=order)
+    for va in addresses(shift):
+        v = hpte_v_of(va, shift) | U64(2 * secondary)
+        for slot in (0, 7):
+            index = group_of(vm.machine, va, shift, secondary) + slot
+            got = va_of_hpte(vm.machine, v, shift, index)
+            assert got >> U64(shift) == va >> U64(shift)
+
+
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_avpn_is_the_same_all_over_a_page(shift):
+    """The AVPN of a large page has 0 in the bits of its offset (`hpte_encode_avpn`)."""
+    for va in addresses(shift, 50):
+        end = va | U64((1 << shift) - 1)
+        assert hpte_v_of(end, shift) == hpte_v_of(va, shift)
+
+
+@pytest.mark.parametrize("scattered", [False, True])
+@pytest.mark.parametrize("page_shift", [12, 16])
+def test_addresses_are_those_of_the_naive_model(page_shift, scattered):
+    npages = 5 << 24 - page_shift
+    mapping = "scattered" if scattered else "linear"
+    vm = Vm(npages, page_shift=page_shift, mapping=mapping, seed=99)
+    model = Naive("null", page_shift, vm.hpt_order, 1, npages, scattered, 99)
+    for view in range(4):
+        for gfn in range(0, npages, 97):
+            assert address_of(vm.machine, view, gfn) == model.address(view, gfn)
+
+
+@pytest.mark.parametrize("page_shift", [12, 16])
+def test_scattered_addresses_are_all_different(page_shift):
+    npages = 3000
+    vm = Vm(npages, page_shift=page_shift, mapping="scattered", seed=3)
+    for view in (VIEW_BASE, VIEW_SMALL):
+        assert len({int(address_of(vm.machine, view, gfn)) for gfn in range(npages)}) == npages
+
+
+@pytest.mark.parametrize("mapping", ["linear", "scattered"])
+def test_large_page_is_one_hpte(mapping):
+    vm, _ = build("null", 512, page_shift=16, populated=False, mapping=mapping)
+    vm.populate(0, view=VIEW_LARGE)
+    for gfn in (0, 127, 128, 255):
+        assert vm.store([gfn], 1, view=VIEW_LARGE) == 1
+        vm.store([gfn + 256], 1, view=VIEW_LARGE)
+    assert vm.events()["hash_misses"] == 0
+    assert len(hptes_of(vm, 0)) == len(hptes_of(vm, 256)) == 1
+
+
+def test_secondary_group_takes_what_the_primary_cannot():
+    vm, _ = build("null", 64 * 2048, hpt_order=18, populated=False)
+    gfns = list(range(0, 16 * 2048, 2048))
+    assert vm.store(gfns, 1) == 16
+    assert vm.events()["evictions"] == 0
+    flags = [read(vm, hpte_of(vm, gfn))[0] >> 1 & 1 for gfn in gfns]
+    assert flags == [0] * 8 + [1] * 8
+    assert vm.store(gfns, 2, vcpu=0) == 16
+    assert vm.events()["hash_misses"] == 16

@@ -1,0 +1,131 @@
+"""Who may import whom, and who may touch what, read from the sources."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import analysis
+import strategies
+from strategies import registry
+
+STRATEGIES = Path(strategies.__file__).parent
+ANALYSIS = Path(analysis.__file__).parent
+CORE = sorted((STRATEGIES / "core").glob("*.py"))
+TRACKER_FILES = [STRATEGIES / f"{name}.py" for name in registry.names()]
+ALL = sorted(STRATEGIES.rglob("*.py")) + sorted(ANALYSIS.rglob("*.py"))
+
+LOCAL_ARRAYS = {"gfns", "out"}
+"""What kernels may index: arrays of their caller's that no other thread touches."""
+
+
+def tree_of(path):
+    return ast.parse(path.read_text(), path.name)
+
+
+def imports_of(path):
+    """The modules that a file imports, and `module.name` for each name it imports from one."""
+    found = set()
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def ours(path):
+    return {name for name in imports_of(path) if name.split(".")[0] in ("strategies", "analysis")}
+
+
+def names_in(path):
+    """All identifiers of a file: names, attributes and imported names."""
+    found = set()
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Name):
+            found.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            found.add(node.attr)
+        elif isinstance(node, ast.alias):
+            found |= set(node.name.split("."))
+    return found
+
+
+def kernels_of(path):
+    """The functions of a file that are compiled."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.FunctionDef):
+            decorators = {ast.unparse(decorator) for decorator in node.decorator_list}
+            if decorators & {"kernel", "inlined", "jit.kernel", "jit.inlined"}:
+                yield node
+
+
+def parametrize(paths):
+    ids = [str(path.relative_to(STRATEGIES.parent)) for path in paths]
+    return pytest.mark.parametrize("path", paths, ids=ids)
+
+
+@parametrize(CORE)
+def test_core_imports_core_alone(path):
+    allowed = ("strategies.core.", "strategies.errors.")
+    assert [name for name in ours(path) if not name.startswith(allowed)] == []
+
+
+@parametrize(TRACKER_FILES)
+def test_tracker_imports_core_and_base_alone(path):
+    allowed = ("strategies.core.", "strategies.base.")
+    assert [name for name in ours(path) if not name.startswith(allowed)] == []
+
+
+@parametrize(sorted(ANALYSIS.rglob("*.py")))
+def test_analysis_does_not_import_the_machine_or_trackers(path):
+    forbidden = ("strategies.core", *(f"strategies.{name}" for name in registry.names()))
+    assert [name for name in ours(path) if name.startswith(forbidden)] == []
+
+
+@parametrize(ALL)
+def test_jit_is_named_in_one_file(path):
+    jitters = {"njit", "jit", "vectorize", "guvectorize", "cfunc", "generated_jit"}
+    used = {
+        node.attr
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "numba"
+    }
+    used |= {name.split(".")[-1] for name in imports_of(path) if name.startswith("numba.")}
+    assert bool(used & jitters) == (path == STRATEGIES / "core" / "jit.py")
+
+
+@parametrize(ALL)
+def test_atomic_machinery_is_named_in_one_file(path):
+    machinery = {"atomic_rmw", "cmpxchg", "load_atomic", "store_atomic", "inttoptr"}
+    assert bool(names_in(path) & machinery) == (path == STRATEGIES / "core" / "atomics.py")
+
+
+@parametrize([path for path in ALL if path.name != "atomics.py"])
+def test_machine_words_are_not_indexed(path):
+    found = [
+        ast.unparse(node)
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Subscript)
+        and isinstance(node.value, ast.Attribute)
+        and ast.unparse(node.value.value).split(".")[-1] == "machine"
+    ]
+    assert found == []
+
+
+@parametrize(CORE + TRACKER_FILES)
+def test_kernels_index_only_what_is_their_callers(path):
+    found = {
+        ast.unparse(node.value)
+        for function in kernels_of(path)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Subscript)
+    }
+    constants = {name for name in found if name.isupper()}
+    assert found - constants <= LOCAL_ARRAYS
+
+
+def test_kernels_are_found():
+    """The rule above sees something."""
+    assert sum(1 for path in CORE for _ in kernels_of(path)) > 60
