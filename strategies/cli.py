@@ -146,7 +146,7 @@ def replay(trace, chosen, vcpus, page_size, mapping, out, fmt):
     loaded = load_trace(trace).coarsen(PAGE_SHIFTS[page_size])
     names = _strategy_names(chosen)
 
-    from strategies.replay_run import run_replay
+    from strategies.replay.command import run_replay
 
     return run_replay(loaded, names, vcpus=vcpus, mapping=mapping, out=out, fmt=fmt)
 
@@ -164,7 +164,7 @@ def study(out):
     from strategies.registry import names
     from strategies.workloads.trace import bundled, load_trace
 
-    from strategies.replay_run import run_replay  # isort: skip
+    from strategies.replay.command import run_replay  # isort: skip
 
     for name in bundled():
         status = run_replay(load_trace(name), names(), vcpus=1, mapping="linear", out=out)

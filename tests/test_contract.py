@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from conftest import (
     STAMP,
-    bulk_remove,
     build,
+    bulk_remove,
     changes,
     clear_mod,
     clear_ref,

@@ -24,7 +24,6 @@ from naive import (
     KEY_HI,
     KEY_LO,
     LINUX_RIGHTS,
-    PP0,
     RWRW,
     RWRX,
     RWXX,

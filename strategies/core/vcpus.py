@@ -30,10 +30,7 @@ class VcpuThreads:
         threads = threads or storing_threads(vm.vcpus)
         bounds = [vm.vcpus * number // threads for number in range(threads + 1)]
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="vcpus")
-        self._runs = [
-            self._pool.submit(run, first, end - first)
-            for first, end in pairwise(bounds)
-        ]
+        self._runs = [self._pool.submit(run, first, end - first) for first, end in pairwise(bounds)]
 
     def running(self):
         """Say whether any vCPU still runs."""

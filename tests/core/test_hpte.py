@@ -106,7 +106,7 @@ def test_permission(pp, is_writable, readonly, other):
     assert hpte.hpte_is_writable(U64(pp | other)) == is_writable
     got = hpte.hpte_make_readonly(U64(pp | other))
     assert got == readonly | other
-    assert not hpte.hpte_is_writable(got)
+    assert not hpte.hpte_is_writable(U64(got))
 
 
 @pytest.mark.parametrize("wimg", range(16))

@@ -9,8 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from analysis.replay import harvest_time_per_epoch, read_harvests
-from strategies.replay import build, replay
-from strategies.replay_output import (
+from strategies.replay.output import (
     HARVEST_COLUMNS,
     document,
     harvest_rows,
@@ -19,6 +18,7 @@ from strategies.replay_output import (
     text_of,
     write_csv,
 )
+from strategies.replay.run import build, replay
 
 
 def run_replay(trace, names, *, vcpus, mapping, out=None, fmt="table"):

@@ -1,0 +1,46 @@
+"""The same kernels as plain Python: what the contract demands holds with the JIT disabled."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import strategies
+
+TESTS = Path(__file__).resolve().parents[1]
+SELECTED = " or ".join(
+    [
+        "written_set_is_reported",
+        "get_clears",
+        "removed",
+        "overwritten",
+        "protected",
+        "cleared",
+        "host_stores",
+        "alias",
+        "counts",
+    ]
+)
+LEFT_OUT = "large or random"  # thousands of pages
+
+SELECTION = f"({SELECTED}) and not ({LEFT_OUT})"
+
+
+def test_contract_with_the_jit_disabled():
+    environment = os.environ | {
+        "NUMBA_DISABLE_JIT": "1",
+        "PYTHONPATH": str(Path(strategies.__file__).parents[1]),
+    }
+    # Of an outer parallel run only.
+    environment = {k: v for k, v in environment.items() if not k.startswith("PYTEST_")}
+    command = [sys.executable, "-W", "error", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, "-k", SELECTION, str(TESTS / "test_contract.py"), "-o", "addopts="],
+        cwd=TESTS,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout
