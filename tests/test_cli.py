@@ -39,7 +39,7 @@ def assert_refused(finished, saying):
 def test_help_lists_the_commands():
     finished = dirtylog("--help")
     assert finished.returncode == 0
-    for command in ("strategies", "traces", "synth", "replay"):
+    for command in ("strategies", "traces", "synth", "replay", "study"):
         assert f"\n  {command} " in finished.stdout
 
 
@@ -105,7 +105,7 @@ def test_synth_replaces_a_file_only_when_told(tmp_path):
 # Bad input
 
 BAD = [
-    ("", "accepted: a command (strategies, traces, synth, replay)"),
+    ("", "accepted: a command (strategies, traces, synth, replay, study)"),
     ("study-everything", "No such command 'study-everything'; accepted: a command"),
     ("--loud", "No such option '--loud'; accepted: a command"),
     ("traces extra", "extra argument"),
