@@ -15,7 +15,7 @@ from strategies.core.locks import (
     wait_hpte_unlocked,
 )
 from strategies.core.machine import LOG_C_BIT, LOG_OFF, SLOT_BASE_GFN, SLOT_NPAGES
-from strategies.core.memslot import PAGES_PER_WORD, set_log_mode, slot_field
+from strategies.core.memslot import PAGES_PER_WORD, clear_log, set_log_mode, slot_field
 from strategies.core.papr import invalidate_hpte
 from strategies.core.rmap import (
     RMAP_CHANGED,
@@ -90,14 +90,24 @@ def _test_clear_dirty(machine, gfn):
 
 
 @kernel
-def _get_dirty_log(machine, slot, out):
+def _report(out, first, npages):
+    """Set the bits of pages from `first` on; not inlined, which keeps the scan's registers free."""
+    for page in range(first, first + npages):
+        word = page // PAGES_PER_WORD
+        mask = atomics.load_own(out, word) | ONE << U64(page % PAGES_PER_WORD)
+        atomics.store_own(out, word, mask)
+
+
+@kernel
+def _get_dirty_log(machine, slot, out, words):
     """Scan every page of a slot (`kvmppc_hv_get_dirty_log`); return nanoseconds."""
     start = monotonic_ns()
-    out[:] = ZERO
+    clear_log(out, words)
     base = slot_field(machine, slot, SLOT_BASE_GFN)
     for first in range(slot_field(machine, slot, SLOT_NPAGES)):
-        for page in range(first, first + _test_clear_dirty(machine, base + first)):
-            out[page // PAGES_PER_WORD] |= ONE << U64(page % PAGES_PER_WORD)
+        npages = _test_clear_dirty(machine, base + first)
+        if npages:
+            _report(out, first, npages)
     return monotonic_ns() - start
 
 
@@ -125,4 +135,4 @@ class CBitScan(DirtyTracker):
         _set_mode(self.vm.machine, slot, LOG_OFF)
 
     def _harvest(self, slot, out):
-        return _get_dirty_log(self.vm.machine, slot, out)
+        return _get_dirty_log(self.vm.machine, slot, atomics.address_of(out), out.size)

@@ -7,42 +7,41 @@ from strategies.core.events import BITMAP_WORDS_READ, count
 from strategies.core.hostfault import wait_for_handlers
 from strategies.core.jit import inlined, kernel
 from strategies.core.machine import LOG_WRITE_PROTECT, SLOT_ACTIVE, SLOT_DIRTY, SLOT_WORDS
-from strategies.core.memslot import bitmap_start, slot_field
+from strategies.core.memslot import bitmap_start, clear_log, slot_field
 from strategies.core.protect import READONLY, change_dirty_pages, start_logging, stop_logging
 from strategies.core.tlb import flush_tlbs
 from strategies.core.words import U64, ZERO
 
 
 @inlined
-def _hand_over(machine, slot, half, out):
+def _hand_over(machine, slot, half, out, words):
     """Protect the pages of a half that nobody marks any more, copy it out, leave it clear."""
     bitmap = bitmap_start(machine, slot, half)
-    for word in range(out.size):
+    for word in range(words):
         mask = atomics.load(machine.bitmap, bitmap + word)
         if mask:
             atomics.store(machine.bitmap, bitmap + word, ZERO)
             change_dirty_pages(machine, slot, word, mask, READONLY)
-        out[word] = mask
-    count(machine, machine.nvcpus, BITMAP_WORDS_READ, out.size)
+            atomics.store_own(out, word, mask)
+    count(machine, machine.nvcpus, BITMAP_WORDS_READ, words)
     atomics.store(machine.slots, slot * SLOT_WORDS + SLOT_DIRTY + half, ZERO)
 
 
 @kernel
-def _get_dirty_log(machine, slot, out):
+def _get_dirty_log(machine, slot, out, words):
     """Switch halves, wait out the grace period, protect, flush once; return nanoseconds.
 
     A count of 0 needs no look at bitmap or page table. One word says which half is active, so
     that bitmap and count switch together; the other half and its count are clear by then.
     """
     start = monotonic_ns()
+    clear_log(out, words)
     half = slot_field(machine, slot, SLOT_ACTIVE)
-    if slot_field(machine, slot, SLOT_DIRTY + half) == 0:
-        out[:] = ZERO
-        return monotonic_ns() - start
-    atomics.exchange(machine.slots, slot * SLOT_WORDS + SLOT_ACTIVE, U64(1 - half))
-    wait_for_handlers(machine)
-    _hand_over(machine, slot, half, out)
-    flush_tlbs(machine, machine.nvcpus)
+    if slot_field(machine, slot, SLOT_DIRTY + half):
+        atomics.exchange(machine.slots, slot * SLOT_WORDS + SLOT_ACTIVE, U64(1 - half))
+        wait_for_handlers(machine)
+        _hand_over(machine, slot, half, out, words)
+        flush_tlbs(machine, machine.nvcpus)
     return monotonic_ns() - start
 
 
@@ -65,4 +64,4 @@ class DoubleBuffer(DirtyTracker):
         stop_logging(self.vm.machine, slot)
 
     def _harvest(self, slot, out):
-        return _get_dirty_log(self.vm.machine, slot, out)
+        return _get_dirty_log(self.vm.machine, slot, atomics.address_of(out), out.size)

@@ -6,16 +6,16 @@ from strategies.core.clock import monotonic_ns
 from strategies.core.events import BITMAP_WORDS_READ, count
 from strategies.core.jit import inlined, kernel
 from strategies.core.machine import LOG_ABSENT
-from strategies.core.memslot import bitmap_start
+from strategies.core.memslot import bitmap_start, clear_log
 from strategies.core.protect import ABSENT, change_slot, start_logging, stop_logging
 from strategies.core.tlb import flush_tlbs
 from strategies.core.words import ZERO
 
 
 @inlined
-def _is_dirty(machine, bitmap, out):
+def _is_dirty(machine, bitmap, words):
     """Say whether any word of the bitmap is set (`kvm_get_dirty_log`)."""
-    for word in range(out.size):
+    for word in range(words):
         count(machine, machine.nvcpus, BITMAP_WORDS_READ, 1)
         if atomics.load(machine.bitmap, bitmap + word):
             return True
@@ -23,7 +23,7 @@ def _is_dirty(machine, bitmap, out):
 
 
 @kernel
-def _get_dirty_log(machine, slot, out):
+def _get_dirty_log(machine, slot, out, words):
     """If anything is dirty take the bitmap, make every HPTE absent, flush; return nanoseconds.
 
     Each word is taken by an exchange, and before the HPTEs go: the seed's code copied the bitmap,
@@ -31,14 +31,14 @@ def _get_dirty_log(machine, slot, out):
     """
     start = monotonic_ns()
     bitmap = bitmap_start(machine, slot, 0)
-    if not _is_dirty(machine, bitmap, out):
-        out[:] = ZERO
-        return monotonic_ns() - start
-    for word in range(out.size):
-        out[word] = atomics.exchange(machine.bitmap, bitmap + word, ZERO)
-    count(machine, machine.nvcpus, BITMAP_WORDS_READ, out.size)
-    change_slot(machine, slot, ABSENT)
-    flush_tlbs(machine, machine.nvcpus)
+    clear_log(out, words)
+    if _is_dirty(machine, bitmap, words):
+        for word in range(words):
+            mask = atomics.exchange(machine.bitmap, bitmap + word, ZERO)
+            atomics.store_own(out, word, mask)
+        count(machine, machine.nvcpus, BITMAP_WORDS_READ, words)
+        change_slot(machine, slot, ABSENT)
+        flush_tlbs(machine, machine.nvcpus)
     return monotonic_ns() - start
 
 
@@ -60,4 +60,4 @@ class PteFlush(DirtyTracker):
         stop_logging(self.vm.machine, slot)
 
     def _harvest(self, slot, out):
-        return _get_dirty_log(self.vm.machine, slot, out)
+        return _get_dirty_log(self.vm.machine, slot, atomics.address_of(out), out.size)

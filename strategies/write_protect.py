@@ -6,7 +6,7 @@ from strategies.core.clock import monotonic_ns
 from strategies.core.events import BITMAP_WORDS_READ, count
 from strategies.core.jit import kernel
 from strategies.core.machine import LOG_WRITE_PROTECT
-from strategies.core.memslot import bitmap_start
+from strategies.core.memslot import bitmap_start, clear_log
 from strategies.core.protect import (
     READONLY,
     READONLY_TLBIE,
@@ -18,20 +18,22 @@ from strategies.core.words import ZERO
 
 
 @kernel
-def _get_dirty_log(machine, slot, out):
+def _get_dirty_log(machine, slot, out, words):
     """Take each word of the bitmap and protect the pages it names; return nanoseconds.
 
-    A word that is 0 is only read: 64 clean pages at once.
+    A word that is 0 is only read: 64 clean pages at once. The caller's buffer is cleared first,
+    as KVM does.
     """
     start = monotonic_ns()
+    clear_log(out, words)
     bitmap = bitmap_start(machine, slot, 0)
-    for word in range(out.size):
+    for word in range(words):
         mask = atomics.load(machine.bitmap, bitmap + word)
         if mask:
             mask = atomics.exchange(machine.bitmap, bitmap + word, ZERO)
             change_dirty_pages(machine, slot, word, mask, READONLY_TLBIE)
-        out[word] = mask
-    count(machine, machine.nvcpus, BITMAP_WORDS_READ, out.size)
+            atomics.store_own(out, word, mask)
+    count(machine, machine.nvcpus, BITMAP_WORDS_READ, words)
     return monotonic_ns() - start
 
 
@@ -52,4 +54,4 @@ class WriteProtect(DirtyTracker):
         stop_logging(self.vm.machine, slot)
 
     def _harvest(self, slot, out):
-        return _get_dirty_log(self.vm.machine, slot, out)
+        return _get_dirty_log(self.vm.machine, slot, atomics.address_of(out), out.size)

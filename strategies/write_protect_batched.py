@@ -6,28 +6,29 @@ from strategies.core.clock import monotonic_ns
 from strategies.core.events import BITMAP_WORDS_READ, count
 from strategies.core.jit import kernel
 from strategies.core.machine import LOG_WRITE_PROTECT
-from strategies.core.memslot import bitmap_start
+from strategies.core.memslot import bitmap_start, clear_log
 from strategies.core.protect import READONLY, change_dirty_pages, start_logging, stop_logging
 from strategies.core.tlb import flush_tlbs
 from strategies.core.words import ZERO
 
 
 @kernel
-def _get_dirty_log(machine, slot, out):
+def _get_dirty_log(machine, slot, out, words):
     """Take each word, protect its pages without a tlbie, flush once; return nanoseconds."""
     start = monotonic_ns()
+    clear_log(out, words)
     bitmap = bitmap_start(machine, slot, 0)
     is_dirty = False
-    for word in range(out.size):
+    for word in range(words):
         mask = atomics.load(machine.bitmap, bitmap + word)
         if mask:
             is_dirty = True
             mask = atomics.exchange(machine.bitmap, bitmap + word, ZERO)
             change_dirty_pages(machine, slot, word, mask, READONLY)
-        out[word] = mask
+            atomics.store_own(out, word, mask)
     if is_dirty:
         flush_tlbs(machine, machine.nvcpus)
-    count(machine, machine.nvcpus, BITMAP_WORDS_READ, out.size)
+    count(machine, machine.nvcpus, BITMAP_WORDS_READ, words)
     return monotonic_ns() - start
 
 
@@ -53,4 +54,4 @@ class WriteProtectBatched(DirtyTracker):
         stop_logging(self.vm.machine, slot)
 
     def _harvest(self, slot, out):
-        return _get_dirty_log(self.vm.machine, slot, out)
+        return _get_dirty_log(self.vm.machine, slot, atomics.address_of(out), out.size)

@@ -152,7 +152,7 @@ def populate(machine, view, first_gfn, npages):
 def _hash_miss(machine, vcpu, view, gfn, va, shift):
     """Enter the missing HPTE under the guest's own lock, unless another vCPU was faster."""
     count(machine, vcpu, HASH_MISSES, 1)
-    lock = gfn % PTE_LOCKS
+    lock = I64((va >> U64(shift)) % U64(PTE_LOCKS))
     word = lock_bit(machine.pte_locks, lock, ONE)
     status = H_SUCCESS
     if find_hpte(machine, va, shift, HPTE_V_VALID | HPTE_V_ABSENT) < 0:

@@ -57,8 +57,13 @@ def group_of(machine, va, shift, secondary):
 
 @inlined
 def hpte_v_of(va, shift):
-    """Return dword 0 (AVPN, B and L; not yet valid) of an HPTE for `va`."""
-    v = ((va >> AVPN_VA_SHIFT) << HPTE_V_AVPN_SHIFT) & HPTE_V_AVPN | HPTE_V_1TB_SEG
+    """Return dword 0 (AVPN, B and L; not yet valid) of an HPTE for `va`.
+
+    The AVPN of a 16 MiB page has 0 where the offset in the page reaches into it
+    (`hpte_encode_avpn`).
+    """
+    page = (va >> U64(shift)) << U64(shift)
+    v = ((page >> AVPN_VA_SHIFT) << HPTE_V_AVPN_SHIFT) & HPTE_V_AVPN | HPTE_V_1TB_SEG
     if shift != SHIFT_4K:
         v |= HPTE_V_LARGE
     return v

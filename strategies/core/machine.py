@@ -47,7 +47,7 @@ GPR_WORDS = 8
 """Registers r4 to r11: a hypercall's results, and the arguments of H_BULK_REMOVE."""
 
 PTE_LOCKS = 64
-"""Locks of the guest's own page table, by gfn."""
+"""Locks of the guest's own page table, by virtual page number."""
 
 
 class Machine(NamedTuple):

@@ -15,7 +15,7 @@ from strategies.core.machine import (
     SLOT_NPAGES,
     SLOT_WORDS,
 )
-from strategies.core.words import I64, ONE, U64
+from strategies.core.words import I64, ONE, U64, ZERO
 
 SLOT_COUNT = MAX_SLOTS * SLOT_WORDS
 PAGES_PER_WORD = 64
@@ -60,6 +60,13 @@ def bitmap_start(machine, slot, half):
     """Return the first word in `bitmap` of one half of a slot's bitmap."""
     words = slot_field(machine, slot, SLOT_BITMAP_WORDS)
     return slot_field(machine, slot, SLOT_BITMAP) + half * words
+
+
+@inlined
+def clear_log(out, words):
+    """Set all words of the caller's buffer to 0."""
+    for word in range(words):
+        atomics.store_own(out, word, ZERO)
 
 
 @inlined

@@ -36,6 +36,7 @@ MIN_HPT_ORDER = 18
 MAX_HPT_ORDER = 36
 MAX_VCPUS = 256
 MAX_GUEST_BYTES = 1 << 44
+MAX_SEED = (1 << 32) - 1
 MAPPINGS = ("linear", "scattered")
 POPULATE_BATCH = 1 << 20
 
@@ -102,6 +103,8 @@ class Vm:
             raise InputError(f"{vcpus} vCPUs: accepted are 1 to {MAX_VCPUS}")
         if mapping not in MAPPINGS:
             raise InputError(f"mapping {mapping!r}: accepted are {', '.join(MAPPINGS)}")
+        if not 0 <= seed <= MAX_SEED:
+            raise InputError(f"seed {seed}: accepted are 0 to {MAX_SEED}")
         needed, available = machine_bytes(guest_pages, hpt_order), available_bytes()
         if available is not None and needed > available:
             raise InputError(

@@ -1,0 +1,107 @@
+"""What the machine's own parts cost on this computer: stores, tlbies, flushes, clean harvests.
+
+`benchmarks.harvest_against_c` prints it. All times are measured, with one vCPU and no other thread.
+"""
+
+import numpy as np
+
+from strategies import registry
+from strategies.core import atomics
+from strategies.core.clock import monotonic_ns
+from strategies.core.guest import VIEW_BASE, store_pages
+from strategies.core.hpte import HPTE_R_RPN
+from strategies.core.jit import kernel
+from strategies.core.machine import TLB_DATA, TLB_ENTRIES, TLB_WORDS
+from strategies.core.tlb import flush_tlbs, tlbie
+from strategies.core.vm import Vm
+
+SAMPLES = 9
+SLOT_BYTES = 4 << 30
+STORES = 1 << 20
+HOT_PAGES = 64
+"""So few that their TLB entries and their data stay in a first-level cache."""
+
+TLB_OPERATIONS = 100_000
+HIT_LIMIT_NS, MISS_LIMIT_NS = 10, 100
+
+
+def build(nbytes, mapping):
+    """Return a machine of `nbytes` with one slot, all of it mapped and written once."""
+    vm = Vm(nbytes >> 12, mapping=mapping)
+    slot = vm.add_memslot(0, vm.guest_pages)
+    vm.populate(slot)
+    vm.store(np.arange(vm.guest_pages), 1)
+    return vm
+
+
+def resident_pages(vm):
+    """Return the pages that vCPU 0 has in its TLB after stores to random ones."""
+    vm.store(np.random.default_rng(0).integers(vm.guest_pages, size=8 * TLB_ENTRIES), 1)
+    data = vm.arrays.tlb.reshape(-1, TLB_WORDS)[:TLB_ENTRIES, TLB_DATA]
+    return (data[data != 0] & HPTE_R_RPN).astype(np.int64) >> vm.page_shift
+
+
+@kernel
+def _clock():
+    """Return the kernels' clock: ns."""
+    return monotonic_ns()
+
+
+def store_ns(vm, pages):
+    """Return the lowest and the median ns per store to `pages` in random order, and missed share.
+
+    The lowest is what a quiet core needs.
+    """
+    ns = []
+    before = vm.events()["tlb_misses"]
+    for seed in range(SAMPLES):
+        gfns = np.random.default_rng(seed).choice(pages, STORES)
+        start = _clock()
+        store_pages(vm.machine, VIEW_BASE, 0, 1, gfns, 1, 0)
+        ns.append((_clock() - start) / STORES)
+    missed = (vm.events()["tlb_misses"] - before) / (SAMPLES * STORES)
+    return min(ns), np.median(ns), missed
+
+
+@kernel
+def tlbie_and_flush_ns(machine, times):
+    """Return the ns of `times` tlbies of HPTEs that no TLB holds, and of as many flushes."""
+    start = monotonic_ns()
+    for k in range(times):
+        index = k % TLB_ENTRIES
+        v, r = atomics.load(machine.hpt, 2 * index), atomics.load(machine.rev, 2 * index)
+        tlbie(machine, machine.nvcpus, v, r, index)
+    middle = monotonic_ns()
+    for _ in range(times):
+        flush_tlbs(machine, machine.nvcpus)
+    return middle - start, monotonic_ns() - middle
+
+
+def clean_harvest_ns(vm, name):
+    """Return the median ns of a harvest of slot 0 with nothing written."""
+    tracker = registry.get(name)(vm)
+    tracker.enable_logging(0)
+    out = tracker.buffer(0)
+    ns = np.median([tracker.get_dirty_log(0, out) for _ in range(SAMPLES)])
+    tracker.disable_logging(0)
+    return ns
+
+
+def report(mapping):
+    """Yield lines: what each costs in a slot of 4 GiB under a mapping."""
+    vm = build(SLOT_BYTES, mapping)
+    resident = resident_pages(vm)
+    for what, pages, limit in (
+        (f"TLB hit, {HOT_PAGES} pages", resident[:HOT_PAGES], HIT_LIMIT_NS),
+        (f"TLB hit, {resident.size} pages", resident, HIT_LIMIT_NS),
+        ("TLB miss, 4 GiB slot", np.arange(vm.guest_pages), MISS_LIMIT_NS),
+    ):
+        lowest, median, missed = store_ns(vm, pages)
+        times = f"lowest {lowest:.1f} ns, median {median:.1f} ns, limit {limit} ns"
+        yield f"store, {what}: {times} ({missed:.1%} missed)"
+    spent = [tlbie_and_flush_ns(vm.machine, TLB_OPERATIONS) for _ in range(SAMPLES)]
+    tlbies, flushes = np.median(spent, axis=0) / TLB_OPERATIONS
+    yield f"one simulated tlbie {tlbies:.1f} ns, one flush {flushes:.1f} ns, 1 vCPU"
+    scan, protect = (clean_harvest_ns(vm, name) for name in ("c_bit_scan", "write_protect"))
+    times = f"c_bit_scan {scan / 1e6:.1f} ms, write_protect {protect / 1e3:.1f} us"
+    yield f"clean 4 GiB slot: {times}, {scan / protect:.0f} times faster"
