@@ -678,6 +678,18 @@ def test_large_page_replaced_by_base_pages_before_the_harvest(strategy, page_shi
 
 
 @page_shifts
+def test_large_page_removed_and_harvested_leaves_base_pages_alone(strategy, page_shift):
+    vm, tracker = build_large(strategy, page_shift)
+    vm.store([77], STAMP, view=VIEW_LARGE)
+    remove(vm, hpte_of(vm, 0))
+    assert harvest(tracker) == large_page(vm)
+    vm.populate(0)
+    vm.store([0], STAMP)
+    remove(vm, hpte_of(vm, 0))
+    assert harvest(tracker) == {0}
+
+
+@page_shifts
 def test_large_page_protected_and_c_cleared_before_the_harvest(strategy, page_shift):
     vm, tracker = build_large(strategy, page_shift)
     index = hpte_of(vm, 0)
@@ -758,6 +770,11 @@ def count_of(strategy, steps):
     return counts
 
 
+def rounds(counts):
+    """The counts of each round of three steps."""
+    return [counts[k : k + 3] for k in range(0, len(counts), 3)]
+
+
 def store_thrice(vm, tracker):
     vm.store(WRITTEN * 3, STAMP)
 
@@ -791,10 +808,23 @@ def test_counts_of_write_protect_batched():
 
 
 def test_counts_of_double_buffer():
-    stored, dirty, clean = count_of("double_buffer", [store_thrice, get, get])
-    assert stored == STORED | {"write_faults": 5}
-    assert dirty == {"bitmap_words_read": 2, "rmap_steps": 5, "flushes": 1}
-    assert clean == {}
+    first, second, third = rounds(count_of("double_buffer", [store_thrice, get, get] * 3))
+    assert first == [
+        STORED | {"write_faults": 5},
+        {"bitmap_words_read": 2, "rmap_steps": 5, "flushes": 1},
+        {},
+    ]
+    assert second == third == first
+
+
+def test_counts_of_double_buffer_enabled_again():
+    vm, tracker = build("double_buffer", 100)
+    vm.store(WRITTEN, STAMP)
+    tracker.disable_logging(0)
+    tracker.enable_logging(0)
+    before = vm.events()
+    assert harvest(tracker) == set()
+    assert changes(vm, before) == {}
 
 
 def test_counts_of_pte_flush():

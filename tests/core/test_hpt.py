@@ -1,15 +1,22 @@
 """Addresses and the hash: an HPTE's place tells its address."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from conftest import build, hpte_of, hptes_of, read
-from naive import Naive
+from naive import BOLTED, Naive
 
+import strategies
 from strategies.core.guest import VIEW_BASE, VIEW_LARGE, VIEW_SMALL, address_of
 from strategies.core.hpt import group_of, hash_of, hpte_v_of, va_of_hpte, virtual_address
 from strategies.core.vm import Vm
 from strategies.core.words import U64
 
+TESTS = Path(__file__).resolve().parents[1]
 SHIFTS = [12, 16, 24]
 ORDERS = [18, 19, 24]
 
@@ -102,3 +109,39 @@ def test_secondary_group_takes_what_the_primary_cannot():
     assert flags == [0] * 8 + [1] * 8
     assert vm.store(gfns, 2, vcpu=0) == 16
     assert vm.events()["hash_misses"] == 16
+
+
+def test_bolted_hptes_are_not_evicted():
+    vm, _ = build("null", 64 * 2048, hpt_order=18, populated=False)
+    gfns = list(range(0, 64 * 2048, 2048))
+    vm.store(gfns[:16], 1)
+    victims = gfns[2], gfns[11]  # one in the primary group, one in the secondary
+    bolted = [hpte_of(vm, gfn) for gfn in gfns[:16] if gfn not in victims]
+    vm.arrays.hpt[[2 * index for index in bolted]] |= np.uint64(BOLTED)
+    assert vm.store(gfns[16:], 1) == len(gfns) - 16
+    assert vm.events()["evictions"] == len(gfns) - 16
+    assert [gfn for gfn in gfns[:16] if not hptes_of(vm, gfn)] == list(victims)
+
+
+ALL_BOLTED_BUT_ONE = """
+import numpy as np
+from conftest import build, hpte_of
+vm, _ = build("null", 17 * 2048, hpt_order=18, populated=False)
+gfns = list(range(0, 17 * 2048, 2048))
+vm.store(gfns[:16], 1)
+bolted = [hpte_of(vm, gfn) for gfn in gfns[:16] if gfn != gfns[11]]
+vm.arrays.hpt[[2 * index for index in bolted]] |= np.uint64(0x10)
+assert vm.store(gfns[16:], 1) == 1
+"""
+
+
+def test_group_of_bolted_hptes_does_not_stop_the_guest():
+    """The victim is in the other group. A guest that spins in compiled code cannot be stopped."""
+    build("null", 1)[0].store([0], 1)  # what is compiled here is not compiled there
+    path = os.pathsep.join([str(Path(strategies.__file__).parents[1]), str(TESTS)])
+    subprocess.run(
+        [sys.executable, "-c", ALL_BOLTED_BUT_ONE],
+        env=os.environ | {"PYTHONPATH": path},
+        timeout=20,
+        check=True,
+    )
