@@ -17,7 +17,7 @@ import numpy as np
 from numba import config
 
 from strategies.core import atomics
-from strategies.core.guest import VIEW_ALIAS, VIEW_BASE, address_of, touch, view_shift
+from strategies.core.guest import VIEW_ALIAS, VIEW_BASE, VIEW_LARGE, address_of, touch, view_shift
 from strategies.core.h_change import h_clear_mod, h_protect
 from strategies.core.h_remove import h_remove
 from strategies.core.hostfault import host_store
@@ -32,6 +32,9 @@ from strategies.registry import get
 STORE, REMOVE, PROTECT, CLEAR_MOD, HOST_STORE = range(5)
 WEIGHTS = (0.96, 0.01, 0.01, 0.01, 0.01)
 VCPUS_PER_THREAD = 2
+
+LARGE_PAGES = 4096
+"""A guest of this many pages maps them by one HPTE of 16 MiB, too."""
 
 
 @kernel
@@ -105,7 +108,8 @@ def guest_round(vm, number, accesses, seed):
         rng = np.random.default_rng([seed, number, first_vcpu])
         actions = rng.choice(len(WEIGHTS), accesses, p=WEIGHTS)
         gfns = rng.integers(vm.guest_pages, size=accesses)
-        views = rng.choice((VIEW_BASE, VIEW_ALIAS), accesses)
+        other = VIEW_LARGE if vm.guest_pages == LARGE_PAGES else VIEW_ALIAS
+        views = rng.choice((VIEW_BASE, other), accesses)
         first_stamp = 1 + (number * vm.vcpus + first_vcpu) * accesses
         run_guest(vm.machine, first_vcpu, count, actions, gfns, views, first_stamp)
 

@@ -46,6 +46,27 @@ MUTATIONS = {
 }
 
 
+STORE_IN_MID_HARVEST = """
+import sys
+from conftest import build, harvest
+from strategies.core import atomics
+from strategies.core.guest import VIEW_LARGE
+
+vm, tracker = build(sys.argv[1], 4096, vcpus=2)
+vm.store([0], 1, view=VIEW_LARGE)
+
+def store_once(operation, words, index):
+    if words is vm.arrays.bitmap and operation == "exchange" and index == 32:
+        atomics.hook = lambda *_: None
+        vm.store([5], 2, view=VIEW_LARGE, vcpu=1)  # whose TLB is cold
+
+atomics.hook = store_once
+harvest(tracker)
+vm.store([4000], 3, view=VIEW_LARGE)
+sys.exit(4000 not in harvest(tracker))
+"""
+
+
 def run_storm(tracker, *, package=PACKAGE, jit=True, threads=1, seed=1, **options):
     """Run a storm in a process; return its exit status and result."""
     options |= {"threads": threads, "seed": seed}
@@ -90,6 +111,12 @@ def test_nothing_is_lost_with_two_storing_threads(tracker):
 
 
 @pytest.mark.parametrize("tracker", LOGGING)
+def test_nothing_is_lost_through_a_large_page(tracker):
+    status, result = run_storm(tracker, pages=4096, rounds=40, accesses=2_000)
+    assert (status, result["lost"]) == (0, [])
+
+
+@pytest.mark.parametrize("tracker", LOGGING)
 def test_nothing_is_lost_without_the_jit(tracker):
     status, result = run_storm(tracker, jit=False, pages=40, rounds=150, accesses=60)
     assert (status, result["lost"]) == (0, [])
@@ -102,3 +129,14 @@ def test_the_storm_notices_what_is_taken_out(mutant):
     )
     assert status == 1
     assert result["lost"]
+
+
+@pytest.mark.parametrize("tracker", ["write_protect", "write_protect_batched"])
+def test_a_large_page_made_writable_in_mid_harvest_is_armed_again(tracker):
+    subprocess.run(
+        [sys.executable, "-c", STORE_IN_MID_HARVEST, tracker],
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        cwd=STORM.parent,
+        timeout=LIMIT_SECONDS,
+        check=True,
+    )

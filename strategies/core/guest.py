@@ -82,12 +82,18 @@ def address_of(machine, view, gfn):
 
 @inlined
 def _evict(machine, vcpu, group, start):
-    """Remove an HPTE that is not bolted from a full group (`pSeries_lpar_hpte_remove`)."""
+    """Remove an HPTE that is not bolted from a full group (`pSeries_lpar_hpte_remove`).
+
+    Returns False when all of them are bolted.
+    """
+    bolted = 0
     for k in range(HPTES_PER_GROUP):
-        index = U64(group + (start + k) % HPTES_PER_GROUP)
-        if h_remove(machine, vcpu, H_ANDCOND, index, HPTE_V_BOLTED) == H_SUCCESS:
+        index = group + (start + k) % HPTES_PER_GROUP
+        if h_remove(machine, vcpu, H_ANDCOND, U64(index), HPTE_V_BOLTED) == H_SUCCESS:
             count(machine, vcpu, EVICTIONS, 1)
-            return
+            return True
+        bolted += atomics.load(machine.hpt, 2 * index) & HPTE_V_BOLTED != ZERO
+    return bolted < HPTES_PER_GROUP
 
 
 @kernel
@@ -102,7 +108,7 @@ def guest_map(machine, vcpu, view, gfn, rights):
     Returns
     -------
     int
-        H_SUCCESS, or H_PARAMETER as of H_ENTER.
+        H_SUCCESS, H_PARAMETER as of H_ENTER, or H_PTEG_FULL: both groups are all bolted.
     """
     shift = view_shift(machine, view)
     va = address_of(machine, view, gfn)
@@ -118,7 +124,10 @@ def guest_map(machine, vcpu, view, gfn, rights):
             if status != H_PTEG_FULL:
                 return status
         turn = counted(machine, vcpu, EVICTIONS)  # as good as the timebase that Linux reads
-        _evict(machine, vcpu, group_of(machine, va, shift, turn & 1), turn >> 1)
+        first = group_of(machine, va, shift, turn & 1)
+        second = group_of(machine, va, shift, 1 - (turn & 1))
+        if not (_evict(machine, vcpu, first, turn >> 1) or _evict(machine, vcpu, second, turn)):
+            return H_PTEG_FULL
 
 
 @inlined

@@ -9,6 +9,7 @@ from strategies.core.hpte import (
     HPTE_V_HVLOCK,
     HPTE_V_VALID,
     HPTES_PER_GROUP,
+    SHIFT_16M,
     hpte_cache_flags_ok,
     hpte_make_readonly,
     hpte_page_shift,
@@ -98,7 +99,7 @@ def h_enter(machine, vcpu, flags, pte_index, pteh, ptel):
     if index < 0:
         return H_PTEG_FULL
     atomics.store(machine.rev, 2 * index, ptel)
-    if pages_of(machine, shift) > 1:
+    if shift == SHIFT_16M:
         atomics.store(machine.slots, slot * SLOT_WORDS + SLOT_LARGE, ONE)
     gfn = hpte_gfn(machine, ptel, shift)
     word = lock_rmap(machine.rmap, gfn)

@@ -104,9 +104,10 @@ def change_page(machine, gfn, action):
 def change_dirty_pages(machine, slot, number, mask, action):
     """Apply an action to the pages of a slot that one word of its bitmap names.
 
-    A large page is one HPTE on the ring of its first page, yet any of its bits may have been taken:
-    that ring is re-armed with every word, or a store to a page whose bit was taken late would
-    find the HPTE still writable and leave no mark.
+    A 16 MiB page is one HPTE on the ring of its first page, yet its bits are in many words: that
+    ring is re-armed with every word, or a store to a page whose bit was taken late would find the
+    HPTE still writable and leave no mark. (The bits of a 64 KiB page are in one word, and its
+    first page's is set first.)
 
     Parameters
     ----------

@@ -178,6 +178,8 @@ class Vm:
         progress : callable, optional
             Called with the number of pages mapped since the last call.
         """
+        if not 0 <= slot < len(self.slots):
+            raise InputError(f"no memory slot {slot}: there are {len(self.slots)}")
         base, npages = self.slots[slot]
         for first in range(base, base + npages, POPULATE_BATCH):
             count = min(POPULATE_BATCH, base + npages - first)

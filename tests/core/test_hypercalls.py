@@ -1,5 +1,6 @@
 """PAPR's return codes, flags and results of each hypercall."""
 
+import numpy as np
 import pytest
 from conftest import (
     build,
@@ -199,6 +200,13 @@ def test_remove_saves_r_and_c_for_the_host(vm):
     for gfn in (1, 2):
         remove(vm, hpte_of(vm, gfn))
     assert [int(word) >> 32 & 0x180 for word in vm.arrays.rmap[:4]] == [0, R | C, R, 0]
+
+
+@pytest.mark.parametrize("bits", [0, R, C, R | C])
+def test_remove_returns_what_the_hardware_set(vm, bits):
+    enter(vm, 0, V, ptel(1))
+    vm.arrays.hpt[1] |= np.uint64(bits)
+    assert remove(vm, 0)[1][1] == ptel(1, RIGHTS | bits)
 
 
 # H_BULK_REMOVE.
