@@ -2,10 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: study test lint clean
+.PHONY: study bench test lint clean
 
 study: .venv/ready
+	$(BIN)/python -m benchmarks.study
 	$(BIN)/dirtylog study --out results/local
+
+bench: .venv/ready
+	$(BIN)/python -m benchmarks.study --full
 
 test: .venv/ready
 	$(BIN)/pytest -n auto

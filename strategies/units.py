@@ -1,4 +1,4 @@
-"""Sizes and fractions as people write them, for the command line."""
+"""Sizes, fractions and durations as people write them, for the command line."""
 
 import re
 from collections.abc import Callable
@@ -51,6 +51,46 @@ def parse_fraction(text: str) -> float:
     return float(value)
 
 
+_DURATION_TEXT = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*(ns|us|µs|ms|s)", re.IGNORECASE)
+_WEIGHT_TEXT = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+_NANOSECONDS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9}
+
+
+def parse_duration(text: str) -> float:
+    """Return the nanoseconds in ``100ms``, ``5us`` or ``1.5 s``.
+
+    Raises
+    ------
+    InputError
+        If `text` is not a duration above 0 with its unit.
+    """
+    match = _DURATION_TEXT.fullmatch(text.strip())
+    value = Fraction(match[1]) * _NANOSECONDS[match[2].lower()] if match else 0
+    if value <= 0:
+        raise InputError(f"{text!r} is not a duration; accepted: above 0 as in 100ms, 5us, 1.5s")
+    return float(value)
+
+
+def parse_weights(text: str) -> dict[str, float]:
+    """Return the weights in ``latency=0,stall=0,cpu=1``; those not named are 0.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown or a weight is not a number from 0.
+    """
+    weights = {}
+    for part in text.split(","):
+        name, _, number = part.strip().partition("=")
+        if name not in ("latency", "stall", "cpu") or not _WEIGHT_TEXT.fullmatch(number):
+            raise InputError(
+                f"{text!r} are no weights; accepted: latency=, stall=, cpu= with numbers from 0, "
+                "as in latency=1,cpu=0.5"
+            )
+        weights[name] = float(number)
+    return weights
+
+
 class Parsed(click.ParamType):
     """Command-line type of one of the parsers above.
 
@@ -76,3 +116,5 @@ class Parsed(click.ParamType):
 
 SIZE = Parsed("size", parse_size)
 FRACTION = Parsed("fraction", parse_fraction)
+DURATION = Parsed("duration", parse_duration)
+WEIGHTS = Parsed("weights", parse_weights)

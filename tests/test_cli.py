@@ -39,7 +39,7 @@ def assert_refused(finished, saying):
 def test_help_lists_the_commands():
     finished = dirtylog("--help")
     assert finished.returncode == 0
-    for command in ("strategies", "traces", "synth", "replay", "study"):
+    for command in ("strategies", "traces", "synth", "replay", "study", "advise"):
         assert f"\n  {command} " in finished.stdout
 
 
@@ -105,7 +105,7 @@ def test_synth_replaces_a_file_only_when_told(tmp_path):
 # Bad input
 
 BAD = [
-    ("", "accepted: a command (strategies, traces, synth, replay, study)"),
+    ("", "accepted: a command (strategies, traces, synth, replay, study, advise)"),
     ("study-everything", "No such command 'study-everything'; accepted: a command"),
     ("--loud", "No such option '--loud'; accepted: a command"),
     ("traces extra", "extra argument"),
@@ -140,6 +140,13 @@ BAD = [
     ("replay vga_desktop --vcpus 65", "65 is not in the range 1<=x<=64"),
     ("replay vga_desktop --page-size 16MiB", "'16MiB' is not one of '4KiB', '64KiB'"),
     ("replay vga_desktop --mapping random", "'random' is not one of 'linear', 'scattered'"),
+    ("advise --slot 1GiB", "lacks --density, --interval; accepted: all three, or --trace"),
+    ("advise --trace vga_desktop --slot 1GiB", "accepted: it or those, not both"),
+    ("advise --trace vga_desktop --profile z80", "accepted: a TOML file, or one of arm64"),
+    ("advise --trace vga_desktop --weights cpu=", "accepted: latency=, stall=, cpu="),
+    ("advise --trace vga_desktop --weights cpu=0", "all weights are 0"),
+    ("advise --trace vga_desktop --max-harvest 5", "accepted: above 0 as in 100ms"),
+    ("advise --slot 5000 --density 1% --interval 1s", "a multiple of 4KiB"),
     ("replay vga_desktop --format csv", "'csv' is not one of 'table', 'json'"),
 ]
 

@@ -1,0 +1,128 @@
+"""One harvest: its time inside compiled code, that of a copy of the bitmap, and of a call."""
+
+import numpy as np
+
+from benchmarks.common import (
+    DENSITIES,
+    GIB,
+    IS_STUDY,
+    MIB,
+    PAGE_4K,
+    PAGE_64K,
+    SLOT,
+    SLOTS,
+    STRATEGIES,
+    OwnClock,
+    open_cell,
+    page_count,
+    skipped,
+)
+from strategies.core.clock import monotonic_ns
+from strategies.core.jit import kernel
+from strategies.core.words import I64, ONE
+
+COPY_BYTES = 16 * MIB
+"""Bytes copied for one measurement of a copy: many copies of a small bitmap."""
+
+RELATIVE_HARVESTS = 15
+
+
+@kernel
+def copies_ns(source, out, times):
+    """Copy a bitmap `times` times; return the nanoseconds, and a sum that needs every copy."""
+    start = monotonic_ns()
+    total = I64(0)
+    for k in range(times):
+        source[k % source.size] ^= ONE
+        out[:] = source
+        total += I64(out[k * 7 % out.size] & ONE)
+    return monotonic_ns() - start, total
+
+
+def copy_ns(source):
+    """Return the nanoseconds of one copy of a bitmap, the mean of many."""
+    times = max(4, COPY_BYTES // source.nbytes)
+    source, out = source.copy(), np.zeros_like(source)
+    copies_ns(source, out, 1)
+    return copies_ns(source, out, times)[0] / times
+
+
+def is_left_out(_strategy, slot_bytes, density, page_bytes, mapping):
+    """Say which cells of the grid are not run."""
+    if IS_STUDY:
+        return slot_bytes == 16 * GIB and density not in (0.0, 0.01)
+    if density and not page_count(slot_bytes // page_bytes, density):
+        return True  # less than one page
+    if page_bytes == PAGE_64K and mapping == "scattered":
+        return True
+    is_base = page_bytes == PAGE_4K and mapping == "linear"
+    return not is_base and slot_bytes in (16 * MIB, 64 * MIB, GIB)
+
+
+def is_variant(strategy, slot_bytes, density, page_bytes, mapping):
+    """Say which cells are not compared with a copy: those left out, larger pages, scattered."""
+    is_base = page_bytes == PAGE_4K and mapping == "linear"
+    return not is_base or is_left_out(strategy, slot_bytes, density, page_bytes, mapping)
+
+
+class GetDirtyLog(OwnClock):
+    """A harvest with the vCPUs stopped, after an interval that wrote a share of the slot."""
+
+    param_names = ("strategy", "slot_bytes", "density", "page_bytes", "mapping")
+    params = (
+        STRATEGIES,
+        SLOTS,
+        DENSITIES,
+        [PAGE_4K] if IS_STUDY else [PAGE_4K, PAGE_64K],
+        ["linear"] if IS_STUDY else ["linear", "scattered"],
+    )
+    skip_params = skipped(is_left_out, *params)
+
+    def setup(self, strategy, slot_bytes, density, page_bytes, mapping):
+        """Run an interval."""
+        self.cell = open_cell(strategy, slot_bytes, page_bytes, mapping)
+        self.cell.dirty(density)
+
+    def time_get_dirty_log(self, *_params):
+        """Time one harvest, by the clock inside it."""
+        self.ns += self.cell.harvest()
+
+    def track_relative_to_copy(self, _strategy, _slot_bytes, density, *_params):
+        """Return a harvest's median time over that of a copy of the same bitmap."""
+        ratios = []
+        for _ in range(RELATIVE_HARVESTS):
+            self.cell.dirty(density)
+            ns = self.cell.harvest()
+            ratios.append(ns / copy_ns(self.cell.out))
+        return float(np.median(ratios))
+
+    track_relative_to_copy.unit = "copies"
+    track_relative_to_copy.skip_params = skipped(is_variant, *params)
+
+
+class GetDirtyLogCall:
+    """The same for a clean slot of 16 MiB, timed from Python: what a call costs beside a harvest.
+
+    A harvest of a clean slot changes nothing, so asv may time many calls in a row.
+    """
+
+    param_names = ("strategy",)
+    params = (["null"] if IS_STUDY else STRATEGIES,)
+    warmup_time = 0.1
+    number = 1
+    repeat = (5, 20, 1.0)
+    rounds = 2
+    version = "1"
+    calls = 1000
+
+    def setup(self, strategy):
+        """Have a clean slot and a checked harvest of it."""
+        self.cell = open_cell(strategy, 16 * MIB)
+        self.cell.dirty(0.0)
+        self.cell.harvest()
+
+    def time_1000_calls(self, _strategy):
+        """Time 1000 harvests from outside."""
+        tracker, out = self.cell.tracker, self.cell.out
+        for _ in range(self.calls):
+            tracker.get_dirty_log(SLOT, out)

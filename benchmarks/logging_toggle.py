@@ -1,0 +1,63 @@
+"""Enabling and disabling the log of a slot."""
+
+import time
+
+from benchmarks.common import (
+    GIB,
+    IS_STUDY,
+    MIB,
+    SLOT,
+    STRATEGIES,
+    OwnClock,
+    WrongHarvestError,
+    open_cell,
+)
+
+CHECKED_DENSITY = 0.01
+FAULTS = ("write_faults", "map_faults")
+
+
+def outside_ns(function, *args):
+    """Return the nanoseconds of a call, the call itself included."""
+    start = time.perf_counter_ns()
+    function(*args)
+    return time.perf_counter_ns() - start
+
+
+class LoggingToggle(OwnClock):
+    """A slot whose pages were all written since the guest mapped them, as of a guest that ran long.
+
+    Enabling and disabling keep no time of their own: these are timed from outside, some
+    microseconds of call included (see `null`).
+    """
+
+    param_names = ("strategy", "slot_bytes")
+    params = (STRATEGIES, [256 * MIB] if IS_STUDY else [16 * MIB, 256 * MIB, 4 * GIB, 16 * GIB])
+
+    def setup(self, strategy, slot_bytes):
+        """Write all pages while nothing logs."""
+        self.cell = open_cell(strategy, slot_bytes)
+        self.cell.tracker.disable_logging(SLOT)
+        self.cell.dirty(1.0)
+
+    def time_enable_logging(self, *_params):
+        """Time the start of logging; the log must be empty then."""
+        ns = outside_ns(self.cell.tracker.enable_logging, SLOT)
+        self.cell.draw(0.0)
+        self.cell.harvest()
+        self.ns += ns
+
+    def time_disable_logging(self, *_params):
+        """Time the end of logging, some pages written since the last harvest.
+
+        No store may fault for the log afterwards.
+        """
+        self.cell.tracker.enable_logging(SLOT)
+        self.cell.dirty(CHECKED_DENSITY)
+        ns = outside_ns(self.cell.tracker.disable_logging, SLOT)
+        before = self.cell.vm.events()
+        self.cell.dirty(CHECKED_DENSITY)
+        after = self.cell.vm.events()
+        if any(after[fault] != before[fault] for fault in FAULTS):
+            raise WrongHarvestError(f"{self.cell.tracker.name}: faults after logging was disabled")
+        self.ns += ns

@@ -1,0 +1,315 @@
+"""Run the suite in asv, one invocation for each group of benchmarks, with progress.
+
+    python -m benchmarks.study              # the study: at most 120 cells, in this environment
+    python -m benchmarks.study --full       # the full grid, in an environment that asv makes
+
+asv saves when an invocation ends, so an interrupt costs the group that runs; the next call goes on
+with what is missing for the same code. Exit status: 1 if a cell failed, 2 if asv could not run, 130
+after an interrupt.
+"""
+
+import argparse
+import importlib
+import inspect
+import json
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from benchmarks.snapshot import ROOT, identify
+from strategies.errors import InputError
+
+MODULES = (
+    "get_dirty_log",
+    "logging_toggle",
+    "guest_interval",
+    "events",
+    "contention",
+    "recordings",
+)
+STUDY_RESULTS, FULL_RESULTS = ROOT / "results/local/asv", ROOT / "results/local/bench"
+FULL_ROUNDS = 2
+POLL_SECONDS = 0.2
+STOP_SECONDS = 15
+STUDY_SECONDS_PER_CELL, FULL_SECONDS_PER_CELL = 1.0, 1.5
+MANAGED_SETUP_SECONDS = 100
+"""For the estimate, as measured on two cores."""
+
+
+@dataclass
+class Group:
+    """What one asv invocation runs.
+
+    Attributes
+    ----------
+    name : str
+    pattern : str
+        Matches `module.Class.method(param, ...)` of its cells.
+    cells : set of (benchmark, params, version)
+        Params as asv writes them: a tuple of each one's repr.
+    """
+
+    name: str
+    pattern: str
+    cells: set
+
+
+def patterns(is_full, slots):
+    """Yield name and pattern of each group, in the order in which they run."""
+    yield "cost of a call", r"^get_dirty_log\.GetDirtyLogCall\."
+    for slot in slots:
+        pattern = rf"^get_dirty_log\.GetDirtyLog\.time_get_dirty_log\('\w+', {slot}, "
+        yield f"harvest, {slot >> 20} MiB", pattern
+    yield "enable and disable", r"^logging_toggle\."
+    yield "guest interval", r"^guest_interval\."
+    if not is_full:
+        yield "events", r"^events\.Events\.track_(faults|tlbies)\("
+        yield "contention", r"^contention\.Contention\.track_lost_pages\("
+        return
+    yield "harvest against copy", r"^get_dirty_log\.GetDirtyLog\.track_relative_to_copy\("
+    yield "events", r"^events\."
+    yield "contention", r"^contention\."
+    yield "recordings", r"^recordings\."
+
+
+def suite_cells():
+    """Yield (benchmark, params, version) of every cell that is not skipped."""
+    for module in MODULES:
+        for name, suite in vars(importlib.import_module(f"benchmarks.{module}")).items():
+            if not (inspect.isclass(suite) and hasattr(suite, "params")):
+                continue
+            for method in (m for m in dir(suite) if m.startswith(("time_", "track_"))):
+                skip = getattr(getattr(suite, method), "skip_params", None)
+                skip = set(getattr(suite, "skip_params", ()) if skip is None else skip)
+                for params in product(*suite.params):
+                    if params not in skip:
+                        cell = tuple(map(repr, params))
+                        yield f"{module}.{name}.{method}", cell, suite.version
+
+
+def groups_of(is_full):
+    """Return the groups of a grid; sets the environment variable that the grid goes by."""
+    os.environ["DIRTYLOG_GRID"] = "full" if is_full else "study"
+    common = importlib.import_module("benchmarks.common")
+    cells = list(suite_cells())
+    return [
+        Group(
+            name,
+            pattern,
+            {cell for cell in cells if re.search(pattern, f"{cell[0]}({', '.join(cell[1])})")},
+        )
+        for name, pattern in patterns(is_full, common.SLOTS)
+    ]
+
+
+def measured_cells(results, commit):
+    """Return the cells that have a value for a commit in a folder of asv's results."""
+    found = set()
+    for path in results.glob(f"*/{commit[:8]}-*.json"):
+        file = json.loads(path.read_text())
+        for name, columns in file["results"].items():
+            row = dict(zip(file["result_columns"], columns, strict=False))
+            values = row["result"] or ()
+            found |= {
+                (name, params, row["version"])
+                for params, value in zip(product(*row["params"]), values, strict=False)
+                if value is not None and not math.isnan(value)
+            }
+    return found
+
+
+def write_config(folder, repo, results):
+    """Write asv's configuration for a repository and a results folder; return its path."""
+    config = json.loads((ROOT / "asv.conf.json").read_text())
+    for key in ("benchmark_dir", "env_dir", "html_dir"):
+        config[key] = str(ROOT / config[key])
+    config |= {"repo": str(repo), "results_dir": str(results.resolve())}
+    path = Path(folder, "asv.conf.json")
+    path.write_text(json.dumps(config))
+    return path
+
+
+def asv_command(config, commit, is_full):
+    """Return the asv command of a group, without its pattern."""
+    command = [sys.executable, "-m", "asv", "run", "--config", str(config), "--record-samples"]
+    command += ["--launch-method", "forkserver", "--show-stderr"]
+    if is_full:
+        return [*command, f"{commit}^!", "-a", f"rounds={FULL_ROUNDS}"]
+    return [*command, "-E", "existing", "--set-commit-hash", commit, "-a", "rounds=1"]
+
+
+def have_machine_file(config):
+    """Let asv write down what this machine is, unless it has."""
+    if not (Path.home() / ".asv-machine.json").exists():
+        command = [sys.executable, "-m", "asv", "machine", "--yes", "--config", str(config)]
+        subprocess.run(command, check=True, capture_output=True)
+
+
+def run_asv(command, log, advance):
+    """Run asv, its output in a file, telling how many cells have begun; return its exit status.
+
+    An interrupt ends asv and what it started before it goes on.
+    """
+    with tempfile.NamedTemporaryFile() as progress:
+        environment = {**os.environ, "DIRTYLOG_PROGRESS": progress.name}
+        process = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            while process.poll() is None:
+                time.sleep(POLL_SECONDS)
+                advance(Path(progress.name).stat().st_size)
+        except BaseException:
+            stop(process)
+            raise
+        return process.returncode
+
+
+def stop(process):
+    """End asv as an interrupt from the keyboard would; if it does not end, kill its session."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def restore_torn(results, before):
+    """Put back, or remove where there was none, each file that an interrupt left incomplete."""
+    for path in results.rglob("*.json"):
+        try:
+            json.loads(path.read_text())
+        except ValueError:
+            if path in before:
+                path.write_text(before[path])
+            else:
+                path.unlink()
+
+
+def run_group(group, command, results, log, advance):
+    """Run the benchmarks of a group; return asv's exit status."""
+    before = {path: path.read_text() for path in results.rglob("*.json")}
+    try:
+        return run_asv([*command, "--bench", group.pattern], log, advance)
+    finally:
+        restore_torn(results, before)
+
+
+def run_groups(console, groups, command, results, commit):
+    """Run groups with a progress bar; return the exit status of the whole."""
+    failed = 0
+    log_path = ROOT / ".asv" / f"{results.name}.log"
+    log_path.parent.mkdir(exist_ok=True)
+    with log_path.open("wb") as log, progress_bar(console) as bar:
+        task = bar.add_task("", total=sum(len(group.cells) for group in groups))
+        done = 0
+        for group in groups:
+            bar.update(task, description=group.name, completed=done)
+            start = time.monotonic()
+            status = run_group(
+                group,
+                command,
+                results,
+                log,
+                lambda n, done=done: bar.update(task, completed=done + n),
+            )
+            if status not in (0, 2):
+                tail = log_path.read_text().strip().splitlines()[-1:]
+                raise InputError(
+                    f"asv ended with status {status}: {' '.join(tail)} (see {log_path})"
+                )
+            missing = len(group.cells - measured_cells(results, commit))
+            failed += missing
+            done += len(group.cells)
+            remark = f", {missing} FAILED (see {log_path})" if missing else ""
+            seconds = time.monotonic() - start
+            console.print(f"{group.name}: {len(group.cells)} cells, {seconds:.0f} s{remark}")
+    return 1 if failed else 0
+
+
+def progress_bar(console):
+    """Return a progress bar, nothing but the lines above it unless someone looks."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    return Progress(
+        *columns,
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def announce(console, todo, groups, is_full):
+    """Say how much there is to do and how long it will take."""
+    cells = sum(len(group.cells) for group in todo)
+    per_cell = FULL_SECONDS_PER_CELL if is_full else STUDY_SECONDS_PER_CELL
+    seconds = cells * per_cell + (MANAGED_SETUP_SECONDS if is_full else 0)
+    kept = len(groups) - len(todo)
+    if kept:
+        console.print(f"{kept} of {len(groups)} groups were measured before and are kept")
+    if todo:
+        console.print(
+            f"{cells} cells in {len(todo)} groups: about {max(1, round(seconds / 60))} min "
+            "(a minute more where nothing is compiled yet)"
+        )
+
+
+def study(console, *, is_full, results, chosen):
+    """Measure what is missing; return the exit status."""
+    groups = [g for g in groups_of(is_full) if not chosen or re.search(chosen, g.name)]
+    if not groups:
+        names = ", ".join(name for name, _ in patterns(is_full, ()))
+        raise InputError(f"no group matches {chosen!r}: accepted are harvest, {names}")
+    repo, commit, note = identify(needs_commit=is_full)
+    if note:
+        console.print(note)
+    results.mkdir(parents=True, exist_ok=True)
+    have = measured_cells(results, commit)
+    todo = [group for group in groups if group.cells - have]
+    announce(console, todo, groups, is_full)
+    with tempfile.TemporaryDirectory() as folder:
+        config = write_config(folder, repo, results)
+        have_machine_file(config)
+        command = asv_command(config, commit, is_full)
+        status = run_groups(console, todo, command, results, commit)
+    console.print(f"results of {commit[:8]}: {os.path.relpath(results)}")
+    return status
+
+
+def main(arguments=None):
+    """Run from the command line; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.study", description="Run the suite."
+    )
+    parser.add_argument(
+        "--full", action="store_true", help="the full grid, in an environment that asv builds"
+    )
+    parser.add_argument("--groups", metavar="REGEX", help="only the groups that it matches")
+    parser.add_argument("--results", type=Path, help="asv's results (default: in results/local)")
+    options = parser.parse_args(arguments)
+    results = options.results or (FULL_RESULTS if options.full else STUDY_RESULTS)
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        return study(console, is_full=options.full, results=results, chosen=options.groups)
+    except (InputError, OSError) as error:
+        print(f"study: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("study: interrupted; what was measured is kept, and the same command goes on from it")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
