@@ -15,13 +15,11 @@ import pytest
 from platformdirs import user_cache_dir
 
 from analysis.load import load_results
+from benchmarks import common, get_dirty_log, study
 from strategies import registry
 from strategies.write_protect import WriteProtect
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))  # the benchmarks are not part of the package that is installed
-
-from benchmarks import common, get_dirty_log, study  # noqa: E402
 
 
 def suites():
