@@ -1,7 +1,6 @@
 """The contract of a tracker, and KVM's ioctls around it."""
 
 import errno
-import threading
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
@@ -28,7 +27,7 @@ class DirtyTracker(ABC):
     Parameters
     ----------
     vm : strategies.core.vm.Vm
-        The machine. Slots may be added at any time.
+        The machine.
     """
 
     name: ClassVar[str]
@@ -39,8 +38,6 @@ class DirtyTracker(ABC):
 
     def __init__(self, vm):
         self.vm = vm
-        self._logging = set()
-        self._slots_lock = threading.Lock()
 
     @abstractmethod
     def _enable(self, slot):
@@ -66,20 +63,22 @@ class DirtyTracker(ABC):
         Raises
         ------
         OSError
-            EINVAL: no such slot.
+            EINVAL: no such slot. EBUSY: another tracker logs it.
         """
-        with self._slots_lock:
+        with self.vm.slots_lock:
             self._check(slot)
-            if slot not in self._logging:
+            if self.vm.logged_by.get(slot, self) is not self:
+                raise OSError(errno.EBUSY, f"slot {slot} is logged by another tracker")
+            if not self._logs(slot):
                 self._enable(slot)
-                self._logging.add(slot)
+                self.vm.logged_by[slot] = self
 
     def disable_logging(self, slot):
         """Clear KVM_MEM_LOG_DIRTY_PAGES on a slot; its log is gone. EINVAL as above."""
-        with self._slots_lock:
+        with self.vm.slots_lock:
             self._check(slot)
-            if slot in self._logging:
-                self._logging.remove(slot)
+            if self._logs(slot):
+                del self.vm.logged_by[slot]
                 self._disable(slot)
 
     def get_dirty_log(self, slot, out):
@@ -102,15 +101,16 @@ class DirtyTracker(ABC):
             found before anything is cleared, so that nothing is lost (KVM's copy comes last, and
             a failure there loses the log).
         """
-        with self._slots_lock:
+        with self.vm.slots_lock:
             npages = self._check(slot)
-            if slot not in self._logging:
+            if not self._logs(slot):
                 raise OSError(errno.ENOENT, f"slot {slot} is not being logged")
             if not (
                 isinstance(out, np.ndarray)
                 and out.dtype == np.dtype("<u8")
                 and out.shape == (bitmap_words(npages),)
                 and out.flags.c_contiguous
+                and out.flags.aligned
                 and out.flags.writeable
             ):
                 raise OSError(errno.EFAULT, f"buffer is not uint64[{bitmap_words(npages)}]")
@@ -123,8 +123,11 @@ class DirtyTracker(ABC):
     @property
     def state_bytes(self):
         """Bytes that the strategy keeps beyond the machine: its bitmaps of the logging slots."""
-        pages = (self.vm.slots[slot][1] for slot in self._logging)
+        pages = (npages for slot, (_, npages) in enumerate(self.vm.slots) if self._logs(slot))
         return sum(8 * self.bitmaps * bitmap_words(npages) for npages in pages)
+
+    def _logs(self, slot):
+        return self.vm.logged_by.get(slot) is self
 
     def _check(self, slot):
         """Return the number of pages of a slot that exists."""

@@ -4,6 +4,7 @@ from strategies.base import DirtyTracker
 from strategies.core import atomics
 from strategies.core.clock import monotonic_ns
 from strategies.core.events import RMAP_STEPS, count
+from strategies.core.hostfault import wait_for_handlers
 from strategies.core.hpt import pages_of
 from strategies.core.hpte import HPTE_R_C, HPTE_V_VALID, hpte_page_shift
 from strategies.core.jit import inlined, kernel
@@ -113,7 +114,9 @@ def _get_dirty_log(machine, slot, out, words):
 
 @kernel
 def _set_mode(machine, slot, mode):
+    """Set the mode and wait until stores of the host that did not see it have left."""
     set_log_mode(machine, slot, mode)
+    wait_for_handlers(machine)
 
 
 class CBitScan(DirtyTracker):

@@ -148,7 +148,8 @@ def replay(trace, chosen, vcpus, page_size, mapping, out, fmt):
 
     from strategies.replay.command import run_replay
 
-    return run_replay(loaded, names, vcpus=vcpus, mapping=mapping, out=out, fmt=fmt)
+    label = Path(trace).stem
+    return run_replay(loaded, names, label=label, vcpus=vcpus, mapping=mapping, out=out, fmt=fmt)
 
 
 @cli.command()
@@ -167,7 +168,8 @@ def study(out):
     from strategies.replay.command import run_replay  # isort: skip
 
     for name in bundled():
-        status = run_replay(load_trace(name), names(), vcpus=1, mapping="linear", out=out)
+        trace = load_trace(name)
+        status = run_replay(trace, names(), label=name, vcpus=1, mapping="linear", out=out)
         if status:
             return status
     return 0

@@ -13,7 +13,7 @@ def _get_dirty_log():
 
 
 class Null(DirtyTracker):
-    """Track nothing and report nothing; never ranked."""
+    """Track nothing and leave the caller's buffer as it is; never ranked."""
 
     name = "null"
 

@@ -38,10 +38,10 @@ class WriteProtectBatched(DirtyTracker):
     Until the flush a store through an old translation lands in a page that is already reported;
     the user copies after the flush and has it.
 
-    The POWER ISA asks for more: a valid HPTE whose permission is reduced must first be invalid,
-    with a tlbie for each (Book III-S, 5.10.1.2), and has no architected flush of all of a
-    partition's entries but a loop of tlbiel on every CPU. So on POWER this is what batching would
-    gain, were the stale read-write translations tolerated as x86 tolerates them.
+    Power ISA 2.06 asks for more: a valid HPTE whose permission is reduced must first be invalid,
+    with a tlbie for each (Book III-S, 5.10.1.2), and the only flush of all of a partition's entries
+    is a loop of tlbiel on every CPU. So there this is what batching would gain, were the stale
+    read-write translations tolerated as x86 tolerates them.
     """
 
     name = "write_protect_batched"

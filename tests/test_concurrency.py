@@ -67,6 +67,55 @@ sys.exit(4000 not in harvest(tracker))
 """
 
 
+MARKER_HELD_UP = """
+import sys, threading
+from conftest import build, harvest
+from strategies.core import atomics
+from strategies.core.guest import VIEW_ALIAS
+
+at, other = int(sys.argv[1]), sys.argv[2]
+vm, tracker = build("double_buffer", 64, vcpus=2)
+vm.populate(0, VIEW_ALIAS)
+vm.load([5])
+vm.load([5], view=VIEW_ALIAS, vcpu=1)
+if other == "host":
+    vm.store([7], 1)  # so that the harvest has something to hand over
+stopped, go, marks = threading.Event(), threading.Event(), {"A": 0, "B": 0}
+
+def stop_a_marker(operation, words, index):
+    marking = words is vm.arrays.bitmap or words is vm.arrays.slots
+    name = threading.current_thread().name
+    if name in marks and marking and operation.startswith("fetch_"):
+        marks[name] += 1
+        if marks[name] == at:
+            stopped.set()
+            go.wait()
+
+atomics.hook = stop_a_marker
+a_store = (lambda: vm.store([5], 1)) if other == "alias" else (lambda: vm.host_store(6, 1))
+a = threading.Thread(target=a_store, name="A")
+a.start()
+stopped.wait()
+if other == "alias":
+    vm.store([5], 2, view=VIEW_ALIAS, vcpu=1)
+else:
+    b = threading.Thread(target=lambda: vm.host_store(5, 2), name="B")
+    b.start()
+    b.join(0.2)  # it waits for A, or is held up as well
+found = []
+h = threading.Thread(target=lambda: found.append(harvest(tracker)))
+h.start()
+h.join(0.2)  # it waits out the grace period, or it is done
+go.set()
+for thread in threading.enumerate():
+    if thread is not threading.main_thread():
+        thread.join()
+if other == "host":
+    found[0] |= harvest(tracker)
+sys.exit(5 not in found[0] or (other == "host" and 6 not in found[0]))
+"""
+
+
 def run_storm(tracker, *, package=PACKAGE, jit=True, threads=1, seed=1, **options):
     """Run a storm in a process; return its exit status and result."""
     options |= {"threads": threads, "seed": seed}
@@ -83,6 +132,17 @@ def run_storm(tracker, *, package=PACKAGE, jit=True, threads=1, seed=1, **option
     )
     assert process.stdout, process.stderr
     return process.returncode, json.loads(process.stdout)
+
+
+def run_schedule(program, *arguments):
+    """Run one schedule of the real code, without the JIT; the program's status tells a loss."""
+    subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        cwd=STORM.parent,
+        timeout=LIMIT_SECONDS,
+        check=True,
+    )
 
 
 @pytest.fixture(params=MUTATIONS)
@@ -133,10 +193,11 @@ def test_the_storm_notices_what_is_taken_out(mutant):
 
 @pytest.mark.parametrize("tracker", ["write_protect", "write_protect_batched"])
 def test_a_large_page_made_writable_in_mid_harvest_is_armed_again(tracker):
-    subprocess.run(
-        [sys.executable, "-c", STORE_IN_MID_HARVEST, tracker],
-        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
-        cwd=STORM.parent,
-        timeout=LIMIT_SECONDS,
-        check=True,
-    )
+    run_schedule(STORE_IN_MID_HARVEST, tracker)
+
+
+@pytest.mark.parametrize("at", [1, 2])
+@pytest.mark.parametrize("other", ["alias", "host"])
+def test_a_finished_store_is_reported_while_another_marker_is_held_up(at, other):
+    """Held up before the bit or before the count, by a store to the same page or another host's."""
+    run_schedule(MARKER_HELD_UP, at, other)

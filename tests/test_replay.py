@@ -165,15 +165,15 @@ def test_out_holds_tidy_csv_and_a_picture(tmp_path, capsys, trace_file):
     out = tmp_path / "new" / "folder"
     assert main(["replay", str(trace_file), "--out", str(out)]) == 0
     names = {path.name for path in out.iterdir()}
-    assert names == {"uniform.harvests.csv", "uniform.summary.csv", "uniform.png"}
-    with (out / "uniform.harvests.csv").open() as file:
+    assert names == {"small.harvests.csv", "small.summary.csv", "small.png"}
+    with (out / "small.harvests.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 5 * len(registry.names())
     assert {row["pages_stored"] for row in rows} == {"30"}
     assert {row["lost"] for row in rows if row["strategy"] == "null"} == {""}
-    with (out / "uniform.summary.csv").open() as file:
+    with (out / "small.summary.csv").open() as file:
         assert [row["strategy"] for row in csv.DictReader(file)] == list(registry.names())
-    picture = imread(out / "uniform.png")
+    picture = imread(out / "small.png")
     assert picture.shape[0] > 600
     assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 20
 

@@ -15,9 +15,9 @@ NAMES = (
     "hash_misses",  # no HPTE: the guest's own handler enters one
     "evictions",  # ... after removing another, both groups being full
     "guest_protection_faults",  # the guest's own HPTE forbids the store
-    "write_faults",  # logging made the HPTE read-only
-    "map_faults",  # logging made the HPTE absent
-    "upgrade_faults",  # H_PROTECT left it read-only and nothing logs
+    "write_faults",  # a read-only HPTE in a write-protected slot
+    "map_faults",  # an absent HPTE: logging made it so
+    "upgrade_faults",  # a read-only HPTE in any other slot: H_PROTECT left it so
     "spurious_faults",  # another vCPU resolved it first
     "host_stores",
     "hypercalls",

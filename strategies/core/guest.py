@@ -30,10 +30,10 @@ from strategies.core.words import I64, ONE, U64, ZERO
 VIEW_BASE = 0  # base pages
 VIEW_ALIAS = 1  # the same pages once more, at other addresses
 VIEW_LARGE = 2  # 16 MiB pages
-VIEW_SMALL = 3  # 4 KiB pages, of which 16 share a 64 KiB base page
+VIEW_SMALL = 3  # 4 KiB pages: of each base page the first 4 KiB
 VIEWS = 4
-"""Regions of the guest's address space. Each maps all of its memory, so that several HPTEs can map
-one page; all pages of a region have one size, as in a segment of the SLB."""
+"""Regions of the guest's address space. Each has an address for every page, so that several HPTEs
+can map one page; all mappings of a region have one size, as in a segment of the SLB."""
 
 VIEW_SHIFT = U64(44)
 H_ENTER_RIGHTS = HPTE_R_M | HPTE_R_RC | PP_RWRW

@@ -86,7 +86,8 @@ def h_enter(machine, vcpu, flags, pte_index, pteh, ptel):
 
     Locks: the HPTE's, then the page's rmap. The logging mode is read under the rmap lock: an
     enable that changed it before locks every rmap after, so one of the two sees the other. R and
-    C start at 0 unless the rmap has them already ("Only set R/C in real HPTE if ...").
+    C start at 0 unless the rmap has them already ("Only set R/C in real HPTE if ..."). Dword 1 is
+    written before the rmap lock goes: a scan that takes CHANGED must see the C that comes of it.
     """
     count(machine, vcpu, HYPERCALLS, 1)
     shift = hpte_page_shift(pteh, ptel)
@@ -104,12 +105,12 @@ def h_enter(machine, vcpu, flags, pte_index, pteh, ptel):
     gfn = hpte_gfn(machine, ptel, shift)
     word = lock_rmap(machine.rmap, gfn)
     mode = log_mode(machine, slot)
-    unlock_rmap(machine.rmap, gfn, add_to_ring(machine.rev, word, index))
     r = ptel & ((word >> RMAP_RC_SHIFT) | ~HPTE_R_RC)
     if mode == LOG_WRITE_PROTECT:
         r = hpte_make_readonly(r)
     state = HPTE_V_ABSENT if mode == LOG_ABSENT else HPTE_V_VALID
     atomics.store(machine.hpt, 2 * index + 1, r)
+    unlock_rmap(machine.rmap, gfn, add_to_ring(machine.rev, word, index))
     unlock_hpte(machine.hpt, index, (pteh & ~(PRESENT | HPTE_V_HVLOCK)) | state)
     set_gpr(machine, vcpu, 0, U64(index))
     return H_SUCCESS

@@ -130,7 +130,8 @@ def handle_fault(machine, vcpu, va, shift, is_store):
 def host_store(machine, cpu, gfn, stamp):
     """Store into a page as the host does (H_PAGE_INIT, a VPA): no HPTE sees it, the log must.
 
-    `cpu` is the row of the thread that does it: a vCPU's, or the host's (`machine.nvcpus`).
+    `cpu` is the row of the thread that does it, one at a time: a vCPU's, or the host's
+    (`machine.nvcpus`).
     The data comes before the mark: a harvest that took the mark first would have the old data
     copied and the new one lost. Returns False when no slot holds the page.
     """

@@ -19,7 +19,7 @@ SLOT_BITMAP = 3  # first word in `bitmap` of its two halves
 SLOT_BITMAP_WORDS = 4  # words of one half
 SLOT_LARGE = 5  # 1 once a 16 MiB page was mapped
 SLOT_ACTIVE = 8  # which half fault handlers mark: 0 or 1
-SLOT_DIRTY = 9  # pages marked in half 0; the next word: in half 1
+SLOT_DIRTY = 9  # at least the pages marked in half 0; the next word: in half 1
 
 MAX_SLOTS = 32
 """KVM_MEMORY_SLOTS of Book3S in 2011."""

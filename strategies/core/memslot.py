@@ -71,16 +71,18 @@ def clear_log(out, words):
 
 @inlined
 def mark_pages_dirty(machine, slot, gfn, npages):
-    """Set the bits of adjacent pages in the active half, counting those that were clear.
+    """Set the bits of adjacent pages in the active half, and count them.
 
     `mark_page_dirty` of KVM; the caller is inside a handler section (`enter_handler`), so that a
-    harvest that switches halves can wait for it.
+    harvest that switches halves can wait for it. The count comes before the bit: who finds the bit
+    set relies on the count being above 0. Two who mark at once may both count; only 0 matters.
     """
     half = slot_field(machine, slot, SLOT_ACTIVE)
     start = bitmap_start(machine, slot, half)
     first = gfn - slot_field(machine, slot, SLOT_BASE_GFN)
     for page in range(first, first + npages):
         mask = ONE << U64(page % PAGES_PER_WORD)
-        old = atomics.fetch_or(machine.bitmap, start + page // PAGES_PER_WORD, mask)
-        if not old & mask:
+        word = start + page // PAGES_PER_WORD
+        if not atomics.load(machine.bitmap, word) & mask:
             atomics.fetch_add(machine.slots, slot * SLOT_WORDS + SLOT_DIRTY + half, ONE)
+            atomics.fetch_or(machine.bitmap, word, mask)

@@ -34,11 +34,15 @@ STORABLE = ONE
 
 @inlined
 def _fill(machine, entry, tag, generation, index, v, data):
-    """Install a TLB entry; drop it if the HPTE was invalidated meanwhile."""
+    """Install a TLB entry; drop it if the HPTE was invalidated meanwhile.
+
+    The HPTE is read again by a read-modify-write: the tlbie's compare and swap of the tag writes
+    nothing if it comes too early, so this side must order both words under any memory model.
+    """
     atomics.store_own(machine.tlb, entry + TLB_DATA, data)
     atomics.store_own(machine.tlb, entry + TLB_GENERATION, generation)
     atomics.exchange(machine.tlb, entry + TLB_TAG, tag)
-    if (atomics.load(machine.hpt, 2 * index) ^ v) & ~HPTE_V_HVLOCK:
+    if (atomics.fetch_or(machine.hpt, 2 * index, ZERO) ^ v) & ~HPTE_V_HVLOCK:
         atomics.exchange(machine.tlb, entry + TLB_TAG, ZERO)
 
 

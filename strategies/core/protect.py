@@ -137,7 +137,8 @@ def change_slot(machine, slot, action):
 def start_logging(machine, slot, mode, action):
     """Start an empty log: clear the bitmap, set the mode, take the permissions, flush once.
 
-    The mode comes first: an HPTE entered after the walk has passed its page sees it.
+    The mode comes first: an HPTE entered after the walk has passed its page sees it. A store of the
+    host that did not see it has left when the log starts.
     """
     start = bitmap_start(machine, slot, 0)
     for word in range(start, start + 2 * slot_field(machine, slot, SLOT_BITMAP_WORDS)):
@@ -146,6 +147,7 @@ def start_logging(machine, slot, mode, action):
     atomics.store(machine.slots, slot * SLOT_WORDS + SLOT_DIRTY, ZERO)
     atomics.store(machine.slots, slot * SLOT_WORDS + SLOT_DIRTY + 1, ZERO)
     set_log_mode(machine, slot, mode)
+    wait_for_handlers(machine)
     change_slot(machine, slot, action)
     flush_tlbs(machine, machine.nvcpus)
 

@@ -4,6 +4,8 @@ Kernels take what they are given; `Vm` turns Python's numbers into theirs and re
 machine cannot be.
 """
 
+import threading
+
 import numpy as np
 
 from strategies.core import events
@@ -84,6 +86,11 @@ class Vm:
         The machine's arrays (uint64); they may be read while no thread runs.
     machine : Machine
         Their addresses: what kernels take.
+    slots : list of (base gfn, pages)
+    slots_lock : threading.Lock
+        Held by the ioctls of a tracker (`kvm->slots_lock`).
+    logged_by : dict of int to DirtyTracker
+        Who logs each slot that is being logged.
     """
 
     def __init__(
@@ -117,6 +124,9 @@ class Vm:
         self.vcpus = vcpus
         self.mapping = mapping
         self.slots = []
+        self.slots_lock = threading.Lock()
+        self.logged_by = {}
+        self._host_store_lock = threading.Lock()
         self.arrays = self._allocate(seed)
         self.machine = Machine(
             *(address_of(f) if isinstance(f, np.ndarray) else f for f in self.arrays)
@@ -146,7 +156,7 @@ class Vm:
         )
 
     def add_memslot(self, base_gfn, npages):
-        """Add a memory slot of any number of pages and return its number.
+        """Add a memory slot of any number of pages, while no vCPU runs; return its number.
 
         Raises
         ------
@@ -220,9 +230,11 @@ class Vm:
         return load_pages(self.machine, self._view(view), vcpu, vcpus, self._pages(gfns))
 
     def host_store(self, gfn, stamp):
-        """Store into a page as the host does; no HPTE sees it."""
+        """Store into a page as the host does; no HPTE sees it. Threads take turns."""
         self._pages(gfn)
-        if not host_store(self.machine, self.vcpus, gfn, stamp):
+        with self._host_store_lock:
+            found = host_store(self.machine, self.vcpus, gfn, stamp)
+        if not found:
             raise InputError(f"gfn {gfn} is in no memory slot")
 
     def hypercall(self, function, *args, vcpu=0):

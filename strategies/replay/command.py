@@ -21,7 +21,7 @@ from strategies.replay.output import (
 from strategies.replay.run import build, replay
 
 
-def run_replay(trace, names, *, vcpus, mapping, out=None, fmt="table"):
+def run_replay(trace, names, *, label, vcpus, mapping, out=None, fmt="table"):
     """Replay a trace through trackers, print what came of it, and save it.
 
     Parameters
@@ -30,10 +30,12 @@ def run_replay(trace, names, *, vcpus, mapping, out=None, fmt="table"):
         Of the page size that the machine shall have.
     names : sequence of str
         Trackers.
+    label : str
+        What the files are named after.
     vcpus : int
     mapping : {"linear", "scattered"}
     out : Path, optional
-        Folder for `<trace>.harvests.csv`, `<trace>.summary.csv` and `<trace>.png`.
+        Folder for `<label>.harvests.csv`, `<label>.summary.csv` and `<label>.png`.
     fmt : {"table", "json"}
 
     Returns
@@ -41,7 +43,8 @@ def run_replay(trace, names, *, vcpus, mapping, out=None, fmt="table"):
     int
         Exit status: 1 if a page was lost, else 0.
     """
-    with output_folder(out) if out else nullcontext():
+    files = [f"{label}.{suffix}" for suffix in ("harvests.csv", "summary.csv", "png")]
+    with output_folder(out, files) if out else nullcontext():
         vm, replays = None, []
         with _progress() as bar:
             for name in names:
@@ -51,7 +54,7 @@ def run_replay(trace, names, *, vcpus, mapping, out=None, fmt="table"):
         doc = document(trace, vm, replays)
         click.echo(json.dumps(doc, indent=2) if fmt == "json" else text_of(doc))
         if out:
-            _save(out, trace, replays, doc)
+            _save(out, files, trace, replays, doc)
     return _report_lost(replays)
 
 
@@ -85,14 +88,13 @@ def _replay_one(bar, trace, name, vcpus, mapping):
     return vm, result
 
 
-def _save(out, trace, replays, doc):
+def _save(out, files, trace, replays, doc):
     """Write the CSV files, and the plot from what they say."""
-    harvests = out / f"{trace.name}.harvests.csv"
+    harvests, summary, picture = (out / name for name in files)
     write_csv(harvests, [HARVEST_COLUMNS, *harvest_rows(trace, replays)])
-    write_csv(out / f"{trace.name}.summary.csv", summary_rows(doc))
-    picture = out / f"{trace.name}.png"
+    write_csv(summary, summary_rows(doc))
     harvest_time_per_epoch(read_harvests(harvests)).savefig(picture, dpi=120)
-    click.echo(f"wrote {harvests}, {trace.name}.summary.csv, {trace.name}.png", err=True)
+    click.echo(f"wrote {harvests}, {summary.name}, {picture.name}", err=True)
 
 
 def _report_lost(replays):

@@ -176,9 +176,12 @@ def write_csv(path, rows):
 
 
 @contextmanager
-def output_folder(out):
-    """Have a folder that can be written, before any work is done; take it back if work fails."""
+def output_folder(out, names):
+    """Have a folder where files can be written, before work is done; take it back if that fails."""
     existed = out.exists()
+    for name in names:
+        if (out / name).is_dir():
+            raise InputError(f"{str(out / name)!r} is a folder: accepted is a file, new or old")
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe = out / ".dirtylog.tmp"
