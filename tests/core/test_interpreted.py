@@ -21,7 +21,7 @@ def test_contract_with_the_jit_disabled():
     environment = {k: v for k, v in environment.items() if not k.startswith("PYTEST_")}
     command = [sys.executable, "-W", "error", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
     done = subprocess.run(
-        [*command, "-k", LEFT_OUT, str(TESTS / "test_contract.py"), "-o", "addopts="],
+        [*command, "-k", LEFT_OUT, str(TESTS / "contract"), "-o", "addopts="],
         cwd=TESTS,
         env=environment,
         capture_output=True,
