@@ -123,6 +123,7 @@ BAD = [
     ("synth uniform --out x.npz --density nan", "'nan' is not a fraction; accepted: 0 to 1"),
     ("synth uniform --out x.npz --density 101%", "'101%' is not a fraction; accepted: 0 to 1"),
     ("synth framebuffer --out x.npz --density 50%", "density of framebuffer must be at most"),
+    ("synth zipf --out x.npz --slot 1TiB", "slot of zipf must be at most 16777216 pages"),
     ("synth uniform --out x.npz --epochs 0", "epochs must be 1 or more"),
     ("synth uniform --out x.npz --epoch-ms inf", "epoch_ms must be a number above 0"),
     ("synth uniform --out x.npz --seed -1", "seed must be 0 or more"),

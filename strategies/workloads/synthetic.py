@@ -13,6 +13,7 @@ from strategies.workloads.checks import MAX_EPOCH_STORES, check_meta
 from strategies.workloads.trace import Trace
 
 ZIPF_EXPONENT = 0.99
+MAX_ZIPF_PAGES = 2**24  # each epoch draws a number for every page: 64 GiB take a second
 CLUSTER_PAGES = 16
 # Of the recording vga_desktop, where a page is one scan line.
 BURST_EPOCHS = 0.13
@@ -153,6 +154,10 @@ def _check_arguments(meta: dict) -> None:
         raise InputError(
             f"density of framebuffer must be at most {largest:.3g}, not {density}: "
             "most of its epochs are idle"
+        )
+    if meta["pattern"] == "zipf" and meta["slot_pages"] > MAX_ZIPF_PAGES:
+        raise InputError(
+            f"slot of zipf must be at most {MAX_ZIPF_PAGES} pages, not {meta['slot_pages']}"
         )
     if stores is not None and not 0 <= stores <= MAX_EPOCH_STORES:
         raise InputError(f"stores must be 0 to {MAX_EPOCH_STORES}, not {stores}")
