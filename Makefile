@@ -7,6 +7,7 @@ BIN := .venv/bin
 study: .venv/ready
 	$(BIN)/python -m benchmarks.study
 	$(BIN)/dirtylog study --out results/local
+	$(BIN)/python -m analysis.report --results results/local
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.study --full

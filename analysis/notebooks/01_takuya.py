@@ -1,0 +1,126 @@
+# %% [markdown]
+# # Takuya's concern: the harvest
+#
+# Looking at every page is slow even when nothing is dirty, he wrote; x86 checks 64 pages at once;
+# VGA slots are mostly clean, and migration is almost always sparse. Is it so, and does it matter?
+#
+# Kind of the numbers on this page: **measured**, on the machine that the results name, by a clock
+# inside compiled code, with the vCPUs stopped; each harvest was compared with what was written
+# before its time counted.
+
+# %%
+"""Takuya's concern: harvest latency of clean and sparse slots."""
+
+from analysis import figures
+from analysis.advice_text import duration, percent
+from analysis.compare import recorded_epochs
+from analysis.derive import CLOCK_LIMIT_NS, base_cells, page_costs
+from analysis.fit import held_out
+from analysis.shown import load_study, number, say, show, table
+
+all_cells, replays = load_study()
+cells = base_cells(all_cells)
+medians = cells.pivot(index=["slot_bytes", "density"], columns="strategy", values="median_ns")
+clean = medians.xs(0.0, level="density")
+
+# %%
+show(
+    figures.harvest_latency(cells),
+    "Measured time of one harvest against slot size, for clean and sparse slots, by tracker",
+)
+
+# %% [markdown]
+# Below the dotted line a time is that of reading the clock. A time of a harvest with tlbies
+# contains the simulated ones, which are cheaper than a host's.
+
+# %%
+ratios = clean["c_bit_scan"] / clean["write_protect"].clip(lower=CLOCK_LIMIT_NS)
+assert ratios.min() > 10, "a clean scan is not even ten times slower"
+largest = ratios.index.max()
+say(
+    f"**A clean slot.** The scan is {number(ratios.min())} to {number(ratios.max())} times slower "
+    "than write_protect (measured; times below 100 ns counted as 100 ns). For "
+    f"{figures.size_text(largest)} it takes {duration(clean['c_bit_scan'][largest])}, "
+    f"write_protect {duration(clean['write_protect'][largest])}."
+)
+
+# %%
+costs = page_costs(cells)
+per_page = costs.drop_duplicates(["strategy", "slot_bytes"]).pivot(
+    index="slot_bytes", columns="strategy", values="page_ns"
+)
+words = 64 * per_page["write_protect"].iloc[-1]
+assert per_page["c_bit_scan"].min() > 10 * per_page["write_protect"].iloc[-1]
+say(
+    f"**64 pages at once.** A clean page costs the scan {per_page['c_bit_scan'].min():.3g} to "
+    f"{per_page['c_bit_scan'].max():.3g} ns, more in slots whose tables do not fit the caches. A "
+    f"word of the bitmap, 64 pages, costs write_protect {words:.2g} ns in the largest slot "
+    "(measured)."
+)
+table(
+    per_page.reset_index().assign(slot_bytes=lambda f: f["slot_bytes"].map(figures.size_text)),
+    "Measured: nanoseconds for each page of a clean slot",
+)
+
+# %%
+dirty = medians.drop(index=0.0, level="density")
+sparse = dirty[dirty.index.get_level_values("density") <= 0.01]
+sparse_ratio = sparse["c_bit_scan"] / sparse["write_protect"]
+assert sparse_ratio.min() > 1, "the scan wins a sparse harvest"
+say(
+    "**A sparse slot.** With up to 1 % of the pages written the scan is still "
+    f"{sparse_ratio.min():.3g} to {sparse_ratio.max():.3g} times slower (measured)."
+)
+dense_share = dirty["c_bit_scan"] / clean["c_bit_scan"].reindex(dirty.index, level="slot_bytes")
+modest = dense_share[dense_share.index.get_level_values("density") <= 0.1]
+assert modest.median() < 2, "the scan's time is not that of looking at clean pages"
+say(
+    "The scan's time is that of looking: up to 10 % written, a harvest takes "
+    f"{modest.median():.3g} times (median) what the clean slot takes (measured)."
+)
+
+# %% [markdown]
+# ## How well the fitted costs predict
+#
+# A harvest is fitted as slot pages x a cost per page + dirty pages x a cost per dirty page, both
+# functions of size (a step where the tables outgrow a cache, found in the cells of the fit) and
+# density. In turn each size and each density is left out of the fit, and the
+# cells that were left out are predicted.
+
+# %%
+judged = held_out(cells)
+median_error = judged["error"].median()
+by_tracker = judged.groupby(["strategy", "left_out"])["error"].median().unstack().map(percent)
+assert len(judged) >= 10, "too few cells are left out to judge a fit"
+LONG_NS = 10_000
+long_error = judged.loc[judged["median_ns"] > LONG_NS, "error"].median()
+verdict = "meets" if median_error <= 0.15 else "MISSES"
+say(
+    f"**Held out.** The median relative error over {len(judged)} cells is {percent(median_error)}: "
+    f"this {verdict} the aim of 15 % (measured against predicted). For harvests of more than "
+    f"{duration(LONG_NS)} it is {percent(long_error)}. A grid whose sizes are sixteenfold apart "
+    "steps over the caches; the full one (make bench) is finer."
+)
+table(
+    by_tracker.reset_index(),
+    "Median relative error, by what was left out of the fit (density or slot size)",
+)
+
+# %% [markdown]
+# ## The VGA slot at 60 Hz
+
+# %%
+frame_ns = recorded_epochs()["vga_desktop"] * 1e6
+vga = replays[replays["trace"] == "vga_desktop"].set_index("strategy")
+assert (vga["lost"] == 0).all(), "a page was lost"
+scan_ns, protect_ns = (
+    vga.loc[name, "harvest_ns_median"] for name in ("c_bit_scan", "write_protect")
+)
+assert scan_ns > protect_ns, "the scan wins the VGA slot"
+assert scan_ns < 0.01 * frame_ns, "the scan takes a part of the frame"
+say(
+    f"In a recorded desktop of {vga.loc['c_bit_scan', 'epochs']} frames the scan's median is "
+    f"{duration(scan_ns)}, write_protect's {duration(max(protect_ns, CLOCK_LIMIT_NS))} or less "
+    f"(measured). That is {percent(scan_ns / frame_ns)} of a frame: the factor is real, and for a "
+    "VGA slot it is nothing that anyone would notice. In a large slot it is."
+)

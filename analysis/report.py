@@ -1,0 +1,140 @@
+"""Run the notebooks and write one page of HTML that needs nothing else.
+
+`python -m analysis.report --results DIR --out FILE`; DIR holds asv's results in `asv`, and the CSV
+files of the replays. A claim of a notebook that does not hold ends the command with status 1.
+"""
+
+import os
+import sys
+import time
+from html import escape
+from pathlib import Path
+
+import click
+import jupytext
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbconvert import HTMLExporter
+
+from analysis.shown import RESULTS, describe_study
+from strategies.errors import InputError
+
+NOTEBOOKS = Path(__file__).parent / "notebooks"
+ORDER = ("04_answer", "01_takuya", "02_paul", "03_trade_off")
+"""The answer comes first."""
+
+CELL_TIMEOUT_S = 300
+TITLES = {
+    "04_answer": "The answer",
+    "01_takuya": "Takuya's concern: the harvest",
+    "02_paul": "Paul's concern: the guest",
+    "03_trade_off": "The trade-off",
+}
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 0 auto; padding: 1rem;
+  color: #222; background: #fff; }
+p, li { max-width: 46rem; }
+figure { margin: 1rem 0; }
+img { max-width: 100%; height: auto; }
+.table { overflow-x: auto; margin: 1rem 0; }
+.caption { font-weight: 600; margin: 0.3rem 0; }
+table { border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.2rem 0.6rem; text-align: left; border-bottom: 1px solid #ddd; }
+thead th { border-bottom: 2px solid #888; }
+nav a { margin-right: 1.2rem; }
+section { border-top: 3px solid #ccc; margin-top: 2rem; }
+.anchor-link, .jp-InputPrompt, .jp-OutputPrompt, .prompt { display: none; }
+"""
+
+
+class ClaimError(Exception):
+    """A notebook's claim does not hold for these results."""
+
+
+def execute(path):
+    """Return the executed notebook of a py:percent file.
+
+    Raises
+    ------
+    ClaimError
+        A cell failed: a claim does not hold, or the results lack what it needs.
+    """
+    client = NotebookClient(
+        jupytext.read(path),
+        timeout=CELL_TIMEOUT_S,
+        kernel_name="python3",
+        extra_arguments=["--log-level=ERROR"],
+    )
+    try:
+        return client.execute()
+    except CellExecutionError as error:
+        reason = f"{error.ename}: {error.evalue}"
+        raise ClaimError(f"{path.name} does not hold for these results: {reason}") from error
+
+
+def section(name, notebook):
+    """Return a notebook as a section of the page: its prose and outputs, not its code."""
+    exporter = HTMLExporter(template_name="basic", exclude_input=True)
+    body, _ = exporter.from_notebook_node(notebook)
+    return f'<section id="{name}">\n{body}\n</section>'
+
+
+def page(sections, origin):
+    """Return the whole page; it refers to nothing outside itself."""
+    links = "".join(f'<a href="#{name}">{escape(TITLES[name])}</a>' for name in sections)
+    body = "\n".join(sections.values())
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>dirtylog: the study</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<h1>Scan the changed bits, or fault on the first write?</h1>
+<p>{escape(origin)}</p>
+<p>Every claim in this report is an assertion in <code>analysis/notebooks</code>, which ran when the
+page was made. Numbers are <em>measured</em> (this machine, this code), <em>exact</em> (counts),
+<em>modelled</em> (counts times unit costs) or <em>cited</em>; each says which.</p>
+<nav>{links}</nav>
+{body}
+</body>
+</html>
+"""
+
+
+def write_report(results, out):
+    """Execute all notebooks on a folder of results and write the page.
+
+    Raises
+    ------
+    ClaimError, InputError
+    """
+    os.environ[RESULTS] = str(Path(results).resolve())
+    origin = describe_study()
+    sections = {}
+    for name in ORDER:
+        click.echo(f"{name} ...", err=True)
+        sections[name] = section(name, execute(NOTEBOOKS / f"{name}.py"))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(page(sections, origin), encoding="utf-8")
+
+
+@click.command()
+@click.option("--results", type=click.Path(path_type=Path), default="results/local")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=None)
+def main(results, out):
+    """Write the offline report of a folder of results (by default into it)."""
+    out = out or results / "report" / "index.html"
+    start = time.monotonic()
+    try:
+        write_report(results, out)
+    except (ClaimError, InputError, OSError) as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1 if isinstance(error, ClaimError) else 2)
+    click.echo(f"wrote {out} in {time.monotonic() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
