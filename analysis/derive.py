@@ -20,7 +20,8 @@ WITH_TLBIE = ("c_bit_scan", "write_protect")
 """Trackers whose harvest has one tlbie for each dirty page."""
 
 TLBIE_NS = 5.1
-"""One simulated tlbie that finds no entry, measured alone (`benchmarks.harvest_against_c`)."""
+"""One simulated tlbie that finds no entry, measured: `benchmarks.harvest_against_c` prints it. On
+another machine it differs, but it is a tenth of what a dirty page costs."""
 
 CLOCK_LIMIT_NS = 100
 """Times below are "below 100 ns": two readings of the clock cost up to 30."""

@@ -1,7 +1,9 @@
 """The main job: what `dirtylog replay` counts, prints, saves and how it ends."""
 
 import csv
+import gc
 import json
+import weakref
 
 import numpy as np
 import pytest
@@ -215,3 +217,17 @@ def test_an_output_folder_that_cannot_be_written_is_refused(tmp_path, capsys, tr
     (tmp_path / "file").touch()
     assert main(["replay", str(trace_file), "--out", str(tmp_path / "file" / "folder")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_machines_memory_goes_with_its_last_reference():
+    """Six trackers have a machine each, one after the other: 64 GiB guests must not add up."""
+    trace = synthesize("uniform", slot_pages=100, density=0.1, epochs=1)
+    vm, slot = build(trace, vcpus=1, page_shift=12, mapping="linear")
+    replay(trace, "write_protect", vm, slot)
+    machine = weakref.ref(vm)
+    gc.disable()
+    try:
+        del vm
+        assert machine() is None
+    finally:
+        gc.enable()

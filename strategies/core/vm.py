@@ -5,6 +5,7 @@ machine cannot be.
 """
 
 import threading
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -89,8 +90,9 @@ class Vm:
     slots : list of (base gfn, pages)
     slots_lock : threading.Lock
         Held by the ioctls of a tracker (`kvm->slots_lock`).
-    logged_by : dict of int to DirtyTracker
-        Who logs each slot that is being logged.
+    logged_by : mapping of int to DirtyTracker
+        Who logs each slot that is being logged; weak, for a tracker refers to its machine and both
+        shall go at once.
     """
 
     def __init__(
@@ -125,7 +127,7 @@ class Vm:
         self.mapping = mapping
         self.slots = []
         self.slots_lock = threading.Lock()
-        self.logged_by = {}
+        self.logged_by = WeakValueDictionary()
         self._host_store_lock = threading.Lock()
         self.arrays = self._allocate(seed)
         self.machine = Machine(

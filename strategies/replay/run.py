@@ -114,7 +114,8 @@ def replay(trace, name, vm, slot, progress=None):
     name : str
         The tracker.
     vm, slot
-        A machine from `build`. Store k of an epoch is made by vCPU k mod `vm.vcpus`.
+        A fresh machine from `build`; it is left logging. Store k of an epoch is made by vCPU
+        k mod `vm.vcpus`.
     progress : callable, optional
         Called with 1 after each epoch.
 
@@ -135,7 +136,6 @@ def replay(trace, name, vm, slot, progress=None):
         if progress:
             progress(1)
     result.events = {event: count - before[event] for event, count in vm.events().items()}
-    tracker.disable_logging(slot)
     return result
 
 
