@@ -10,7 +10,6 @@ its limit, 2 for bad arguments or no C compiler.
 import argparse
 import ctypes
 import os
-import platform
 import shlex
 import shutil
 import subprocess
@@ -27,6 +26,7 @@ from strategies import registry
 from strategies.core import atomics, events, hpt, hpte, locks, machine, memslot, rmap
 from strategies.core.vm import MAPPINGS
 from strategies.errors import InputError
+from strategies.replay.output import cpu_model
 from strategies.units import parse_size
 
 KERNELS = ("c_bit_scan", "write_protect", "double_buffer")
@@ -200,16 +200,6 @@ def compare(vm, functions):
         remark = "" if ratio <= limit else "above"
         print(COLUMNS.format(*row, f"{ratio:.2f}", spread, limit, remark).rstrip(), flush=True)
     return within
-
-
-def cpu_model():
-    """Return the processor's name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    models = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(models, platform.processor() or platform.machine())
 
 
 def run(sizes, mapping):

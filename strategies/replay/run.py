@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from strategies.core.jit import kernel
+from strategies.core.memslot import PAGES_PER_WORD
 from strategies.core.vm import Vm
 from strategies.core.words import ONE, U64, popcount
 from strategies.registry import BASELINE, get
-
-PAGES_PER_WORD = 64
 
 
 @kernel
