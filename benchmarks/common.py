@@ -147,14 +147,15 @@ def open_cell(*key):
     """Return the cell of these parameters (those of `Cell`), logging; it is built once."""
     if not (_open_cells and _open_cells[0][0] == key):
         close_cell()
-        _tell_progress()
+        tell_progress()
         _open_cells.append((key, Cell(*key)))
     cell = _open_cells[0][1]
     cell.tracker.enable_logging(SLOT)
     return cell
 
 
-def _tell_progress():
+def tell_progress():
+    """Let the file that DIRTYLOG_PROGRESS names grow: a cell is begun."""
     path = os.environ.get("DIRTYLOG_PROGRESS")
     if path:
         with Path(path).open("ab") as file:

@@ -17,7 +17,7 @@ class Events:
     param_names = ("strategy", "slot_bytes", "density")
     params = (
         STRATEGIES,
-        [256 * MIB] if IS_STUDY else [16 * MIB, 256 * MIB, 4 * GIB],
+        [256 * MIB] if IS_STUDY else [16 * MIB, GIB],
         [0.01] if IS_STUDY else [0.0, 0.001, 0.01, 0.1, 1.0],
     )
     skip_params = skipped(

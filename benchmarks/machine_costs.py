@@ -1,10 +1,12 @@
 """What the machine's own parts cost on this computer: stores, tlbies, flushes, clean harvests.
 
-`benchmarks.harvest_against_c` prints it. All times are measured, with one vCPU and no other thread.
+`MachineCosts` records it in asv, `benchmarks.harvest_against_c` prints it. All times are measured,
+with one vCPU and no other thread.
 """
 
 import numpy as np
 
+from benchmarks.common import IS_STUDY, tell_progress
 from strategies import registry
 from strategies.core import atomics
 from strategies.core.clock import monotonic_ns
@@ -77,6 +79,12 @@ def tlbie_and_flush_ns(machine, times):
     return middle - start, monotonic_ns() - middle
 
 
+def invalidation_ns(vm):
+    """Return the median ns of one tlbie that finds no entry, and of one flush."""
+    spent = [tlbie_and_flush_ns(vm.machine, TLB_OPERATIONS) for _ in range(SAMPLES)]
+    return np.median(spent, axis=0) / TLB_OPERATIONS
+
+
 def clean_harvest_ns(vm, name):
     """Return the median ns of a harvest of slot 0 with nothing written."""
     tracker = registry.get(name)(vm)
@@ -99,9 +107,45 @@ def report(mapping):
         lowest, median, missed = store_ns(vm, pages)
         times = f"lowest {lowest:.1f} ns, median {median:.1f} ns, limit {limit} ns"
         yield f"store, {what}: {times} ({missed:.1%} missed)"
-    spent = [tlbie_and_flush_ns(vm.machine, TLB_OPERATIONS) for _ in range(SAMPLES)]
-    tlbies, flushes = np.median(spent, axis=0) / TLB_OPERATIONS
+    tlbies, flushes = invalidation_ns(vm)
     yield f"one simulated tlbie {tlbies:.1f} ns, one flush {flushes:.1f} ns, 1 vCPU"
     scan, protect = (clean_harvest_ns(vm, name) for name in ("c_bit_scan", "write_protect"))
     times = f"c_bit_scan {scan / 1e6:.1f} ms, write_protect {protect / 1e3:.1f} us"
     yield f"clean 4 GiB slot: {times}, {scan / protect:.0f} times faster"
+
+
+class MachineCosts:
+    """What a tlbie, a flush and a store cost the simulation: medians, nothing of a host's.
+
+    A harvest's time contains the simulated tlbies; with these it can be told what they added.
+    """
+
+    param_names = ("mapping",)
+    params = (["linear"] if IS_STUDY else ["linear", "scattered"],)
+    version = "1"
+
+    def setup(self, mapping):
+        """Build a machine of 4 GiB, all of it written."""
+        tell_progress()
+        self.vm = build(SLOT_BYTES, mapping)
+        tlbie_and_flush_ns(self.vm.machine, 1)  # compiles
+
+    def track_tlbie(self, _mapping):
+        """Return the ns of a tlbie that finds no entry."""
+        return float(invalidation_ns(self.vm)[0])
+
+    def track_flush(self, _mapping):
+        """Return the ns of a flush of all TLBs."""
+        return float(invalidation_ns(self.vm)[1])
+
+    def track_store_hit(self, _mapping):
+        """Return the ns of a store that hits the TLB."""
+        return float(store_ns(self.vm, resident_pages(self.vm)[:HOT_PAGES])[1])
+
+    def track_store_miss(self, _mapping):
+        """Return the ns of a store that misses it."""
+        return float(store_ns(self.vm, np.arange(self.vm.guest_pages))[1])
+
+
+for _name in ("tlbie", "flush", "store_hit", "store_miss"):
+    getattr(MachineCosts, f"track_{_name}").unit = "ns"

@@ -31,6 +31,7 @@ from benchmarks.snapshot import ROOT, identify
 from strategies.errors import InputError
 
 MODULES = (
+    "machine_costs",
     "get_dirty_log",
     "logging_toggle",
     "guest_interval",
@@ -74,9 +75,11 @@ def patterns(is_full, slots):
     yield "enable and disable", r"^logging_toggle\."
     yield "guest interval", r"^guest_interval\."
     if not is_full:
+        yield "simulated tlbie", r"^machine_costs\.MachineCosts\.track_tlbie\("
         yield "events", r"^events\.Events\.track_(faults|tlbies)\("
         yield "contention", r"^contention\.Contention\.track_lost_pages\("
         return
+    yield "machine costs", r"^machine_costs\."
     yield "harvest against copy", r"^get_dirty_log\.GetDirtyLog\.track_relative_to_copy\("
     yield "events", r"^events\."
     yield "contention", r"^contention\."
