@@ -26,7 +26,7 @@ STRATEGIES = list(registry.names())
 LOGGING = [name for name in STRATEGIES if name != registry.BASELINE]
 
 STUDY_SLOTS = [16 * MIB, 256 * MIB, 4 * GIB, 16 * GIB]
-FULL_SLOTS = [16 * MIB, 64 * MIB, 256 * MIB, GIB, 4 * GIB, 16 * GIB, *[256 * GIB] * IS_LARGE]
+FULL_SLOTS = [*(MIB << shift for shift in range(4, 15)), *[256 * GIB] * IS_LARGE]
 SLOTS = STUDY_SLOTS if IS_STUDY else FULL_SLOTS
 
 STUDY_DENSITIES = [0.0, 0.001, 0.01, 0.1]
@@ -172,7 +172,7 @@ class OwnClock:
 
     ns = 0
     warmup_time = 0.1
-    repeat = (5, 20, 1.0)
+    repeat = (5, 20, 1.0) if IS_STUDY else (5, 10, 0.5)
     rounds = 2
     version = "1"
 

@@ -35,6 +35,9 @@ VARIANTS = {
 }
 """Slot sizes of the full grid by page size and mapping."""
 
+COPIED = [16 * MIB, 256 * MIB, 4 * GIB]
+"""Slot sizes whose harvest is compared with a copy."""
+
 
 @kernel
 def copies_ns(source, out, times):
@@ -67,10 +70,10 @@ def is_left_out(strategy, slot_bytes, density, page_bytes, mapping):
 
 
 def is_not_copied(strategy, slot_bytes, density, page_bytes, mapping):
-    """Say which cells are not compared with a copy: those left out, variants, the largest."""
+    """Say which cells are not compared with a copy: those left out, variants, some sizes."""
     is_base = page_bytes == PAGE_4K and mapping == "linear"
     is_left = is_left_out(strategy, slot_bytes, density, page_bytes, mapping)
-    return not is_base or is_left or slot_bytes > 4 * GIB
+    return not is_base or is_left or slot_bytes not in COPIED
 
 
 class GetDirtyLog(OwnClock):

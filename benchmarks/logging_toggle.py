@@ -32,7 +32,7 @@ class LoggingToggle(OwnClock):
     """
 
     param_names = ("strategy", "slot_bytes")
-    params = (STRATEGIES, [256 * MIB] if IS_STUDY else [16 * MIB, 256 * MIB, 4 * GIB, 16 * GIB])
+    params = (STRATEGIES, [256 * MIB] if IS_STUDY else [16 * MIB, 256 * MIB, 4 * GIB])
 
     def setup(self, strategy, slot_bytes):
         """Write all pages while nothing logs."""

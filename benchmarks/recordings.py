@@ -23,7 +23,7 @@ class Recordings(OwnClock):
     param_names = ("strategy", "trace")
     params = (STRATEGIES, sorted(bundled(), reverse=True))
     warmup_time = 0
-    repeat = (2, 3, 3.0)
+    repeat = (2, 3, 2.0)
 
     def setup(self, _strategy, trace):
         """Have the machine, no stamp of an earlier replay in its memory."""

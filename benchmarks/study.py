@@ -2,6 +2,7 @@
 
     python -m benchmarks.study              # the study: at most 120 cells, in this environment
     python -m benchmarks.study --full       # the full grid, in an environment that asv makes
+    python -m benchmarks.study --full --append    # once more: samples are added to those there are
 
 asv saves when an invocation ends, so an interrupt costs the group that runs; the next call goes on
 with what is missing for the same code. Exit status: 1 if a cell failed, 2 if asv could not run, 130
@@ -9,8 +10,6 @@ after an interrupt.
 """
 
 import argparse
-import importlib
-import inspect
 import json
 import math
 import os
@@ -20,100 +19,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from benchmarks.groups import groups_of, patterns
 from benchmarks.snapshot import ROOT, identify
 from strategies.errors import InputError
 
-MODULES = (
-    "machine_costs",
-    "get_dirty_log",
-    "logging_toggle",
-    "guest_interval",
-    "events",
-    "contention",
-    "recordings",
-)
-STUDY_RESULTS, FULL_RESULTS = ROOT / "results/local/asv", ROOT / "results/local/bench"
-FULL_ROUNDS = 2
+STUDY_RESULTS, FULL_RESULTS = ROOT / "results/local/raw", ROOT / "results/local/bench/raw"
 POLL_SECONDS = 0.2
 STOP_SECONDS = 15
-STUDY_SECONDS_PER_CELL, FULL_SECONDS_PER_CELL = 1.0, 1.5
+STUDY_SECONDS_PER_CELL, FULL_SECONDS_PER_CELL = 1.0, 1.2
 MANAGED_SETUP_SECONDS = 100
 """For the estimate, as measured on two cores."""
-
-
-@dataclass
-class Group:
-    """What one asv invocation runs.
-
-    Attributes
-    ----------
-    name : str
-    pattern : str
-        Matches `module.Class.method(param, ...)` of its cells.
-    cells : set of (benchmark, params, version)
-        Params as asv writes them: a tuple of each one's repr.
-    """
-
-    name: str
-    pattern: str
-    cells: set
-
-
-def patterns(is_full, slots):
-    """Yield name and pattern of each group, in the order in which they run."""
-    yield "cost of a call", r"^get_dirty_log\.GetDirtyLogCall\."
-    for slot in slots:
-        pattern = rf"^get_dirty_log\.GetDirtyLog\.time_get_dirty_log\('\w+', {slot}, "
-        yield f"harvest, {slot >> 20} MiB", pattern
-    yield "enable and disable", r"^logging_toggle\."
-    yield "guest interval", r"^guest_interval\."
-    if not is_full:
-        yield "simulated tlbie", r"^machine_costs\.MachineCosts\.track_tlbie\("
-        yield "events", r"^events\.Events\.track_(faults|tlbies)\("
-        yield "contention", r"^contention\.Contention\.track_lost_pages\("
-        return
-    yield "machine costs", r"^machine_costs\."
-    yield "harvest against copy", r"^get_dirty_log\.GetDirtyLog\.track_relative_to_copy\("
-    yield "events", r"^events\."
-    yield "contention", r"^contention\."
-    yield "recordings", r"^recordings\."
-
-
-def suite_cells():
-    """Yield (benchmark, params, version) of every cell that is not skipped."""
-    for module in MODULES:
-        for name, suite in vars(importlib.import_module(f"benchmarks.{module}")).items():
-            if not (inspect.isclass(suite) and hasattr(suite, "params")):
-                continue
-            for method in (m for m in dir(suite) if m.startswith(("time_", "track_"))):
-                skip = getattr(getattr(suite, method), "skip_params", None)
-                skip = set(getattr(suite, "skip_params", ()) if skip is None else skip)
-                for params in product(*suite.params):
-                    if params not in skip:
-                        cell = tuple(map(repr, params))
-                        yield f"{module}.{name}.{method}", cell, suite.version
-
-
-def groups_of(is_full):
-    """Return the groups of a grid; sets the environment variable that the grid goes by."""
-    os.environ["DIRTYLOG_GRID"] = "full" if is_full else "study"
-    common = importlib.import_module("benchmarks.common")
-    cells = list(suite_cells())
-    return [
-        Group(
-            name,
-            pattern,
-            {cell for cell in cells if re.search(pattern, f"{cell[0]}({', '.join(cell[1])})")},
-        )
-        for name, pattern in patterns(is_full, common.SLOTS)
-    ]
 
 
 def measured_cells(results, commit):
@@ -143,13 +64,14 @@ def write_config(folder, repo, results):
     return path
 
 
-def asv_command(config, commit, is_full):
+def asv_command(config, commit, *, is_full, is_append):
     """Return the asv command of a group, without its pattern."""
     command = [sys.executable, "-m", "asv", "run", "--config", str(config), "--record-samples"]
-    command += ["--launch-method", "forkserver", "--show-stderr"]
+    command += ["--launch-method", "forkserver", "--show-stderr", "-a", "rounds=1"]
+    command += ["--append-samples"] * is_append
     if is_full:
-        return [*command, f"{commit}^!", "-a", f"rounds={FULL_ROUNDS}"]
-    return [*command, "-E", "existing", "--set-commit-hash", commit, "-a", "rounds=1"]
+        return [*command, f"{commit}^!"]
+    return [*command, "-E", "existing", "--set-commit-hash", commit]
 
 
 def have_machine_file(config):
@@ -213,7 +135,7 @@ def run_group(group, command, results, log, advance):
 def run_groups(console, groups, command, results, commit):
     """Run groups with a progress bar; return the exit status of the whole."""
     failed = 0
-    log_path = ROOT / ".asv" / f"{results.name}.log"
+    log_path = ROOT / ".asv" / f"{results.parent.name}.log"
     log_path.parent.mkdir(exist_ok=True)
     with log_path.open("wb") as log, progress_bar(console) as bar:
         task = bar.add_task("", total=sum(len(group.cells) for group in groups))
@@ -269,8 +191,8 @@ def announce(console, todo, groups, is_full):
         )
 
 
-def study(console, *, is_full, results, chosen):
-    """Measure what is missing; return the exit status."""
+def study(console, *, is_full, is_append, results, chosen):
+    """Measure what is missing, or all once more; return the exit status."""
     groups = [g for g in groups_of(is_full) if not chosen or re.search(chosen, g.name)]
     if not groups:
         names = ", ".join(name for name, _ in patterns(is_full, ()))
@@ -279,13 +201,13 @@ def study(console, *, is_full, results, chosen):
     if note:
         console.print(note)
     results.mkdir(parents=True, exist_ok=True)
-    have = measured_cells(results, commit)
+    have = set() if is_append else measured_cells(results, commit)
     todo = [group for group in groups if group.cells - have]
     announce(console, todo, groups, is_full)
     with tempfile.TemporaryDirectory() as folder:
         config = write_config(folder, repo, results)
         have_machine_file(config)
-        command = asv_command(config, commit, is_full)
+        command = asv_command(config, commit, is_full=is_full, is_append=is_append)
         status = run_groups(console, todo, command, results, commit)
     console.print(f"results of {commit[:8]}: {os.path.relpath(results)}")
     return status
@@ -299,13 +221,22 @@ def main(arguments=None):
     parser.add_argument(
         "--full", action="store_true", help="the full grid, in an environment that asv builds"
     )
+    parser.add_argument(
+        "--append", action="store_true", help="measure again, adding to the samples there are"
+    )
     parser.add_argument("--groups", metavar="REGEX", help="only the groups that it matches")
     parser.add_argument("--results", type=Path, help="asv's results (default: in results/local)")
     options = parser.parse_args(arguments)
     results = options.results or (FULL_RESULTS if options.full else STUDY_RESULTS)
     console = Console(highlight=False, soft_wrap=True)
     try:
-        return study(console, is_full=options.full, results=results, chosen=options.groups)
+        return study(
+            console,
+            is_full=options.full,
+            is_append=options.append,
+            results=results,
+            chosen=options.groups,
+        )
     except (InputError, OSError) as error:
         print(f"study: {error}", file=sys.stderr)
         return 2

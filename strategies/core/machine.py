@@ -35,13 +35,15 @@ VCPU_WORDS = 24
 VCPU_ACCESS = 0  # odd while an access is under way
 VCPU_HANDLER = 8  # odd while a fault handler or a store of the host is under way
 VCPU_TLB_GENERATION = 16  # entries of an older generation are dead
+VCPU_RUNNING = 17  # 1 while a thread runs it and those after it
 
-# A TLB entry; all but the tag is touched by its own vCPU alone.
+# A TLB entry; its own vCPU alone touches data and generation.
 TLB_ENTRIES = 2048
 TLB_WORDS = 4
 TLB_TAG = 0
 TLB_DATA = 1
 TLB_GENERATION = 2
+TLB_OWED_C = 3  # HPTE index + 1 to which the entry owes C (`delayed_c`), and a lock; else 0
 
 GPR_WORDS = 8
 """Registers r4 to r11: a hypercall's results, and the arguments of H_BULK_REMOVE."""
@@ -85,6 +87,8 @@ class Machine(NamedTuple):
         0: EA = GPA; else log2 of the guest's bytes, over which pages are permuted.
     seed
         Of that permutation.
+    delayed_c
+        1: a TLB entry keeps C back until it goes; 0: a store sets C in the HPTE.
     """
 
     hpt: int
@@ -103,3 +107,4 @@ class Machine(NamedTuple):
     group_mask: int
     scatter_bits: int
     seed: int
+    delayed_c: int

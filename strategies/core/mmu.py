@@ -19,7 +19,13 @@ from strategies.core.machine import (
     VCPU_TLB_GENERATION,
     VCPU_WORDS,
 )
-from strategies.core.tlb import announce_access, tlb_entry, tlb_tag, withdraw_access
+from strategies.core.tlb import (
+    announce_access,
+    set_rc_late,
+    tlb_entry,
+    tlb_tag,
+    withdraw_access,
+)
 from strategies.core.words import I64, ONE, U64, ZERO
 
 FAULT = -1
@@ -29,7 +35,7 @@ FILLED = U64(2)
 """Bit 1 of a TLB entry's data: always set, so that an entry is never 0."""
 
 STORABLE = ONE
-"""Bit 0 of a TLB entry's data: stores are permitted and C is set, so they need no walk."""
+"""Bit 0 of a TLB entry's data: stores are permitted and C is set or owed: they need no walk."""
 
 
 @inlined
@@ -61,6 +67,8 @@ def _walk(machine, va, shift, is_store, entry, generation):
     if not v & HPTE_V_VALID or (is_store and not hpte_is_writable(r)):
         return ZERO
     needed = HPTE_R_R | HPTE_R_C if is_store else HPTE_R_R
+    if machine.delayed_c:
+        r = set_rc_late(machine.tlb, machine.hpt, entry, index, r, needed)
     if (r & needed) != needed:
         r = atomics.fetch_or(machine.hpt, 2 * index + 1, needed) | needed
     data = hpte_gpa(r, shift) | FILLED

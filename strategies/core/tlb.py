@@ -5,21 +5,32 @@ An access announces itself before it looks into the TLB and withdraws after its 
 that moment has withdrawn: then nobody can still complete one through the old translation.
 Announcing and clearing are a Dekker pair, and so are filling an entry and invalidating the HPTE:
 each side changes its word by a sequentially consistent exchange before it looks at the other's.
+
+With `delayed_c` an entry may owe its HPTE the C bit: hardware may write it back as late as the
+tlbie (kernel commit 6c576e74fd91). Whoever makes the entry go pays; a tlbie does so after its wait,
+since until then a store may still run into debt.
 """
 
 from strategies.core import atomics
 from strategies.core.events import FLUSHES, TLBIES, count
 from strategies.core.hpt import va_of_hpte
-from strategies.core.hpte import hpte_page_shift
-from strategies.core.jit import inlined
+from strategies.core.hpte import HPTE_R_C, HPTE_R_R, hpte_page_shift
+from strategies.core.jit import inlined, kernel
+from strategies.core.locks import lock_bit
 from strategies.core.machine import (
     TLB_ENTRIES,
+    TLB_OWED_C,
     TLB_WORDS,
     VCPU_ACCESS,
     VCPU_TLB_GENERATION,
     VCPU_WORDS,
 )
-from strategies.core.words import I64, ONE, U64, ZERO
+from strategies.core.words import I64, ONE, U64, ZERO, bit
+
+OWED_LOCK = bit(63)
+"""Lock of an entry's debt: who frees an HPTE must not overtake who is about to set its C."""
+
+ANY_HPTE = -1
 
 
 @inlined
@@ -73,6 +84,47 @@ def wait_for_accesses(machine):
         wait_until_left(machine.vcpus, vcpu * VCPU_WORDS + VCPU_ACCESS)
 
 
+@kernel
+def pay_c(tlb, hpt, entry, index, owed):
+    """Write C back to HPTE `index` (or ANY_HPTE) if a TLB entry owes it; it then owes `owed`.
+
+    Not inlined, which keeps the registers of accesses free.
+    """
+    word = entry + TLB_OWED_C
+    debt = lock_bit(tlb, word, OWED_LOCK)
+    if index == ANY_HPTE or debt == U64(index + 1):
+        if debt:
+            atomics.fetch_or(hpt, 2 * I64(debt - ONE) + 1, HPTE_R_C)
+        debt = owed
+    atomics.store(tlb, word, debt)
+
+
+@kernel
+def set_rc_late(tlb, hpt, entry, index, r, needed):
+    """Set R in an HPTE and let a TLB entry owe it the C that is `needed`; return dword 1 with both.
+
+    What the entry owed for its translation before is paid.
+    """
+    owed = U64(index + 1) if needed & ~r & HPTE_R_C else ZERO
+    pay_c(tlb, hpt, entry, ANY_HPTE, owed)
+    return atomics.fetch_or(hpt, 2 * index + 1, HPTE_R_R) | needed
+
+
+@kernel
+def _fetch_c(tlb, hpt, nvcpus, entry, index):
+    """Let the entry of every vCPU, `entry` being that of vCPU 0, pay the C that it owes an HPTE."""
+    for vcpu in range(nvcpus):
+        pay_c(tlb, hpt, entry + vcpu * TLB_ENTRIES * TLB_WORDS, index, ZERO)
+
+
+@kernel
+def _fetch_every_c(tlb, hpt, entries):
+    """Let every entry of every vCPU pay the C that it owes."""
+    for entry in range(0, entries * TLB_WORDS, TLB_WORDS):
+        if atomics.load(tlb, entry + TLB_OWED_C):
+            pay_c(tlb, hpt, entry, ANY_HPTE, ZERO)
+
+
 @inlined
 def tlbie(machine, cpu, v, r, index):
     """Invalidate the translation of an HPTE in all TLBs: ptesync, tlbie, eieio, tlbsync, ptesync.
@@ -93,6 +145,8 @@ def tlbie(machine, cpu, v, r, index):
     for vcpu in range(machine.nvcpus):
         atomics.compare_and_swap(machine.tlb, tlb_entry(vcpu, va, shift), tag, ZERO)
     wait_for_accesses(machine)
+    if machine.delayed_c:
+        _fetch_c(machine.tlb, machine.hpt, machine.nvcpus, tlb_entry(0, va, shift), index)
 
 
 @inlined
@@ -102,3 +156,5 @@ def flush_tlbs(machine, cpu):
     for vcpu in range(machine.nvcpus):
         atomics.fetch_add(machine.vcpus, vcpu * VCPU_WORDS + VCPU_TLB_GENERATION, ONE)
     wait_for_accesses(machine)
+    if machine.delayed_c:
+        _fetch_every_c(machine.tlb, machine.hpt, machine.nvcpus * TLB_ENTRIES)

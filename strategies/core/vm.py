@@ -80,6 +80,9 @@ class Vm:
         How the guest's effective addresses relate to its physical ones.
     seed : int
         Of the scattered mapping.
+    delayed_c : bool
+        The hardware keeps C in the TLB and writes it to the HPTE only when the TLB entry goes: it
+        is replaced, or invalidated by a tlbie or a flush. By default a store sets C at once.
 
     Attributes
     ----------
@@ -96,7 +99,15 @@ class Vm:
     """
 
     def __init__(
-        self, guest_pages, *, page_shift=12, hpt_order=None, vcpus=1, mapping="linear", seed=0
+        self,
+        guest_pages,
+        *,
+        page_shift=12,
+        hpt_order=None,
+        vcpus=1,
+        mapping="linear",
+        seed=0,
+        delayed_c=False,
     ):
         if page_shift not in (SHIFT_4K, SHIFT_64K):
             raise InputError(f"page shift {page_shift}: base pages are 2**12 or 2**16 bytes")
@@ -129,12 +140,12 @@ class Vm:
         self.slots_lock = threading.Lock()
         self.logged_by = WeakValueDictionary()
         self._host_store_lock = threading.Lock()
-        self.arrays = self._allocate(seed)
+        self.arrays = self._allocate(seed, delayed_c)
         self.machine = Machine(
             *(address_of(f) if isinstance(f, np.ndarray) else f for f in self.arrays)
         )
 
-    def _allocate(self, seed):
+    def _allocate(self, seed, delayed_c):
         """Return the machine with its arrays, all zero."""
         nhptes = (1 << self.hpt_order) // HPTE_BYTES
         guest_bits = max(SHIFT_16M + 1, ((self.guest_pages << self.page_shift) - 1).bit_length())
@@ -155,6 +166,7 @@ class Vm:
             group_mask=nhptes // 8 - 1,
             scatter_bits=guest_bits if self.mapping == "scattered" else 0,
             seed=seed,
+            delayed_c=int(delayed_c),
         )
 
     def add_memslot(self, base_gfn, npages):
