@@ -12,7 +12,14 @@ def duration(ns):
 
 def percent(fraction):
     """Return a fraction in per cent, to three digits."""
-    return f"{fraction:.3%}" if fraction < 0.01 else f"{100 * fraction:.3g}%"
+    if not fraction:
+        return "0%"
+    return f"{fraction:.3%}" if fraction < 0.01 else f"{number(100 * fraction)}%"
+
+
+def number(value):
+    """Return a number to three digits, never with an exponent below a million."""
+    return f"{float(f'{value:.3g}'):,g}"
 
 
 def _spread(quantity, form):
@@ -32,7 +39,7 @@ def _verdict(advice):
         return f"{best}: costs nothing measurable here; {runner_up} comes next."
     if advice["tie"]:
         return f"{best} or {runner_up}: a tie, {percent(margin)} apart is within the noise."
-    return f"{best}; the runner-up, {runner_up}, costs {1 + margin:.3g} times as much."
+    return f"{best}; the runner-up, {runner_up}, costs {number(1 + margin)} times as much."
 
 
 def _decides(advice, wish):
@@ -62,6 +69,21 @@ def _flip(flip):
     return f"  {flip['parameter']:12} {change}: {flip['winner']}"
 
 
+def _measured(advice):
+    """Yield what was measured on the reference machine, and whether the grid has this slot."""
+    origin = advice["provenance"]["reference"]
+    times = ", ".join(
+        f"{c['strategy']} {duration(c['reference_harvest_ns'])}" for c in advice["candidates"]
+    )
+    yield f"Harvest on {origin['cpu']} ({origin['date']}, measured, its tlbie simulated): {times}."
+    if not origin["covers"]:
+        (least, most), (sparse, dense) = origin["slot_pages"], origin["densities"]
+        yield (
+            f"Outside the measured grid, {least} to {most} pages and {percent(sparse)} to "
+            f"{percent(dense)} written: the costs of its edge are used."
+        )
+
+
 def text_of(advice, scenario, wish):
     """Return the advice as text.
 
@@ -72,17 +94,17 @@ def text_of(advice, scenario, wish):
     scenario : Scenario
     wish : Wish
     """
-    density = scenario.dirty_pages / scenario.slot_pages
     provenance = advice["provenance"]
     flips = [_flip(flip) for flip in advice["flips"][:SHOWN_FLIPS]]
     lines = [
         _verdict(advice),
         _decides(advice, wish),
         "",
-        f"{scenario.slot_pages} pages, {percent(density)} of them written every "
+        f"{scenario.slot_pages} pages, {percent(scenario.density)} of them written every "
         f"{duration(scenario.interval_ns)}, {scenario.vcpus} vCPU; {provenance['title']}. "
         "All figures are modelled (low to high).",
         *_table(advice["candidates"]),
+        *_measured(advice),
         "",
         "What would change the winner, the smallest move first:",
         *(flips or ["  nothing within a factor of 1000"]),

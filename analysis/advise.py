@@ -1,22 +1,27 @@
 """From a deployment to a strategy: rank the modelled costs, judge the limits, say what would flip.
 
-Every number is modelled: exact event counts times the unit costs of a profile, each a range.
+Costs are modelled: exact event counts times the unit costs of a profile, each a range. From the
+reference results come the walks of the profiles that ask for them, the noise below which it is a
+tie, and what a harvest takes on the reference machine.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 from analysis.cost_profile import Profile
 from analysis.model import MODELS, available, estimate
+from analysis.reference import load_reference
 from strategies.errors import InputError
-
-WEIGHTS = ("latency", "stall", "cpu")
-TIE_MARGIN = 0.05
-"""Below this margin it is a tie: repeated measurements differ by as much."""
 
 FLIP_FACTOR = 1000.0
 """How far a parameter is moved, up and down, in search of another winner."""
 
 FLIP_STEPS = 60
+
+
+def tie_margin():
+    """Return the margin below which it is a tie: that within which medians are known."""
+    return load_reference().origin["noise"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ def _score(one, wish, scenario):
     """Return the weighted ns per interval of an Estimate: less is better."""
     stall_ns = one.stall_fraction.value * scenario.vcpus * scenario.interval_ns
     parts = {"latency": one.harvest_ns.value, "stall": stall_ns, "cpu": one.cpu_ns.value}
-    return sum(wish.weights.get(name, 0.0) * parts[name] for name in WEIGHTS)
+    return sum(wish.weights.get(name, 0.0) * part for name, part in parts.items())
 
 
 def _limits(one, wish):
@@ -57,7 +62,14 @@ def _limits(one, wish):
 
 def _excess(one, wish):
     """Return by what factor the worst limit is exceeded: at most 1 if all are met."""
-    return max((r.value / limit for _, r, limit in _limits(one, wish)), default=0.0)
+    return max((_ratio(r.value, limit) for _, r, limit in _limits(one, wish)), default=0.0)
+
+
+def _ratio(value, limit):
+    """Return value / limit; a limit of 0 is met by nothing but 0."""
+    if limit:
+        return value / limit
+    return math.inf if value else 0.0
 
 
 def _why(one, wish):
@@ -68,7 +80,7 @@ def _why(one, wish):
     doubtful = [name for name, r, limit in _limits(one, wish) if r.high > limit]
     if doubtful:
         return f"meets the limits, but not at the high end of {' and '.join(doubtful)}"
-    return "meets the limits" if wish.max_harvest_ns or wish.max_stall else "no limits were set"
+    return "meets the limits" if any(_limits(one, wish)) else "no limits were set"
 
 
 def _rank(profile, scenario, wish):
@@ -127,9 +139,9 @@ def _flip(profile, scenario, wish, parameter, direction):
 def _flips(profile, scenario, wish):
     """Return what would change the winner, the smallest move first."""
     now = {
-        "density": scenario.dirty_pages / scenario.slot_pages,
+        "density": scenario.density,
         "slot_pages": scenario.slot_pages,
-        **profile.costs(),
+        **profile.costs(scenario),
     }
     found = []
     for parameter, value in now.items():
@@ -146,7 +158,7 @@ def _range(r):
     return {"value": r.value, "low": r.low, "high": r.high}
 
 
-def _candidate(one, wish):
+def _candidate(one, wish, scenario):
     """Return one strategy's part of the document."""
     return {
         "strategy": one.strategy,
@@ -155,6 +167,24 @@ def _candidate(one, wish):
         "cpu_ns": _range(one.cpu_ns),
         "meets": _excess(one, wish) <= 1,
         "why": _why(one, wish),
+        "reference_harvest_ns": load_reference().harvest_ns(one.strategy, scenario),
+    }
+
+
+def _provenance(profile, scenario):
+    """Return where the numbers come from: the profile, and the reference results."""
+    reference = load_reference()
+    return {
+        "kind": "modelled: exact event counts x unit costs",
+        "profile": profile.name,
+        "title": profile.title,
+        "unavailable": list(profile.unavailable),
+        "models": list(MODELS),
+        "constants": {
+            name: {"unit": constant.unit, "kind": constant.kind, "source": constant.source}
+            for name, constant in profile.constants.items()
+        },
+        "reference": reference.origin | {"covers": reference.covers(scenario)},
     }
 
 
@@ -165,8 +195,8 @@ def advise(scenario, profile: Profile, wish):
     -------
     dict
         `strategy` (None when no strategy meets the limits: the first candidate comes nearest),
-        `runner_up`, `margin` (runner-up / best - 1), `tie`, `candidates` (best first), `flips`
-        (smallest move first) and `provenance`.
+        `runner_up`, `margin` (runner-up / best - 1), `tie`, `candidates` (best first; each with
+        `reference_harvest_ns`, measured), `flips` (smallest move first) and `provenance`.
     """
     ranked = _rank(profile, scenario, wish)
     fitting = [one for one in ranked if _excess(one, wish) <= 1]
@@ -176,18 +206,8 @@ def advise(scenario, profile: Profile, wish):
         "strategy": fitting[0].strategy if fitting else None,
         "runner_up": fitting[1].strategy if len(fitting) > 1 else None,
         "margin": margin,
-        "tie": margin is not None and margin < TIE_MARGIN,
-        "candidates": [_candidate(one, wish) for one in ranked],
+        "tie": margin is not None and margin < tie_margin(),
+        "candidates": [_candidate(one, wish, scenario) for one in ranked],
         "flips": _flips(profile, scenario, wish),
-        "provenance": {
-            "kind": "modelled: exact event counts x unit costs",
-            "profile": profile.name,
-            "title": profile.title,
-            "unavailable": list(profile.unavailable),
-            "models": list(MODELS),
-            "constants": {
-                name: {"kind": constant.kind, "source": constant.source}
-                for name, constant in profile.constants.items()
-            },
-        },
+        "provenance": _provenance(profile, scenario),
     }

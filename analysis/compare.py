@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from analysis.advise import TIE_MARGIN
+from analysis.advise import tie_margin
 from analysis.cost_profile import bundled, load_profile
 from analysis.model import MODELS, Scenario, available, estimate
 from strategies.workloads.trace import bundled as recordings
@@ -24,7 +24,7 @@ def profiles():
 
 def _costs(profile, scenario, which="value"):
     """Return {strategy: {metric: ns per interval}}."""
-    constants = profile.costs(which)
+    constants = profile.costs(scenario, which)
     costs = {name: MODELS[name](constants, scenario) for name in available(profile)}
     return {
         name: {"latency": cost.harvest_ns, "stall": cost.stall_ns, "cpu": cost.cpu_ns}
@@ -63,8 +63,8 @@ def winner_map(profile, slot_bytes, densities, vcpus=1):
     Returns
     -------
     DataFrame
-        `slot_bytes`, `density`, `metric`, `winner`, `ties` (the others within TIE_MARGIN, joined
-        by a comma) and `is_tie`. Pages are of 4 KiB, and none is only read.
+        `slot_bytes`, `density`, `metric`, `winner`, `ties` (the others within the tie margin,
+        joined by a comma) and `is_tie`. Pages are of 4 KiB, and none is only read.
     """
     rows = []
     for size in slot_bytes:
@@ -81,7 +81,7 @@ def winner_map(profile, slot_bytes, densities, vcpus=1):
 def _least(costs):
     """Return the strategy of least cost, and the others that are within the tie margin of it."""
     winner = min(costs, key=costs.get)
-    limit = costs[winner] * (1 + TIE_MARGIN)
+    limit = costs[winner] * (1 + tie_margin())
     return winner, [name for name, cost in costs.items() if name != winner and cost <= limit]
 
 
@@ -136,11 +136,12 @@ def scan_against_faults(profile_by_name, slot_pages, other="write_protect", vcpu
     -------
     DataFrame
         `profile`, `density` of the break-even; `low_density` and `high_density` of the same with
-        the fault at the high and at the low end of its range. Missing where there is none.
+        the fault at the high and at the low end of its range. Missing where there is none; no
+        row for a profile that does not offer both.
     """
     rows = []
     for name, profile in profile_by_name.items():
-        if "c_bit_scan" in profile.unavailable:
+        if {"c_bit_scan", other} & set(profile.unavailable):
             continue
         fault = profile.constants["fault"]
         found = [
@@ -185,7 +186,7 @@ def trace_stalls(profile_by_name, summaries, epoch_ms):
         for row in known[known["strategy"].isin(available(profile))].to_dict("records"):
             guest_ns = row["epochs"] * epoch_ms[row["trace"]] * 1e6
             stall = {
-                which: _lost_ns(row, profile.costs(which)) / guest_ns
+                which: _lost_ns(row, profile.constants, which) / guest_ns
                 for which in ("value", "low", "high")
             }
             key = {"trace": row["trace"], "profile": name, "strategy": row["strategy"]}
@@ -193,11 +194,11 @@ def trace_stalls(profile_by_name, summaries, epoch_ms):
     return pd.DataFrame(rows)
 
 
-def _lost_ns(row, constants):
+def _lost_ns(row, constants, which):
     """Return the vCPU time that tracking took in one replay."""
     if row["strategy"] == "c_bit_scan":
-        return row["pages_stored"] * constants["set_changed"]
-    return (row["write_faults"] + row["map_faults"]) * constants["fault"]
+        return row["pages_stored"] * getattr(constants["set_changed"], which)
+    return (row["write_faults"] + row["map_faults"]) * getattr(constants["fault"], which)
 
 
 def recorded_epochs():

@@ -1,11 +1,13 @@
 """Cost profiles: what the events of a tracker cost on a platform, each with range and source."""
 
-import math
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from reprlib import repr as short
 
+from analysis.model import MODELS
+from analysis.reference import WALKS, load_reference
 from strategies.errors import InputError
 
 CONSTANTS = {
@@ -24,15 +26,23 @@ CONSTANTS = {
     "set_changed": "the hardware sets the changed bit at a first store",
 }
 KINDS = ("cited", "derived", "estimated", "measured")
+MAX_COST = 1e12
+"""A quarter of an hour for one event: no unit cost is larger, and every product stays finite."""
+
+NS, REFERENCE = "ns", "reference"
+UNITS = (NS, REFERENCE)
+"""REFERENCE: times what the same walk costs on the reference machine, for the slot's size and
+density (`analysis.reference`)."""
 
 
 @dataclass(frozen=True)
 class Constant:
-    """One unit cost in nanoseconds, with what is known of it."""
+    """One unit cost, in nanoseconds or times the reference machine's, and what is known of it."""
 
     value: float
     low: float
     high: float
+    unit: str
     kind: str
     source: str
 
@@ -55,9 +65,21 @@ class Profile:
     unavailable: tuple[str, ...]
     constants: dict[str, Constant]
 
-    def costs(self, which="value"):
-        """Return every constant's value, low or high in nanoseconds, by name."""
-        return {name: getattr(constant, which) for name, constant in self.constants.items()}
+    def costs(self, scenario, which="value"):
+        """Return every constant's value, low or high in nanoseconds, by name.
+
+        Parameters
+        ----------
+        scenario : Scenario
+            Whose slot size and density matter to what is given in units of the reference.
+        which : {"value", "low", "high"}
+        """
+        costs = {name: getattr(constant, which) for name, constant in self.constants.items()}
+        measured = [name for name, c in self.constants.items() if c.unit == REFERENCE]
+        if measured:
+            walk = load_reference().walk_ns(scenario.slot_pages, scenario.density)
+            costs |= {name: costs[name] * walk[name] for name in measured}
+        return costs
 
 
 def bundled():
@@ -79,12 +101,12 @@ def load_profile(name_or_path):
     try:
         document = tomllib.loads(_locate(name_or_path).read_text(encoding="utf-8"))
         return _parse(document)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{label} is not TOML: {error}") from error
-    except OSError as error:
-        raise InputError(f"{label}: {error.strerror}") from error
     except InputError as error:
         raise InputError(f"{label}: {error}") from error
+    except OSError as error:
+        raise InputError(f"{label}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{label} is not TOML: {error}") from error
 
 
 def _folder():
@@ -103,8 +125,13 @@ def _locate(name_or_path):
 def _parse(document):
     name, title = (_text(document, key) for key in ("name", "title"))
     unavailable = document.get("unavailable", [])
-    if not isinstance(unavailable, list) or not all(isinstance(s, str) for s in unavailable):
-        raise InputError("unavailable must be a list of strategy names")
+    strategies = tuple(MODELS)
+    if not isinstance(unavailable, list) or not all(name in strategies for name in unavailable):
+        raise InputError(
+            f"unavailable must be a list of strategy names; accepted: {', '.join(strategies)}"
+        )
+    if len(set(unavailable)) == len(strategies):
+        raise InputError("unavailable must leave a strategy to choose")
     tables = document.get("constants")
     if not isinstance(tables, dict):
         raise InputError("lacks [constants.*]")
@@ -134,19 +161,23 @@ def _constant(name, table):
     for key in ("value", "low", "high"):
         number = table.get(key)
         if isinstance(number, bool) or not isinstance(number, int | float):
-            raise InputError(f"{key} of {name} must be a number of ns")
-        if not (math.isfinite(number) and number >= 0):
-            raise InputError(f"{key} of {name} must be 0 or more, not {number}")
+            raise InputError(f"{key} of {name} must be a number")
+        if not 0 <= number <= MAX_COST:
+            raise InputError(
+                f"{key} of {name} must be at most {MAX_COST:g} and 0 or more, not {short(number)}"
+            )
         numbers.append(float(number))
     value, low, high = numbers
     if not low <= value <= high:
         raise InputError(f"{name} must have low <= value <= high, not {low}, {value}, {high}")
-    if table.get("unit") != "ns":
-        raise InputError(f"unit of {name} must be 'ns'")
+    unit = table.get("unit")
+    accepted = UNITS if name in WALKS else (NS,)
+    if unit not in accepted:
+        raise InputError(f"unit of {name} must be {' or '.join(map(repr, accepted))}")
     if table.get("kind") not in KINDS:
         raise InputError(f"kind of {name} must be one of {', '.join(KINDS)}")
     try:
         source = _text(table, "source")
     except InputError as error:
         raise InputError(f"{error} in {name}: where the figure comes from") from error
-    return Constant(value, low, high, table["kind"], source)
+    return Constant(value, low, high, unit, table["kind"], source)

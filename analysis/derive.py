@@ -14,20 +14,17 @@ from analysis.replay import read_harvests
 from strategies.errors import InputError
 
 HARVEST_BENCHMARK = "time_get_dirty_log"
+TLBIE_BENCHMARK = "MachineCosts.track_tlbie"
 BASELINE = "null"
 REFERENCE = "write_protect"
-WITH_TLBIE = ("c_bit_scan", "write_protect")
-"""Trackers whose harvest has one tlbie for each dirty page."""
-
-TLBIE_NS = 5.1
-"""One simulated tlbie that finds no entry, measured: `benchmarks.harvest_against_c` prints it. On
-another machine it differs, but it is a tenth of what a dirty page costs."""
-
 CLOCK_LIMIT_NS = 100
 """Times below are "below 100 ns": two readings of the clock cost up to 30."""
 
 LEAST_NS = 0.1
 """Least cost of a dirty page in a fit: where noise hides it, the difference is negative."""
+
+SHOWN = ("lost", "harvest_ns_median")
+"""Columns of a replay's summary that the report reads."""
 
 CELL = ["page_bytes", "mapping", "slot_bytes", "density"]
 SERIES = ["strategy", "page_bytes", "mapping"]
@@ -57,8 +54,9 @@ def harvests(frame):
     if not is_harvest.any():
         raise InputError("the results hold no harvest: accepted are those of `make study`")
     cells = frame.loc[is_harvest, ["strategy", *CELL]].reset_index(drop=True)
-    cells["slot_pages"] = cells["slot_bytes"] / cells["page_bytes"]
-    cells["dirty_pages"] = (cells["slot_pages"] * cells["density"]).round()
+    cells = cells.astype({"slot_bytes": np.int64, "page_bytes": np.int64})
+    cells["slot_pages"] = cells["slot_bytes"] // cells["page_bytes"]
+    cells["dirty_pages"] = (cells["slot_pages"] * cells["density"]).round().astype(np.int64)
     for column, source in (("median_ns", "value"), ("q25_ns", "q25"), ("q75_ns", "q75")):
         times = frame.loc[is_harvest, source].to_numpy(float)
         cells[column] = times * NS_PER_SECOND
@@ -75,6 +73,30 @@ def _with_ratio(cells):
     return joined.drop(columns="reference_ns")
 
 
+def measured(frame, name):
+    """Return the cells of one benchmark that are ok, its times in nanoseconds.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As from `analysis.load.load_results`, of one commit.
+    name : str
+        Of the benchmark, as `Class.method`.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `frame`; empty where the benchmark was not run.
+    """
+    is_named = frame["benchmark"].str.endswith(f".{name}") & (frame["status"] == OK)
+    rows = frame[is_named].reset_index(drop=True)
+    unused = [name for name in rows if rows[name].isna().all()] if len(rows) else []
+    rows = rows.drop(columns=unused)
+    if name.rpartition(".")[2].startswith("time_"):
+        rows["value"] *= NS_PER_SECOND
+    return rows
+
+
 def base_cells(cells):
     """Return the cells of 4 KiB pages and the linear mapping, without the baseline."""
     is_base = (cells["page_bytes"] == 4096) & (cells["mapping"] == "linear")
@@ -89,37 +111,57 @@ def read_replays(folder):
     Raises
     ------
     InputError
-        The folder holds none.
+        The folder holds none, or one that is incomplete.
     """
     paths = sorted(Path(folder).glob("*.summary.csv"))
     if not paths:
         raise InputError(f"no replays in {str(folder)!r}: accepted is a folder of `dirtylog study`")
-    rows = pd.concat([read_harvests(path) for path in paths], ignore_index=True)
-    return rows[rows["strategy"] != BASELINE].reset_index(drop=True)
+    return pd.concat(map(_read_summary, paths), ignore_index=True)
 
 
-def page_costs(cells, tlbie_ns=TLBIE_NS):
+def _read_summary(path):
+    """Return the summary of one replay; but for its names, every column is of numbers."""
+    rows = read_harvests(path)
+    rows = rows[rows["strategy"] != BASELINE]
+    numbers = rows.drop(columns=["trace", "strategy"]).select_dtypes("number")
+    is_whole = numbers.shape[1] == rows.shape[1] - 2 and not rows.isna().any(axis=None)
+    if not is_whole or not set(SHOWN) <= set(numbers):
+        raise InputError(f"{str(path)!r} is no summary of a replay: it lacks numbers")
+    return rows
+
+
+def page_costs(cells):
     """Return what a page of a clean slot and what a dirty page adds, cell by cell.
 
     Parameters
     ----------
     cells : DataFrame
         As from `harvests`.
-    tlbie_ns : float
-        Subtracted for each dirty page where the harvest has a tlbie, for the simulation's tlbie is
-        not a host's. A tlbie that finds its entry, or misses the cache, costs more than that.
 
     Returns
     -------
     DataFrame
-        SERIES, `slot_bytes`, `density`, `page_ns` (of the clean slot) and `dirty_page_ns` (missing
-        for density 0, at least LEAST_NS).
+        SERIES, `slot_pages`, `density`, `page_ns` (of the clean slot) and `dirty_page_ns` (missing
+        for density 0, at least LEAST_NS). Where the harvest has tlbies, the simulation's are in it.
     """
-    clean = cells.loc[cells["dirty_pages"] == 0, [*SERIES, "slot_bytes", "median_ns"]]
+    clean = cells.loc[cells["dirty_pages"] == 0, [*SERIES, "slot_pages", "median_ns"]]
     clean = clean.rename(columns={"median_ns": "clean_ns"})
-    rows = cells.merge(clean, on=[*SERIES, "slot_bytes"])
-    subtracted = rows["strategy"].isin(WITH_TLBIE) * tlbie_ns
+    rows = cells.merge(clean, on=[*SERIES, "slot_pages"])
     added = (rows["median_ns"] - rows["clean_ns"]) / rows["dirty_pages"].replace(0, np.nan)
     rows["page_ns"] = rows["clean_ns"] / rows["slot_pages"]
-    rows["dirty_page_ns"] = (added - subtracted).clip(lower=LEAST_NS)
-    return rows[[*SERIES, "slot_bytes", "density", "page_ns", "dirty_page_ns"]]
+    rows["dirty_page_ns"] = added.clip(lower=LEAST_NS)
+    return rows[[*SERIES, "slot_pages", "density", "page_ns", "dirty_page_ns"]]
+
+
+def simulated_tlbie_ns(frame):
+    """Return what one simulated tlbie costs, in ns: `c_bit_scan` has one for each dirty page.
+
+    Raises
+    ------
+    InputError
+        The results lack it.
+    """
+    rows = measured(frame, TLBIE_BENCHMARK)
+    if rows.empty:
+        raise InputError("the results lack machine_costs: accepted are those of `make study`")
+    return float(rows.loc[rows["mapping"] == "linear", "value"].iloc[0])

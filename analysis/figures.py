@@ -5,12 +5,13 @@ modelled.
 """
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from analysis.advise import TIE_MARGIN
+from analysis.advise import tie_margin
 from analysis.model import MODELS
 
 MARKERS = "os^Dvp*X"
@@ -188,7 +189,7 @@ def _winner_legend(maps):
         name for name in MODELS if any((frame["winner"] == name).any() for frame in maps.values())
     ]
     patches = [_patch(name, label=f"{LETTERS.get(name, '?')}  {name}") for name in won]
-    label = f"another is within {percent_text(TIE_MARGIN)}: a tie"
+    label = f"another is within {100 * tie_margin():.2g}%: a tie"
     tie = Line2D([], [], marker=".", color="black", linestyle="", label=label)
     return [*patches, tie]
 
@@ -198,6 +199,13 @@ def _patch(name, **options):
     return Patch(
         facecolor=(*style["color"], 0.45), edgecolor="0.25", hatch=style["hatch"], **options
     )
+
+
+def _middle(rows):
+    """Return the cell nearest to the middle of an area, both axes logarithmic."""
+    points = np.log(rows[["slot_bytes", "density"]])
+    away = ((points - points.mean()) / (points.std(ddof=0) + 1)).pow(2).sum(axis="columns")
+    return rows.loc[away.idxmin()]
 
 
 def _draw_winners(panel, frame):
@@ -215,7 +223,7 @@ def _draw_winners(panel, frame):
             colors=[(*style["color"], 0.45)],
             hatches=[style["hatch"]],
         )
-        middle = rows.iloc[len(rows) // 2]
+        middle = _middle(rows)
         panel.text(
             middle["slot_bytes"],
             middle["density"],

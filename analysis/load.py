@@ -47,12 +47,21 @@ def load_results(folder):
     Raises
     ------
     InputError
-        No results, not asv's format 2, or results of more than one machine or environment.
+        No results, damaged ones, not asv's format 2, or of more than one machine or environment.
     """
     folder = Path(folder)
     suite = _read(folder / "benchmarks.json", folder)
     files = sorted(path for path in folder.glob("*/*.json") if path.name != "machine.json")
-    rows = [row for path in files for row in _rows_of_file(_read(path, folder), suite)]
+    rows = []
+    for path in files:
+        content = _read(path, folder)
+        try:
+            rows += _rows_of_file(content, suite)
+        # What was damaged, or edited, makes this raise half a dozen unrelated types.
+        except Exception as error:
+            raise InputError(
+                f"{str(path)!r} is no file of asv's, or benchmarks.json is not its: {error!r}"
+            ) from error
     if not rows:
         raise InputError(f"no results in {str(folder)!r}: accepted is a folder that asv wrote")
     frame = pd.DataFrame(rows)
@@ -80,10 +89,10 @@ def _read(path, folder):
             f"no asv results in {str(folder)!r}: accepted is a folder that "
             "`make study` or `make bench` wrote"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise InputError(f"{str(path)!r} is no file of asv's: {error}") from error
     if version != FORMAT_VERSION:
-        raise InputError(f"{str(path)!r} has format {version}: accepted is {FORMAT_VERSION}")
+        raise InputError(f"{str(path)!r} has format {version!r}: accepted is {FORMAT_VERSION}")
     return content
 
 
@@ -96,6 +105,8 @@ def _rows_of_file(file, suite):
         "python": file["python"],
         **file["requirements"],
     }
+    if not all(isinstance(value, str) for value in origin.values()):
+        raise TypeError("commit, machine, environment and versions are not texts")
     for name, values in file["results"].items():
         # asv cuts off what is None at the end of a row.
         result = dict(zip(file["result_columns"], values, strict=False))
@@ -117,7 +128,7 @@ def _rows_of_benchmark(result, benchmark):
             "unit": benchmark["unit"],
             "status": _status(value),
             **{key: None if cells is None else cells[number] for key, cells in columns.items()},
-            "started_at": pd.Timestamp(result["started_at"], unit="ms"),
+            "started_at": pd.Timestamp(float(result["started_at"]), unit="ms"),
         }
 
 

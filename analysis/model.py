@@ -41,6 +41,11 @@ class Scenario:
         return -(-self.slot_pages // PAGES_PER_WORD)
 
     @property
+    def density(self):
+        """Share of the slot's pages that are written in an interval."""
+        return self.dirty_pages / self.slot_pages
+
+    @property
     def is_dirty(self):
         """1 if anything is written in an interval; between 0 and 1 the chance of it."""
         return min(self.dirty_pages, 1.0)
@@ -136,7 +141,8 @@ def estimate(strategy, profile, scenario):
     All costs grow with every constant, so the lows together bound from below, the highs from above.
     """
     low, value, high = (
-        MODELS[strategy](profile.costs(which), scenario) for which in ("low", "value", "high")
+        MODELS[strategy](profile.costs(scenario, which), scenario)
+        for which in ("low", "value", "high")
     )
     guest_ns = scenario.vcpus * scenario.interval_ns
 

@@ -4,13 +4,28 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
+from strategies.errors import InputError
+
 MICROSECOND = 1000
 
 
 def read_harvests(path):
-    """Return the tidy harvests that a replay wrote (one row per tracker and epoch)."""
-    # One tracker is called null, which pandas would take for a missing value.
-    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+    """Return the tidy harvests that a replay wrote (one row per tracker and epoch).
+
+    Raises
+    ------
+    InputError
+        The file is no table whose rows name a trace and a strategy.
+    """
+    try:
+        # One tracker is called null, which pandas would take for a missing value.
+        rows = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    except (OSError, ValueError) as error:
+        raise InputError(f"{str(path)!r} is no file of a replay: {error}") from error
+    # pandas makes an index of the first columns where a row is longer than the header.
+    if not {"trace", "strategy"} <= set(rows) or not isinstance(rows.index, pd.RangeIndex):
+        raise InputError(f"{str(path)!r} is no file of a replay: its rows do not fit its header")
+    return rows
 
 
 def harvest_time_per_epoch(harvests):
@@ -38,7 +53,7 @@ def harvest_time_per_epoch(harvests):
     axes[0].set_yscale("log")
     _draw_pages(axes[-1], groups[0][1])
     figure.supylabel("time of one harvest (µs, measured, logarithmic)", fontsize=10)
-    figure.suptitle(f"{harvests['trace'].iloc[0]}: every harvest of each tracker")
+    figure.suptitle(f"{harvests['trace'].iloc[0]}: every harvest of each tracker", parse_math=False)
     return figure
 
 

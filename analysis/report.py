@@ -1,10 +1,13 @@
 """Run the notebooks and write one page of HTML that needs nothing else.
 
-`python -m analysis.report --results DIR --out FILE`; DIR holds asv's results in `asv`, and the CSV
-files of the replays. A claim of a notebook that does not hold ends the command with status 1.
+`python -m analysis.report --results DIR --out FILE`; DIR holds asv's results in `raw`, and the CSV
+files of the replays in `replay`. Beside the page the command writes its figures as pictures, and
+`answer.md`, the answer as text. A claim of a notebook that does not hold ends it with status 1.
 """
 
+import base64
 import os
+import re
 import sys
 import time
 from html import escape
@@ -16,13 +19,15 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
 
-from analysis.shown import RESULTS, describe_study
+from analysis.shown import RESULTS, describe, load_study
 from strategies.errors import InputError
 
 NOTEBOOKS = Path(__file__).parent / "notebooks"
 ORDER = ("04_answer", "01_takuya", "02_paul", "03_trade_off")
 """The answer comes first."""
 
+ANSWER = ORDER[0]
+PICTURE = re.compile(r'id="(\w+)" src="data:image/png;base64,([^"]+)"')
 CELL_TIMEOUT_S = 300
 TITLES = {
     "04_answer": "The answer",
@@ -104,21 +109,32 @@ page was made. Numbers are <em>measured</em> (this machine, this code), <em>exac
 """
 
 
+def sentences(notebook):
+    """Return what a notebook says, as Markdown."""
+    outputs = (output for cell in notebook.cells for output in cell.get("outputs", ()))
+    said = (output.get("data", {}).get("text/markdown") for output in outputs)
+    return "\n\n".join(text for text in said if text) + "\n"
+
+
 def write_report(results, out):
-    """Execute all notebooks on a folder of results and write the page.
+    """Execute all notebooks on a folder of results; write the page, its pictures and the answer.
 
     Raises
     ------
     ClaimError, InputError
     """
     os.environ[RESULTS] = str(Path(results).resolve())
-    origin = describe_study()
-    sections = {}
+    origin = describe(load_study())
+    notebooks = {}
     for name in ORDER:
         click.echo(f"{name} ...", err=True)
-        sections[name] = section(name, execute(NOTEBOOKS / f"{name}.py"))
+        notebooks[name] = execute(NOTEBOOKS / f"{name}.py")
+    whole = page({name: section(name, one) for name, one in notebooks.items()}, origin)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page(sections, origin), encoding="utf-8")
+    out.write_text(whole, encoding="utf-8")
+    out.with_name("answer.md").write_text(sentences(notebooks[ANSWER]), encoding="utf-8")
+    for name, data in PICTURE.findall(whole):
+        out.with_name(f"{name}.png").write_bytes(base64.b64decode(data))
 
 
 @click.command()

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.advice_text import duration, percent
+from analysis.advice_text import duration, number, percent
 from analysis.advise import Wish, advise
 from analysis.cost_profile import load_profile
 from analysis.figures import size_text
-from analysis.model import Scenario, estimate
+from analysis.model import Scenario
 
 MIB, GIB = 1 << 20, 1 << 30
 MS = 1e6
@@ -82,13 +82,13 @@ def _row(one):
         "deployment": one.text,
         "profile": one.profile,
         "slot": size_text(one.slot_bytes),
-        "density": percent(one.density) if one.density else "0",
+        "density": percent(one.density),
         "interval": duration(one.interval_ns),
         "vCPUs": one.vcpus,
         "least": weights + limit,
         "strategy": advice["strategy"] or "none",
         "runner-up": advice["runner_up"] or "none",
-        "margin": _margin(advice),
+        "which costs": _margin(advice),
         "harvest": duration(best["harvest_ns"]["value"]),
         "stall": percent(best["stall_fraction"]["value"]),
         "flips first": _first_flip(advice["flips"]),
@@ -98,7 +98,7 @@ def _row(one):
 def _margin(advice):
     if advice["margin"] is None:
         return "-"
-    return "tie" if advice["tie"] else percent(advice["margin"])
+    return "a tie" if advice["tie"] else f"{number(1 + advice['margin'])} times"
 
 
 def _first_flip(flips):
@@ -107,25 +107,3 @@ def _first_flip(flips):
         return "nothing within a factor of 1000"
     first = flips[0]
     return f"{first['parameter']} x {first['to'] / first['from']:.3g}: {first['winner']}"
-
-
-PUBLISHED = (
-    ("scan of 64 GiB for dirty bits, 1 thread (Keqian Zhu 2020)", "arm64-dbm", 64 * GIB, 40 * MS),
-    ("clear all D bits of 128 GiB (Linux 3c9bd4006b)", "x86-kvm", 128 * GIB, 460 * MS),
-)
-"""Cited times that no unit cost of their profile comes from."""
-
-
-def published_table():
-    """Return cited times of a scan of a clean slot beside what the model says of the same."""
-    rows = []
-    for text, profile, nbytes, cited_ns in PUBLISHED:
-        scenario = Scenario(nbytes / 4096, 0, MS)
-        modelled = estimate("c_bit_scan", load_profile(profile), scenario).harvest_ns
-        row = {"case": text, "profile": profile, "cited": duration(cited_ns)}
-        row["modelled"] = duration(modelled.value)
-        row["range"] = f"{duration(modelled.low)} to {duration(modelled.high)}"
-        row["modelled / cited"] = modelled.value / cited_ns
-        row["in range"] = "yes" if modelled.low <= cited_ns <= modelled.high else "no"
-        rows.append(row)
-    return pd.DataFrame(rows)

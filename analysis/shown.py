@@ -5,9 +5,12 @@ import json
 import os
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
+import pandas as pd
 from IPython.display import HTML, Markdown, display
 
+from analysis.advice_text import number
 from analysis.derive import harvests, read_replays
 from analysis.load import FAILED, latest, load_results
 
@@ -17,28 +20,44 @@ RESULTS = "DIRTYLOG_RESULTS"
 DPI = 110
 
 
+class Study(NamedTuple):
+    """The results under study.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        All cells of all benchmarks, as from `analysis.load.load_results`.
+    cells : DataFrame
+        The measured harvests, as from `analysis.derive.harvests`.
+    replays : DataFrame
+        Summaries of the replayed recordings.
+    machine : dict
+        asv's description of the machine.
+    """
+
+    frame: pd.DataFrame
+    cells: pd.DataFrame
+    replays: pd.DataFrame
+    machine: dict
+
+
 def load_study():
-    """Return the measured harvests and the summaries of the replays of the folder under study."""
+    """Return the results of the folder that the environment names."""
     folder = Path(os.environ.get(RESULTS, "results/local"))
-    return harvests(latest(load_results(folder / "asv"))), read_replays(folder)
+    frame = latest(load_results(folder / "raw"))
+    machine = json.loads(next((folder / "raw").glob("*/machine.json")).read_text())
+    return Study(frame, harvests(frame), read_replays(folder / "replay"), machine)
 
 
-def describe_study():
+def describe(study):
     """Return one line: on which machine, when and from which commit the times were measured."""
-    folder = Path(os.environ.get(RESULTS, "results/local"))
-    frame = latest(load_results(folder / "asv"))
-    origin = json.loads(next((folder / "asv").glob("*/machine.json")).read_text())
+    frame, origin = study.frame, study.machine
     date, commit = frame["started_at"].max().date(), frame["commit"].iloc[0][:8]
     failed = (frame["status"] == FAILED).sum()
     return (
         f"Measured on {origin['cpu']}, {origin['num_cpu']} CPUs, {origin['os']}, on {date}, "
         f"commit or snapshot {commit}; {failed} benchmark cells failed."
     )
-
-
-def number(value):
-    """Return a number to three digits, never with an exponent below a million."""
-    return f"{float(f'{value:.3g}'):,g}"
 
 
 def say(text):
@@ -52,10 +71,10 @@ def table(frame, caption):
     display(HTML(f'<div class="table"><p class="caption">{caption}</p>{rows}</div>'))
 
 
-def show(figure, caption):
-    """Show a figure as a picture inside the page."""
+def show(figure, name, caption):
+    """Show a figure as a picture inside the page; the report writes it to a file of that name."""
     picture = BytesIO()
     figure.savefig(picture, dpi=DPI)
     data = base64.b64encode(picture.getvalue()).decode()
     source = f"data:image/png;base64,{data}"
-    display(HTML(f'<figure><img alt="{caption}" src="{source}"></figure>'))
+    display(HTML(f'<figure><img id="{name}" alt="{caption}" src="{source}"></figure>'))

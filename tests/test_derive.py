@@ -41,7 +41,7 @@ def rows_of(sizes=(16, 64, 256), densities=DENSITIES):
 def cell(cells, strategy, size, density):
     found = cells[
         (cells["strategy"] == strategy)
-        & (cells["slot_bytes"] == size * MIB)
+        & (cells["slot_pages"] == size * MIB // 4096)
         & (cells["density"] == density)
     ]
     assert len(found) == 1
@@ -73,12 +73,12 @@ def test_no_harvest_is_one_clear_error():
         derive.harvests(rows)
 
 
-def test_page_costs_are_those_of_the_formula_less_the_simulated_tlbie():
-    costs = derive.page_costs(derive.harvests(rows_of()), tlbie_ns=4.0)
+def test_page_costs_are_those_of_the_formula():
+    costs = derive.page_costs(derive.harvests(rows_of()))
     scan = cell(costs, "c_bit_scan", 64, 0.01)
     assert scan["page_ns"] == pytest.approx(5.0)
-    assert scan["dirty_page_ns"] == pytest.approx(16.0)
-    assert cell(costs, "write_protect", 64, 0.01)["dirty_page_ns"] == pytest.approx(26.0)
+    assert scan["dirty_page_ns"] == pytest.approx(20.0)
+    assert cell(costs, "write_protect", 64, 0.01)["dirty_page_ns"] == pytest.approx(30.0)
     assert pd.isna(cell(costs, "write_protect", 64, 0.0)["dirty_page_ns"])
 
 
@@ -138,15 +138,10 @@ def test_replays_of_an_empty_folder_are_one_clear_error(tmp_path):
         derive.read_replays(tmp_path)
 
 
-def test_a_cache_is_found_where_the_times_have_one():
-    rows = rows_of(sizes=(16, 64, 256, 1024, 4096, 16384))
-    # misses: none up to 256 MiB, then the share of the tables beyond it
-    missed = (1 - 256 * MIB / rows["slot_bytes"]).clip(lower=0)
-    rows["value"] *= 1 + 4 * missed
-    cells = derive.harvests(rows)
-    assert fit.choose_cached_bytes(cells) == 256 * MIB
-    assert fit.held_out(cells)["error"].median() < 0.01
-
-
-def test_two_sizes_are_too_few_to_find_a_cache():
-    assert fit.choose_cached_bytes(derive.harvests(rows_of(sizes=(16, 64)))) == 0
+def test_the_simulated_tlbie_is_that_of_the_linear_mapping():
+    name = "machine_costs.MachineCosts.track_tlbie"
+    rows = [(name, "ok", "scattered", 9.0), (name, "ok", "linear", 5.0), ("a.b", "ok", "linear", 1)]
+    frame = pd.DataFrame(rows, columns=["benchmark", "status", "mapping", "value"])
+    assert derive.simulated_tlbie_ns(frame) == 5.0
+    with pytest.raises(InputError, match="lack machine_costs"):
+        derive.simulated_tlbie_ns(frame[2:])

@@ -85,7 +85,7 @@ def test_the_value_lies_in_its_range(name, profile, pages, density, interval_ns,
 
 def test_stall_is_a_fraction_of_all_vcpus_time():
     constants = {
-        name: Constant(cost, cost, cost, "cited", "") for name, cost in only("fault").items()
+        name: Constant(cost, cost, cost, "ns", "cited", "") for name, cost in only("fault").items()
     }
     profile = Profile("one", "one", ("c_bit_scan",), constants)
     got = estimate("write_protect", profile, Scenario(100, 50, 1000.0, vcpus=2))

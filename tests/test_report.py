@@ -68,6 +68,7 @@ def write_asv(folder, values):
 
 
 def write_replays(folder):
+    folder.mkdir()
     for trace, (pages, written) in TRACES.items():
         rows = []
         for strategy in [*MODELS, "null"]:
@@ -96,14 +97,20 @@ def report(results, out):
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    """The report of a study whose times follow a formula."""
+def results(tmp_path_factory):
+    """A study whose times follow a formula."""
     folder = tmp_path_factory.mktemp("study")
-    write_asv(folder / "asv", seconds)
-    write_replays(folder)
-    done = report(folder, folder / "report" / "index.html")
+    write_asv(folder / "raw", seconds)
+    write_replays(folder / "replay")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(results):
+    """The report of it."""
+    done = report(results, results / "report" / "index.html")
     assert done.returncode == 0, done.stderr
-    return (folder / "report" / "index.html").read_text()
+    return (results / "report" / "index.html").read_text()
 
 
 def test_report_has_every_notebook_and_figure(page):
@@ -113,7 +120,10 @@ def test_report_has_every_notebook_and_figure(page):
         "02_paul",
         "03_trade_off",
     ]
-    assert len(re.findall(r'<img alt="[^"]+" src="data:image/png;base64,[^"]{1000}', page)) == 3
+    assert (
+        len(re.findall(r'<img alt="[^"]+" id="[^"]+" src="data:image/png;base64,[^"]{1000}', page))
+        == 3
+    )
 
 
 def test_report_needs_nothing_else(page):
@@ -137,9 +147,37 @@ def test_report_shows_numbers_that_the_formula_gives(page):
     assert "4.91 us a frame" in page
 
 
+def test_the_answer_and_the_figures_are_files_too(page, results):
+    report = results / "report"
+    assert {p.name for p in report.glob("*.png")} == {
+        "guest_stall.png",
+        "harvest_latency.png",
+        "winner_maps.png",
+    }
+    assert (report / "answer.md").read_text().startswith("**Takuya was right")
+    assert all(p.read_bytes().startswith(b"\x89PNG") for p in report.glob("*.png"))
+
+
+def without_pictures(page):
+    """The page but its figures, whose bytes differ with the version of matplotlib."""
+    return re.sub(r"data:image/png;base64,[^\"]+", "", page)
+
+
+def test_the_committed_report_follows_from_the_committed_results(tmp_path):
+    committed = ROOT / "results" / "reference"
+    done = report(committed, tmp_path / "index.html")
+    assert done.returncode == 0, done.stderr
+    again, there = (
+        without_pictures(path.read_text())
+        for path in (tmp_path / "index.html", committed / "report" / "index.html")
+    )
+    assert again.splitlines() == there.splitlines()
+    assert (tmp_path / "answer.md").read_text() == (committed / "report/answer.md").read_text()
+
+
 def test_a_claim_that_does_not_hold_ends_the_command(tmp_path):
-    write_asv(tmp_path / "asv", lambda _strategy, slot, density: seconds("null", slot, density))
-    write_replays(tmp_path)
+    write_asv(tmp_path / "raw", lambda _strategy, slot, density: seconds("null", slot, density))
+    write_replays(tmp_path / "replay")
     done = report(tmp_path, tmp_path / "index.html")
     assert done.returncode == 1
     assert "04_answer.py does not hold" in done.stderr

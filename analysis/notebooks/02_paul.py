@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 
 from analysis import compare, figures
-from analysis.advice_text import percent
+from analysis.advice_text import number, percent
 from analysis.model import Scenario
-from analysis.shown import load_study, number, say, show, table
+from analysis.shown import load_study, say, show, table
 
-_, replays = load_study()
+replays = load_study().replays
 profiles = compare.profiles()
 scenario = Scenario(slot_pages=1 << 20, dirty_pages=0, interval_ns=1e8, vcpus=4)
 densities = np.geomspace(1e-5, 1, 16)
@@ -28,6 +28,7 @@ curves = {name: compare.stall_curve(one, scenario, densities) for name, one in p
 # %%
 show(
     figures.guest_stall(curves, "4 GiB slot, a harvest every 100 ms, 4 vCPUs"),
+    "guest_stall",
     "Modelled guest stall against density for each cost profile, with the range of the unit costs",
 )
 

@@ -9,14 +9,14 @@
 import pandas as pd
 
 from analysis import compare, figures
-from analysis.advice_text import duration, percent
+from analysis.advice_text import duration, number, percent
 from analysis.derive import CLOCK_LIMIT_NS, base_cells
 from analysis.model import Scenario
-from analysis.shown import load_study, number, say
+from analysis.shown import load_study, say
 
 SLOT_PAGES = 1 << 20
-all_cells, replays = load_study()
-cells = base_cells(all_cells)
+study = load_study()
+cells, replays = base_cells(study.cells), study.replays
 medians = cells.pivot(index=["slot_bytes", "density"], columns="strategy", values="median_ns")
 clean = medians.xs(0.0, level="density")
 profiles = compare.profiles()
@@ -72,7 +72,7 @@ none = batched[batched["density"].isna()]["profile"]
 late = batched.dropna(subset="density").set_index("profile")["density"]
 assert (late >= found.reindex(late.index) * 0.9).all()
 say(
-    "Against faults with one flush per harvest: "
+    "Against faults with one flush for the harvest, where that is offered: "
     + ", ".join(f"{name} {percent(density)}" for name, density in late.items())
     + "".join(
         f"; on {name} never, with a tlbie for each page that the scan clears" for name in none
