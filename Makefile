@@ -1,12 +1,14 @@
 # Two commands: `make study` and `make test`. Everything lives in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+SEED ?= 1
+OPS ?= 100000
 
-.PHONY: study bench test lint clean
+.PHONY: study bench test conformance lint clean
 
 study: .venv/ready
 	$(BIN)/python -m benchmarks.study
-	$(BIN)/dirtylog study --out results/local
+	$(BIN)/dirtylog study --out results/local/replay
 	$(BIN)/python -m analysis.report --results results/local
 
 bench: .venv/ready
@@ -14,6 +16,9 @@ bench: .venv/ready
 
 test: .venv/ready
 	$(BIN)/pytest -n auto
+
+conformance: .venv/ready
+	$(BIN)/python tests/conformance/check.py --seed $(SEED) --ops $(OPS)
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -33,7 +33,7 @@ def page_shift_of(v, r):
         return 12
     if r & 0xF000 == LP_64K:
         return 16
-    return 24 if r & 0xFF000 == 0 else None
+    return 24 if r & 0xFFF000 == 0 else None
 
 
 def is_writable(r):

@@ -12,6 +12,7 @@ from strategies.core.hpte import (
     HPTE_V_AVPN_SHIFT,
     HPTE_V_LARGE,
     HPTE_V_SECONDARY,
+    HPTE_V_SSIZE,
     HPTES_PER_GROUP,
     SHIFT_4K,
     hpte_gpa,
@@ -27,7 +28,7 @@ VSID_MODULUS_1T = U64((1 << 24) - 1)
 AVPN_VA_SHIFT = U64(23)
 GROUP_SHIFT = U64(3)
 
-MATCH = HPTE_V_AVPN | HPTE_V_1TB_SEG | HPTE_V_LARGE | HPTE_V_SECONDARY
+MATCH = HPTE_V_AVPN | HPTE_V_SSIZE | HPTE_V_LARGE | HPTE_V_SECONDARY
 """What the hardware compares in dword 0, besides VALID."""
 
 

@@ -17,6 +17,7 @@ HPTE_V_ABSENT = bit(5)  # KVM: the guest sees it valid, the hardware does not
 HPTE_V_HVLOCK = bit(6)  # KVM: the lock of this HPTE
 HPTE_V_AVPN = U64(0x3FFFFFFFFFFFFF80)
 HPTE_V_AVPN_SHIFT = U64(7)
+HPTE_V_SSIZE = bit(63) | bit(62)  # the B field
 HPTE_V_1TB_SEG = bit(62)
 
 # Dword 1.
@@ -47,7 +48,7 @@ SHIFT_4K = 12
 SHIFT_64K = 16
 SHIFT_16M = 24
 
-LP_MASK = U64(0xFF000)
+LP_16M_MASK = U64(0xFFF000)
 LP_64K_MASK = U64(0xF000)
 LP_64K = U64(0x1000)
 
@@ -63,7 +64,7 @@ def hpte_page_shift(v, r):
         return I64(SHIFT_4K)
     if (r & LP_64K_MASK) == LP_64K:
         return I64(SHIFT_64K)
-    if (r & LP_MASK) == ZERO:
+    if (r & LP_16M_MASK) == ZERO:
         return I64(SHIFT_16M)
     return I64(0)
 

@@ -144,9 +144,10 @@ def test_enter_takes_a_large_page_where_the_slot_is_aligned(base_gfn, npages, co
 
 
 def test_enter_refuses_an_unaligned_large_page():
-    """Its low address bits read as another page size."""
+    """Its low address bits read as another page size, or lie between 1 and 16 MiB."""
     vm, _ = build("null", 8192, populated=False)
     assert enter(vm, 0, V | LARGE, 2 << 12 | RIGHTS)[0] == H_PARAMETER
+    assert enter(vm, 0, V | LARGE, 1 << 20 | RIGHTS)[0] == H_PARAMETER
     assert enter(vm, 0, V | LARGE, 4096 << 12 | RIGHTS)[0] == H_SUCCESS
 
 

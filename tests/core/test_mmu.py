@@ -2,11 +2,24 @@
 
 import numpy as np
 import pytest
-from conftest import STAMP, build, changes, clear_mod, clear_ref, hardware, hpte_of, protect, remove
+from conftest import (
+    STAMP,
+    build,
+    changes,
+    clear_mod,
+    clear_ref,
+    enter,
+    hardware,
+    hpte_of,
+    protect,
+    read,
+    remove,
+)
 from naive import RWRW, RXRX, RXXX, C, R
 
 from strategies.core.guest import VIEW_ALIAS, VIEW_LARGE
 from strategies.core.machine import TLB_ENTRIES
+from strategies.core.papr import H_EXACT, H_SUCCESS
 
 
 @pytest.fixture
@@ -148,3 +161,14 @@ def test_memory_in_no_slot_cannot_be_touched():
     assert vm.store([49, 50, 99], STAMP) == 1
     assert vm.load([50]) == 0
     assert vm.arrays.stamps[50] == 0
+
+
+def test_an_hpte_of_another_segment_size_does_not_match(vm):
+    """Both bits of B are compared (SLB_VSID_B in KVM); 11 is no size that the guest has."""
+    index = hpte_of(vm, 3)
+    v, r = read(vm, index)
+    assert remove(vm, index)[0] == H_SUCCESS
+    assert enter(vm, index, v | 1 << 63, r, H_EXACT)[0] == H_SUCCESS
+    before = vm.events()
+    vm.load([3])
+    assert changes(vm, before)["hash_misses"] == 1

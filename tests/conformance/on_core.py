@@ -1,0 +1,121 @@
+"""Runs commands on the machine of `strategies/core`, as its vCPU 0."""
+
+import numpy as np
+from commands import (
+    BULK_REMOVE,
+    ENTER,
+    HPT_ORDER,
+    LOAD,
+    PROTECT,
+    RAM_BYTES,
+    READ,
+    REMOVE,
+    STORE,
+    WORDS,
+)
+
+from strategies.core import atomics
+from strategies.core.h_change import h_protect, h_read
+from strategies.core.h_enter import h_enter
+from strategies.core.h_remove import h_bulk_remove, h_remove
+from strategies.core.hostfault import HASH_MISS, RETRY, handle_fault
+from strategies.core.hpt import virtual_address
+from strategies.core.hpte import HPTE_R_RC, SHIFT_4K, SHIFT_16M, SHIFT_64K
+from strategies.core.jit import inlined, kernel
+from strategies.core.mmu import FAULT, access
+from strategies.core.papr import H_SUCCESS, get_gpr, set_gpr
+from strategies.core.tlb import flush_tlbs
+from strategies.core.vm import Vm
+from strategies.core.words import I64, U64
+
+FAULTED = 1
+NEVER_RETURNS = 2
+DSISR_NO_HPTE = U64(0x40000000)
+DSISR_PROTECTION = U64(0x08000000)
+DSISR_STORE = U64(0x02000000)
+
+# The page size of each segment by its ESID, as `commands.SEGMENTS` has it.
+SHIFTS = np.array([0, SHIFT_4K, SHIFT_64K, SHIFT_16M])
+
+
+def new_vm(page_shift):
+    """Return a machine with as much memory as QEMU's, all in one slot, and an HPT of that size."""
+    vm = Vm(guest_pages=RAM_BYTES >> page_shift, page_shift=page_shift, hpt_order=HPT_ORDER)
+    vm.add_memslot(0, vm.guest_pages)
+    return vm
+
+
+@inlined
+def _access(machine, ea, is_store, value):
+    """Load or store; return 0, or FAULTED with r4 = DSISR. A load leaves the page's word in r4."""
+    shift = SHIFTS[ea >> U64(40)]
+    va = virtual_address(ea)
+    for _ in range(3):
+        gfn = access(machine, 0, va, shift, is_store, value)
+        if gfn != FAULT:
+            if not is_store:
+                set_gpr(machine, 0, 0, atomics.load(machine.stamps, gfn))
+            return 0
+        status = handle_fault(machine, 0, va, shift, is_store)
+        if status != RETRY:
+            dsisr = DSISR_NO_HPTE if status == HASH_MISS else DSISR_PROTECTION
+            set_gpr(machine, 0, 0, dsisr | DSISR_STORE if is_store else dsisr)
+            return FAULTED
+    return NEVER_RETURNS
+
+
+@inlined
+def _command(machine, c):
+    """Do one command; return r3."""
+    if c[0] == LOAD:
+        return _access(machine, c[1], False, U64(0))
+    if c[0] == STORE:
+        return _access(machine, c[1], True, c[2])
+    if c[0] == ENTER:
+        code = h_enter(machine, 0, c[1], c[2], c[3], c[4])
+        if code == H_SUCCESS:
+            flush_tlbs(machine, 0)
+        return code
+    if c[0] == REMOVE:
+        return h_remove(machine, 0, c[1], c[2], c[3])
+    if c[0] == PROTECT:
+        return h_protect(machine, 0, c[1], c[2], c[3])
+    if c[0] == READ:
+        return h_read(machine, 0, c[1], c[2])
+    if c[0] == BULK_REMOVE:
+        return h_bulk_remove(machine, 0)
+    return H_SUCCESS
+
+
+@kernel
+def _run(machine, commands, codes, registers):
+    """Run commands; r4 to r11 hold the arguments before each, so that no other may change."""
+    for k in range(len(commands)):
+        for number in range(8):
+            set_gpr(machine, 0, number, commands[k, 1 + number])
+        codes[k] = I64(_command(machine, commands[k]))
+        for number in range(8):
+            registers[k, number] = get_gpr(machine, 0, number)
+
+
+def guest_hpt(vm):
+    """Return the whole HPT as the guest sees it, without logging: uint64[n, 2]."""
+    hpt = vm.arrays.hpt.reshape(-1, 2).copy()
+    hpt[:, 1] = vm.arrays.rev[::2] | hpt[:, 1] & HPTE_R_RC
+    return hpt
+
+
+def run(vm, commands):
+    """Run commands on a new machine.
+
+    Returns
+    -------
+    results : uint64[n, 9]
+        r3 to r11 after each command.
+    hpt : uint64[NHPTES, 2]
+        The HPT after the last one.
+    """
+    codes = np.empty(len(commands), np.int64)
+    registers = np.empty((len(commands), WORDS - 1), np.uint64)
+    _run(vm.machine, commands, codes, registers)
+    return np.column_stack([codes.view(np.uint64), registers]), guest_hpt(vm)
