@@ -102,9 +102,9 @@ class GetDirtyLog(OwnClock):
         """Return a harvest's median time over that of a copy of the same bitmap."""
         ratios = []
         for _ in range(RELATIVE_HARVESTS):
-            self.cell.dirty(density)
             ns = self.cell.harvest()
             ratios.append(ns / copy_ns(self.cell.out))
+            self.cell.dirty(density)
         return float(np.median(ratios))
 
     track_relative_to_copy.unit = "copies"

@@ -4,9 +4,9 @@
     python -m benchmarks.study --full       # the full grid, in an environment that asv makes
     python -m benchmarks.study --full --append    # once more: samples are added to those there are
 
-asv saves when an invocation ends, so an interrupt costs the group that runs; the next call goes on
-with what is missing for the same code. Exit status: 1 if a cell failed, 2 if asv could not run, 130
-after an interrupt.
+What an invocation measured is saved when it ends, so an interrupt or a kill costs the group that
+runs; the next call goes on with what is missing for the same code. Exit status: 1 if a cell failed,
+2 if asv could not run, 130 after an interrupt.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -111,28 +112,26 @@ def stop(process):
         process.wait()
 
 
-def restore_torn(results, before):
-    """Put back, or remove where there was none, each file that an interrupt left incomplete."""
+def drop_torn(results):
+    """Remove each file that is incomplete: what it held is measured again."""
     for path in results.rglob("*.json"):
         try:
             json.loads(path.read_text())
         except ValueError:
-            if path in before:
-                path.write_text(before[path])
-            else:
-                path.unlink()
+            path.unlink()
 
 
-def run_group(group, command, results, log, advance):
-    """Run the benchmarks of a group; return asv's exit status."""
-    before = {path: path.read_text() for path in results.rglob("*.json")}
-    try:
-        return run_asv([*command, "--bench", group.pattern], log, advance)
-    finally:
-        restore_torn(results, before)
+def publish(stage, results):
+    """Bring what asv wrote to the results, each file completely or not at all."""
+    for path in stage.rglob("*.json"):
+        target = results / path.relative_to(stage)
+        target.parent.mkdir(exist_ok=True)
+        temporary = target.with_name(f".{target.name}.tmp")
+        shutil.copy(path, temporary)
+        temporary.replace(target)
 
 
-def run_groups(console, groups, command, results, commit):
+def run_groups(console, groups, command, stage, results, commit):
     """Run groups with a progress bar; return the exit status of the whole."""
     failed = 0
     log_path = ROOT / ".asv" / f"{results.parent.name}.log"
@@ -143,10 +142,8 @@ def run_groups(console, groups, command, results, commit):
         for group in groups:
             bar.update(task, description=group.name, completed=done)
             start = time.monotonic()
-            status = run_group(
-                group,
-                command,
-                results,
+            status = run_asv(
+                [*command, "--bench", group.pattern],
                 log,
                 lambda n, done=done: bar.update(task, completed=done + n),
             )
@@ -155,6 +152,7 @@ def run_groups(console, groups, command, results, commit):
                 raise InputError(
                     f"asv ended with status {status}: {' '.join(tail)} (see {log_path})"
                 )
+            publish(stage, results)
             missing = len(group.cells - measured_cells(results, commit))
             failed += missing
             done += len(group.cells)
@@ -201,14 +199,17 @@ def study(console, *, is_full, is_append, results, chosen):
     if note:
         console.print(note)
     results.mkdir(parents=True, exist_ok=True)
+    drop_torn(results)
     have = set() if is_append else measured_cells(results, commit)
     todo = [group for group in groups if group.cells - have]
     announce(console, todo, groups, is_full)
     with tempfile.TemporaryDirectory() as folder:
-        config = write_config(folder, repo, results)
+        # asv writes in place, and goes on if this process is killed: never in the results.
+        stage = shutil.copytree(results, Path(folder, "results"))
+        config = write_config(folder, repo, stage)
         have_machine_file(config)
         command = asv_command(config, commit, is_full=is_full, is_append=is_append)
-        status = run_groups(console, todo, command, results, commit)
+        status = run_groups(console, todo, command, stage, results, commit)
     console.print(f"results of {commit[:8]}: {os.path.relpath(results)}")
     return status
 

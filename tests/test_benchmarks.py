@@ -15,7 +15,7 @@ import pytest
 from platformdirs import user_cache_dir
 
 from analysis.load import load_results
-from benchmarks import common, get_dirty_log, study
+from benchmarks import common, get_dirty_log, groups, study
 from strategies import registry
 from strategies.write_protect import WriteProtect
 
@@ -23,18 +23,22 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def suites():
-    """Each benchmark: its class, the method, and its smallest cell for each strategy."""
+    """Each benchmark: its class, the method, its smallest cell and its smallest sparse one."""
     for name, suite, method in benchmarks():
         skip = getattr(getattr(suite, method), "skip_params", getattr(suite, "skip_params", ()))
         run = [cell for cell in itertools.product(*suite.params) if cell not in skip]
-        first = {cell[0]: cell for cell in reversed(run)}
-        for strategy, cell in first.items():
-            yield pytest.param(suite, method, cell, id=f"{name}-{strategy}")
+        first = {(cell[0], is_sparse(suite, cell)): cell for cell in reversed(run)}
+        for (strategy, sparse), cell in first.items():
+            yield pytest.param(suite, method, cell, id=f"{name}-{strategy}{'-sparse' * sparse}")
+
+
+def is_sparse(suite, cell):
+    return 0 < dict(zip(suite.param_names, cell, strict=True)).get("density", 0) < 1
 
 
 def benchmarks():
     """The name, class and method of each benchmark."""
-    for name in sorted({name for name, _, _ in study.suite_cells()}):
+    for name in sorted({name for name, _, _ in groups.suite_cells()}):
         module, suite, method = name.split(".")
         yield name, getattr(sys.modules[f"benchmarks.{module}"], suite), method
 
@@ -80,7 +84,7 @@ def test_asv_accepts_the_suite(tmp_path):
 
 
 def test_parameters_are_python_literals():
-    for _, params, _ in study.suite_cells():
+    for _, params, _ in groups.suite_cells():
         for text in params:
             assert "np." not in text
 
@@ -136,7 +140,7 @@ def test_every_sample_has_a_fresh_pattern_of_the_exact_density():
 
 def test_the_study_is_at_most_120_cells_and_has_every_tracker():
     code = (
-        "import json; from benchmarks.study import groups_of;"
+        "import json; from benchmarks.groups import groups_of;"
         "print(json.dumps([[*map(list, g.cells)] for g in groups_of(False)]))"
     )
     done = subprocess.run(

@@ -6,6 +6,7 @@ from importlib import resources
 import pytest
 
 from analysis.cost_profile import CONSTANTS, KINDS, bundled, load_profile
+from analysis.model import Scenario
 from strategies.errors import InputError
 from strategies.registry import names
 
@@ -13,6 +14,7 @@ CONSTANT = (
     '[constants.{}]\nvalue = 2\nlow = 1\nhigh = 3\nunit = "ns"\nkind = "cited"\nsource = "x"\n'
 )
 HEAD = 'name = "mine"\ntitle = "My host"\n'
+FAULT = CONSTANT.format("fault")
 VALID = HEAD + "".join(CONSTANT.format(name) for name in CONSTANTS)
 
 
@@ -37,7 +39,7 @@ def test_a_users_own_profile_is_one_file(tmp_path):
     path.write_text(VALID)
     profile = load_profile(path)
     assert profile.title == "My host"
-    assert profile.costs("high") == dict.fromkeys(CONSTANTS, 3.0)
+    assert profile.costs(Scenario(64, 1, 1.0), "high") == dict.fromkeys(CONSTANTS, 3.0)
 
 
 WRONG = {
@@ -48,10 +50,11 @@ WRONG = {
     "unknown": (VALID + CONSTANT.format("magic"), "unknown constants magic; accepted: page_scan"),
     "negative": (VALID.replace("low = 1", "low = -1", 1), "0 or more, not -1"),
     "infinite": (VALID.replace("high = 3", "high = inf", 1), "0 or more, not inf"),
-    "text": (VALID.replace("value = 2", 'value = "2"', 1), "must be a number of ns"),
-    "boolean": (VALID.replace("value = 2", "value = true", 1), "must be a number of ns"),
+    "text": (VALID.replace("value = 2", 'value = "2"', 1), "must be a number"),
+    "boolean": (VALID.replace("value = 2", "value = true", 1), "must be a number"),
     "order": (VALID.replace("value = 2", "value = 9", 1), "low <= value <= high"),
-    "unit": (VALID.replace('unit = "ns"', 'unit = "us"', 1), "unit of page_scan must be 'ns'"),
+    "unit": (VALID.replace('unit = "ns"', 'unit = "us"', 1), "page_scan must be 'ns' or 'ref"),
+    "no walk": (VALID.replace(FAULT, FAULT.replace('"ns"', '"reference"')), "fault must be 'ns'$"),
     "kind": (VALID.replace('kind = "cited"', 'kind = "sure"', 1), "one of cited, derived"),
     "source": (VALID.replace('source = "x"', 'source = ""', 1), "where the figure comes from"),
     "unavailable": ("unavailable = 3\n" + VALID, "list of strategy names"),

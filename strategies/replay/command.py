@@ -2,6 +2,7 @@
 
 import json
 import sys
+import warnings
 from contextlib import nullcontext
 
 import click
@@ -11,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from analysis.replay import harvest_time_per_epoch, read_harvests
 from strategies.replay.output import (
     HARVEST_COLUMNS,
+    completed,
     document,
     harvest_rows,
     output_folder,
@@ -93,7 +95,10 @@ def _save(out, files, trace, replays, doc):
     harvests, summary, picture = (out / name for name in files)
     write_csv(harvests, [HARVEST_COLUMNS, *harvest_rows(trace, replays)])
     write_csv(summary, summary_rows(doc))
-    harvest_time_per_epoch(read_harvests(harvests)).savefig(picture, dpi=120)
+    figure = harvest_time_per_epoch(read_harvests(harvests))
+    with completed(picture) as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a trace's name may have letters that the font lacks
+        figure.savefig(temporary, format="png", dpi=120)
     click.echo(f"wrote {harvests}, {summary.name}, {picture.name}", err=True)
 
 

@@ -73,6 +73,8 @@ def _read_member(
         shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
         if dtype.hasobject:
             raise InputError(f"array {name!r} holds Python objects; accepted: plain numbers, text")
+        if not dtype.itemsize:  # numpy would divide by it
+            raise InputError(f"array {name!r} is of empty elements; accepted: plain numbers, text")
         nbytes = math.prod(shape) * dtype.itemsize
         if nbytes != members[name].file_size - stream.tell():
             raise InputError(f"array {name!r} is not as long as its shape {shape} says")
@@ -97,10 +99,10 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     InputError
         If the archive cannot be written there; `path` is then as it was before.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         if path.exists() and not path.is_file():
             raise InputError(f"cannot write {str(path)!r}; accepted: a new or a regular file")
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             with temporary.open("xb") as file:
                 np.savez_compressed(file, **arrays)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 REQUIRED_META = ("name", "page_size", "slot_pages", "epoch_ms", "epochs")
 MAX_SLOT_PAGES = 2**31
+MAX_EPOCHS = 2**31  # then a page of an epoch has a number of 62 bits
 MAX_EPOCH_MS = 86_400_000
 # A replay holds the stores of an epoch in memory; one core makes about 10 million in 10 ms.
 MAX_EPOCH_STORES = 2**26
@@ -50,6 +51,8 @@ def check_meta(meta: Any) -> None:
         )
     if not _is_count(epochs):
         raise InputError(f"epochs must be 1 or more, not {short(epochs)}")
+    if epochs > MAX_EPOCHS:
+        raise InputError(f"epochs must be at most {MAX_EPOCHS}, not {short(epochs)}")
 
 
 def written_too(
