@@ -1,10 +1,4 @@
-"""Scan the hardware C bit of every page: the log of the posted patch (`kvm_test_clear_dirty`).
-
-Where the hardware may keep C in a TLB (`delayed_c`), a scan with no vCPU running is `definitive`:
-it makes a tlbie for every writable HPTE before it looks at C. Beside running vCPUs it trusts a C
-that is clear, and leaves the page to a later log (6c576e74fd91). An HPTE that forbids stores owes
-no C: what made it so made a tlbie. The parameter is a constant at each call.
-"""
+"""Scan the hardware C bit of every page: the log of the posted patch (`kvm_test_clear_dirty`)."""
 
 from strategies.base import DirtyTracker
 from strategies.core import atomics
@@ -12,7 +6,7 @@ from strategies.core.clock import monotonic_ns
 from strategies.core.events import RMAP_STEPS, count
 from strategies.core.hostfault import wait_for_handlers
 from strategies.core.hpt import pages_of
-from strategies.core.hpte import HPTE_R_C, HPTE_V_VALID, hpte_is_writable, hpte_page_shift
+from strategies.core.hpte import HPTE_R_C, HPTE_V_VALID, hpte_page_shift
 from strategies.core.jit import inlined, kernel
 from strategies.core.locks import (
     lock_rmap,
@@ -24,6 +18,7 @@ from strategies.core.locks import (
 from strategies.core.machine import LOG_C_BIT, LOG_OFF, SLOT_BASE_GFN, SLOT_NPAGES
 from strategies.core.memslot import PAGES_PER_WORD, clear_log, set_log_mode, slot_field
 from strategies.core.papr import invalidate_hpte
+from strategies.core.protect import FETCH_C, change_slot
 from strategies.core.rmap import (
     RMAP_CHANGED,
     RMAP_CHANGED_ORDER,
@@ -37,29 +32,28 @@ from strategies.core.words import I64, ONE, U64, ZERO
 
 
 @inlined
-def _clear_c(machine, index, definitive):
+def _clear_c(machine, index):
     """Clear C of a locked HPTE and release it; return how many pages C spoke for.
 
     The HPTE is absent while C is cleared: a translation cached with C set would never set it again.
     """
     v = atomics.load(machine.hpt, 2 * index)
     npages = 0
-    if v & HPTE_V_VALID and (definitive or atomics.load(machine.hpt, 2 * index + 1) & HPTE_R_C):
+    if v & HPTE_V_VALID and atomics.load(machine.hpt, 2 * index + 1) & HPTE_R_C:
         r = invalidate_hpte(machine, machine.nvcpus, index, v)
-        if not definitive or r & HPTE_R_C:
-            atomics.store(machine.hpt, 2 * index + 1, r & ~HPTE_R_C)
-            guest_r = atomics.load(machine.rev, 2 * index)
-            atomics.store(machine.rev, 2 * index, guest_r | HPTE_R_C)
-            npages = pages_of(machine, hpte_page_shift(v, guest_r))
+        atomics.store(machine.hpt, 2 * index + 1, r & ~HPTE_R_C)
+        guest_r = atomics.load(machine.rev, 2 * index)
+        atomics.store(machine.rev, 2 * index, guest_r | HPTE_R_C)
+        npages = pages_of(machine, hpte_page_shift(v, guest_r))
     unlock_hpte(machine.hpt, index, v)
     return npages
 
 
 @inlined
-def _scan_ring(machine, word, npages, definitive):
+def _scan_ring(machine, word, npages):
     """Clear C along a ring; return the first HPTE whose lock another has, or -1, and the pages.
 
-    An HPTE whose C is surely clear is skipped without taking its lock.
+    An HPTE with C clear is skipped without taking its lock.
     """
     if not word & RMAP_PRESENT:
         return -1, npages
@@ -67,18 +61,17 @@ def _scan_ring(machine, word, npages, definitive):
     index = head
     while True:
         count(machine, machine.nvcpus, RMAP_STEPS, 1)
-        r = atomics.load(machine.hpt, 2 * index + 1)
-        if r & HPTE_R_C or (definitive and hpte_is_writable(r)):
+        if atomics.load(machine.hpt, 2 * index + 1) & HPTE_R_C:
             if not try_lock_hpte(machine.hpt, index, ZERO):
                 return index, npages
-            npages = max(npages, _clear_c(machine, index, definitive))
+            npages = max(npages, _clear_c(machine, index))
         index = ring_next(machine.rev, index)
         if index == head:
             return -1, npages
 
 
 @inlined
-def _test_clear_dirty(machine, gfn, definitive):
+def _test_clear_dirty(machine, gfn):
     """Return how many pages from `gfn` on were written: 0, 1, or those of a large page.
 
     As `kvm_test_clear_dirty_npages`: CHANGED in the rmap speaks for HPTEs that are gone. Holds the
@@ -92,7 +85,7 @@ def _test_clear_dirty(machine, gfn, definitive):
             order = (word & RMAP_CHANGED_ORDER) >> RMAP_CHANGED_SHIFT
             npages = max(npages, I64(ONE << order))
             word &= ~(RMAP_CHANGED | RMAP_CHANGED_ORDER)
-        busy, npages = _scan_ring(machine, word, npages, definitive)
+        busy, npages = _scan_ring(machine, word, npages)
         unlock_rmap(machine.rmap, gfn, word)
         if busy >= 0:
             wait_hpte_unlocked(machine, machine.nvcpus, busy)
@@ -108,29 +101,29 @@ def _report(out, first, npages):
         atomics.store_own(out, word, mask)
 
 
-@inlined
-def _scan(machine, slot, out, words, definitive):
-    """Scan every page of a slot; return nanoseconds."""
+@kernel
+def _get_dirty_log(machine, slot, out, words):
+    """Scan every page of a slot (`kvmppc_hv_get_dirty_log`); return nanoseconds."""
     start = monotonic_ns()
     clear_log(out, words)
     base = slot_field(machine, slot, SLOT_BASE_GFN)
     for first in range(slot_field(machine, slot, SLOT_NPAGES)):
-        npages = _test_clear_dirty(machine, base + first, definitive)
+        npages = _test_clear_dirty(machine, base + first)
         if npages:
             _report(out, first, npages)
     return monotonic_ns() - start
 
 
 @kernel
-def _get_dirty_log(machine, slot, out, words):
-    """Scan every page of a slot (`kvmppc_hv_get_dirty_log`); return nanoseconds."""
-    return _scan(machine, slot, out, words, False)
-
-
-@kernel
 def _get_definitive_dirty_log(machine, slot, out, words):
-    """Scan every page, and what the TLBs keep; return nanoseconds."""
-    return _scan(machine, slot, out, words, True)
+    """Fetch the C that TLBs keep back, then scan; return nanoseconds.
+
+    A tlbie for each HPTE with C clear, unless it forbids stores: what made it so made a tlbie.
+    """
+    start = monotonic_ns()
+    change_slot(machine, slot, FETCH_C)
+    _get_dirty_log(machine, slot, out, words)
+    return monotonic_ns() - start
 
 
 @kernel
@@ -146,8 +139,11 @@ class CBitScan(DirtyTracker):
     The log is in the HPTEs and, for HPTEs that are gone, in the CHANGED bit of the rmap words.
     This is Paul Mackerras' patch with the fixes that later kernels needed: CHANGED survives a
     re-enter (`add_to_ring`), C is read only after the tlbie (1e5bf454f587), a large page reports
-    every page it covers (687414bebe30), also pages that were not written, and C that the hardware
-    still keeps in a TLB is found when no vCPU runs (6c576e74fd91).
+    every page it covers (687414bebe30), also pages that were not written.
+
+    Where the hardware may keep C in a TLB (`Vm(delayed_c=True)`), a harvest with no vCPU running is
+    definitive: it makes a tlbie for every writable HPTE (6c576e74fd91). Beside running vCPUs it
+    trusts a C that is clear, and a page may come late, in a later log than the next.
     """
 
     name = "c_bit_scan"

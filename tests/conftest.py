@@ -9,6 +9,8 @@ from strategies.core.vm import Vm
 
 TRACKERS = tuple(name for name in registry.names() if name != registry.BASELINE)
 STAMP = 1000
+OPTIONS = {}
+"""More arguments of the machines that `build` makes."""
 
 
 @pytest.fixture(params=TRACKERS)
@@ -17,10 +19,16 @@ def strategy(request):
     return request.param
 
 
+@pytest.fixture(params=[False, True], ids=["c_at_once", "c_delayed"])
+def c_write_back(request, monkeypatch):
+    """Both kinds of hardware: one keeps C in the TLB."""
+    monkeypatch.setitem(OPTIONS, "delayed_c", request.param)
+
+
 def build(strategy, npages, *, base_gfn=0, enabled=True, populated=True, **options):
     """A machine with one slot, mapped by the guest and logged by a tracker."""
     options.setdefault("guest_pages", base_gfn + npages)
-    vm = Vm(**options)
+    vm = Vm(**OPTIONS | options)
     slot = vm.add_memslot(base_gfn, npages)
     if populated:
         vm.populate(slot)

@@ -78,11 +78,11 @@ def switch_at_random(seed):
     sys.setswitchinterval(1e-5)
 
 
-def storm(tracker_name, pages, threads, rounds, accesses, seed):
+def storm(tracker_name, pages, threads, rounds, accesses, seed, delayed_c):
     """Run it; return what happened as a dict."""
     if config.DISABLE_JIT:
         switch_at_random(seed)
-    vm = Vm(pages, vcpus=threads * VCPUS_PER_THREAD)
+    vm = Vm(pages, vcpus=threads * VCPUS_PER_THREAD, delayed_c=delayed_c)
     slot = vm.add_memslot(0, pages)
     vm.populate(slot)
     tracker = get(tracker_name)(vm)
@@ -121,6 +121,7 @@ if __name__ == "__main__":
     parser.add_argument("tracker_name")
     for option in ("pages", "threads", "rounds", "accesses", "seed"):
         parser.add_argument(f"--{option}", type=int, required=True)
+    parser.add_argument("--delayed_c", type=int, default=0)
     result = storm(**vars(parser.parse_args()))
     print(json.dumps(result))
     sys.exit(bool(result["lost"]))

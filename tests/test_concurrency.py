@@ -182,6 +182,13 @@ def test_nothing_is_lost_without_the_jit(tracker):
     assert (status, result["lost"]) == (0, [])
 
 
+@pytest.mark.parametrize("tracker", LOGGING)
+def test_nothing_is_lost_while_the_hardware_keeps_c_back(tracker):
+    status, result = run_storm(tracker, pages=67, rounds=20, accesses=5_000, delayed_c=1)
+    assert (status, result["lost"]) == (0, [])
+    assert result["events"]["hypercalls"] > 2000
+
+
 def test_the_storm_notices_what_is_taken_out(mutant):
     package, tracker = mutant
     status, result = run_storm(

@@ -1,6 +1,6 @@
 """Take permissions from all HPTEs of a page, or give them back: what trackers do to re-arm.
 
-One walk serves four actions; the action is a constant at each call and compiles to straight code.
+One walk serves all actions; the action is a constant at each call and compiles to straight code.
 """
 
 from strategies.core import atomics
@@ -8,6 +8,7 @@ from strategies.core.events import RMAP_STEPS, count
 from strategies.core.hostfault import set_permission, wait_for_handlers
 from strategies.core.hpt import pages_of
 from strategies.core.hpte import (
+    HPTE_R_C,
     HPTE_R_PERMISSION,
     HPTE_V_ABSENT,
     HPTE_V_VALID,
@@ -43,6 +44,7 @@ READONLY_TLBIE = 0  # absent, tlbie, read-only, valid again: for each HPTE
 READONLY = 1  # in place; a flush of the TLBs must follow
 ABSENT = 2  # not valid to the hardware; a flush of the TLBs must follow
 RESTORE = 3  # the guest's own permissions, valid
+FETCH_C = 4  # as it was; the C that TLBs keep back (`delayed_c`) is in the HPTE then
 
 LARGE_PAGE_SHIFT = SHIFT_16M
 
@@ -63,6 +65,8 @@ def _apply(machine, index, action):
         guest_r = atomics.load(machine.rev, 2 * index)
         set_permission(machine.hpt, index, guest_r & HPTE_R_PERMISSION)
         v = (v & ~HPTE_V_ABSENT) | HPTE_V_VALID
+    elif action == FETCH_C and v & HPTE_V_VALID and hpte_is_writable(r) and not r & HPTE_R_C:
+        invalidate_hpte(machine, machine.nvcpus, index, v)
     unlock_hpte(machine.hpt, index, v)
 
 

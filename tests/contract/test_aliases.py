@@ -19,6 +19,8 @@ from naive import (
 
 from strategies.core.guest import VIEW_ALIAS, VIEW_BASE, VIEW_SMALL
 
+pytestmark = pytest.mark.usefixtures("c_write_back")
+
 
 @machines
 def test_alias_reports_the_page_once(strategy, page_shift, mapping):

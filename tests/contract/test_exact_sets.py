@@ -17,6 +17,8 @@ from naive import (
     RXRX,
 )
 
+pytestmark = pytest.mark.usefixtures("c_write_back")
+
 
 @machines
 def test_written_set_is_reported(strategy, page_shift, mapping):

@@ -26,6 +26,8 @@ from naive import (
 
 from strategies.core.guest import VIEW_LARGE
 
+pytestmark = pytest.mark.usefixtures("c_write_back")
+
 
 @machines
 def test_large_page_reports_all_its_pages(strategy, page_shift, mapping):
