@@ -107,8 +107,8 @@ def synth(pattern, slot, pages, out, force, **arguments):
     trace = synthesize(pattern, slot_pages=_slot_pages(slot, pages), **arguments)
     save_trace(trace, out)
     click.echo(
-        f"wrote {out}: {trace.slot_pages} pages of 4 KiB, {trace.epochs} epochs of "
-        f"{trace.epoch_ms:g} ms, mean density {trace.density:.3%}"
+        f"wrote {click.format_filename(out)}: {trace.slot_pages} pages of 4 KiB, "
+        f"{trace.epochs} epochs of {trace.epoch_ms:g} ms, mean density {trace.density:.3%}"
     )
 
 
@@ -173,6 +173,25 @@ def study(out):
         if status:
             return status
     return 0
+
+
+@cli.command()
+@click.argument("program", required=False)
+@click.option("--strategy", "chosen", multiple=True, help="Only this one.  Repeatable.")
+@click.option("--bound", type=click.IntRange(0, 9), help="Preemptions at most.")
+@click.option("--replay", "schedule", help="Run this one schedule of PROGRAM and print its trace.")
+@click.option("--defect", help="Switch on a defect of the catalogue.")
+@click.option("--long", "is_long", is_flag=True, help="More threads and preemptions: minutes.")
+@click.option("--catalogue", is_flag=True, help="Show which known defects are found.")
+@click.option("--list", "listed", is_flag=True, help="List the programs.")
+def explore(program, chosen, **arguments):
+    """Run small programs of the machine under all schedules, for every tracker.
+
+    PROGRAM is one that --list shows; by default all of them. Exit status 1: a schedule fails.
+    """
+    from strategies.explore.command import run_explore
+
+    return run_explore(program, chosen, **arguments)
 
 
 @cli.command()

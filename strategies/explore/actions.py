@@ -1,0 +1,188 @@
+"""What a thread of a program can do: each action is one call of the real code."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from strategies.core.guest import H_ENTER_RIGHTS, VIEW_BASE, address_of, touch, view_shift
+from strategies.core.h_change import h_clear_mod, h_clear_ref, h_protect
+from strategies.core.h_enter import h_enter
+from strategies.core.h_remove import h_remove
+from strategies.core.hpt import group_of, hpte_v_of
+from strategies.core.hpte import (
+    HPTE_V_BOLTED,
+    HPTE_V_SECONDARY,
+    HPTES_PER_GROUP,
+    LP_64K,
+    PP_RWRW,
+    PP_RXRX,
+    SHIFT_64K,
+)
+from strategies.core.papr import H_EXACT
+from strategies.core.words import I64, U64, ZERO
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing that a thread does.
+
+    Attributes
+    ----------
+    label : str
+    run : callable
+        `run(scene, vcpu, stamp)`; a store writes `stamp`, which is unique.
+    """
+
+    label: str
+    run: Callable
+
+
+@dataclass(frozen=True)
+class Actor:
+    """A thread of a program: what it does in turn, as a vCPU of the guest or as the host."""
+
+    is_guest: bool
+    actions: tuple[Action, ...]
+
+
+def guest(*actions):
+    """Return a thread that is a vCPU."""
+    return Actor(True, actions)
+
+
+def host(*actions):
+    """Return a thread of the host."""
+    return Actor(False, actions)
+
+
+def _label(name, gfn, view):
+    return f"{name}({gfn})" if view == VIEW_BASE else f"{name}({gfn}, view {view})"
+
+
+def store(gfn=0, view=VIEW_BASE):
+    """Store to a page, faults and hash misses included."""
+
+    def run(scene, vcpu, stamp):
+        if touch(scene.machine, vcpu, view, I64(gfn), True, stamp):
+            scene.finish(gfn, stamp)
+
+    return Action(_label("store", gfn, view), run)
+
+
+def store_through_crowd(gfn=1):
+    """Store to the page that `crowd` mapped, through the HPTE that can be evicted."""
+
+    def run(scene, vcpu, stamp):
+        address = scene.machine.group_mask + 1
+        if touch(scene.machine, vcpu, VIEW_BASE, I64(address), True, stamp):
+            scene.finish(gfn, stamp)
+
+    return Action(_label("store through a crowd", gfn, VIEW_BASE), run)
+
+
+def load(gfn=0, view=VIEW_BASE):
+    """Load from a page."""
+
+    def run(scene, vcpu, _stamp):
+        touch(scene.machine, vcpu, view, I64(gfn), False, ZERO)
+
+    return Action(_label("load", gfn, view), run)
+
+
+def remove(gfn=0, view=VIEW_BASE):
+    """H_REMOVE a page's HPTE."""
+
+    def run(scene, vcpu, _stamp):
+        h_remove(scene.machine, vcpu, ZERO, U64(scene.hptes[view, gfn]), ZERO)
+
+    return Action(_label("H_REMOVE", gfn, view), run)
+
+
+def enter(gfn=0, view=VIEW_BASE):
+    """H_ENTER a page's HPTE where it was at the start."""
+
+    def run(scene, vcpu, _stamp):
+        machine, shift = scene.machine, view_shift(scene.machine, view)
+        pteh = hpte_v_of(address_of(machine, view, gfn), shift)
+        ptel = U64(gfn << machine.page_shift) | H_ENTER_RIGHTS
+        if shift == SHIFT_64K:
+            ptel |= LP_64K
+        h_enter(machine, vcpu, H_EXACT, U64(scene.hptes[view, gfn]), pteh, ptel)
+
+    return Action(_label("H_ENTER", gfn, view), run)
+
+
+def crowd(gfn=1, other=2):
+    """Unmap page 0 and fill its groups: an HPTE of page `gfn`, and bolted ones of page `other`.
+
+    Their addresses are those of pages that the guest has not, which hash as page 0.
+    """
+
+    def run(scene, vcpu, _stamp):
+        machine, shift = scene.machine, view_shift(scene.machine, VIEW_BASE)
+        h_remove(machine, vcpu, ZERO, U64(scene.hptes[VIEW_BASE, 0]), ZERO)
+        va = address_of(machine, VIEW_BASE, 0)
+        for number in range(2 * HPTES_PER_GROUP):
+            secondary, place = divmod(number, HPTES_PER_GROUP)
+            address = (number + 1) * (machine.group_mask + 1)
+            pteh = hpte_v_of(address_of(machine, VIEW_BASE, address), shift)
+            pteh |= HPTE_V_BOLTED if number else ZERO
+            pteh |= HPTE_V_SECONDARY if secondary else ZERO
+            index = group_of(machine, va, shift, secondary) + place
+            page = other if number else gfn
+            ptel = U64(page << machine.page_shift) | H_ENTER_RIGHTS
+            h_enter(machine, vcpu, H_EXACT, U64(index), pteh, ptel)
+
+    return Action("crowd", run)
+
+
+def protect(gfn=0, view=VIEW_BASE, *, writable):
+    """H_PROTECT a page's HPTE: read-only, or read and write."""
+    rights = PP_RWRW if writable else PP_RXRX
+
+    def run(scene, vcpu, _stamp):
+        h_protect(scene.machine, vcpu, rights, U64(scene.hptes[view, gfn]), ZERO)
+
+    return Action(_label(f"H_PROTECT {'rw' if writable else 'ro'}", gfn, view), run)
+
+
+def clear_mod(gfn=0, view=VIEW_BASE):
+    """H_CLEAR_MOD a page's HPTE."""
+
+    def run(scene, vcpu, _stamp):
+        h_clear_mod(scene.machine, vcpu, U64(scene.hptes[view, gfn]))
+
+    return Action(_label("H_CLEAR_MOD", gfn, view), run)
+
+
+def clear_ref(gfn=0, view=VIEW_BASE):
+    """H_CLEAR_REF a page's HPTE."""
+
+    def run(scene, vcpu, _stamp):
+        h_clear_ref(scene.machine, vcpu, U64(scene.hptes[view, gfn]))
+
+    return Action(_label("H_CLEAR_REF", gfn, view), run)
+
+
+def host_store(gfn=0):
+    """Store to a page as the host does."""
+
+    def run(scene, _vcpu, stamp):
+        scene.vm.host_store(gfn, stamp)
+        scene.finish(gfn, stamp)
+
+    return Action(f"host store({gfn})", run)
+
+
+def harvest():
+    """Harvest the log and copy the reported pages."""
+    return Action("harvest", lambda scene, _vcpu, _stamp: scene.harvest())
+
+
+def enable():
+    """Start logging, then copy all pages."""
+    return Action("enable", lambda scene, _vcpu, _stamp: scene.enable())
+
+
+def disable():
+    """Stop logging."""
+    return Action("disable", lambda scene, _vcpu, _stamp: scene.disable())

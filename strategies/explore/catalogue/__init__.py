@@ -1,0 +1,18 @@
+"""The catalogue of losses: known defects, each a mutated copy of the functions concerned.
+
+A defect lives here and nowhere in the machine's kernels; `substituted` puts it in place while a
+program runs. `dirtylog explore --catalogue` shows them all. The kernel commits, with their months,
+are those of Linux; where a date or a fix is not known, the defect says so.
+"""
+
+from strategies.explore.catalogue import bitmaps, buffers, handlers, hypercalls, scan, tlbs
+from strategies.explore.catalogue.programs import PROGRAMS as PROGRAMS
+
+DEFECTS = (
+    *hypercalls.DEFECTS,
+    *scan.DEFECTS,
+    *handlers.DEFECTS,
+    *bitmaps.DEFECTS,
+    *buffers.DEFECTS,
+    *tlbs.DEFECTS,
+)

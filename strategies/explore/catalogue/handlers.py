@@ -1,0 +1,100 @@
+"""Losses of the host's fault handler and of its own stores."""
+
+from strategies.core import atomics, hostfault
+from strategies.core.events import HOST_STORES, count
+from strategies.core.hostfault import (
+    HASH_MISS,
+    RETRY,
+    enter_handler,
+    leave_handler,
+    set_permission,
+)
+from strategies.core.hpt import find_hpte, hpte_gfn
+from strategies.core.hpte import (
+    HPTE_R_PERMISSION,
+    HPTE_V_ABSENT,
+    HPTE_V_VALID,
+    hpte_page_shift,
+)
+from strategies.core.locks import lock_hpte, unlock_hpte
+from strategies.core.memslot import mark_pages_dirty, slot_of_gfn
+from strategies.explore.defect import Defect
+
+
+def host_store_unseen(machine, cpu, gfn, stamp):
+    """Store as the host, and tell the log nothing."""
+    if slot_of_gfn(machine, gfn) < 0:
+        return False
+    count(machine, cpu, HOST_STORES, 1)
+    atomics.store(machine.stamps, gfn, stamp)
+    return True
+
+
+def _mark(machine, index):
+    """Mark the base page of an HPTE."""
+    v, r = atomics.load(machine.hpt, 2 * index), atomics.load(machine.rev, 2 * index)
+    gfn = hpte_gfn(machine, r, hpte_page_shift(v, r))
+    mark_pages_dirty(machine, slot_of_gfn(machine, gfn), gfn, 1)
+
+
+def _make_writable(machine, vcpu, index):
+    """Give an HPTE the guest's permissions, under its lock."""
+    v = lock_hpte(machine, vcpu, index)
+    r = atomics.load(machine.rev, 2 * index)
+    set_permission(machine.hpt, index, r & HPTE_R_PERMISSION)
+    unlock_hpte(machine.hpt, index, v)
+
+
+def handle_fault_marking_first(machine, vcpu, va, shift, _is_store):
+    """Mark the page, then lock the HPTE and make it writable."""
+    index = find_hpte(machine, va, shift, HPTE_V_VALID | HPTE_V_ABSENT)
+    if index < 0:
+        return HASH_MISS
+    enter_handler(machine, vcpu)
+    _mark(machine, index)
+    _make_writable(machine, vcpu, index)
+    leave_handler(machine, vcpu)
+    return RETRY
+
+
+def handle_fault_marking_last(machine, vcpu, va, shift, _is_store):
+    """Make the HPTE writable and release its lock, then mark the page."""
+    index = find_hpte(machine, va, shift, HPTE_V_VALID | HPTE_V_ABSENT)
+    if index < 0:
+        return HASH_MISS
+    enter_handler(machine, vcpu)
+    _make_writable(machine, vcpu, index)
+    _mark(machine, index)
+    leave_handler(machine, vcpu)
+    return RETRY
+
+
+DEFECTS = (
+    Defect(
+        name="host-store-not-logged",
+        what="The host writes a page itself (a VPA, H_PAGE_INIT), and no HPTE has a C to show it.",
+        origin="fixed for VPAs by c35635efdc03, April 2013",
+        lived="2011-12 to 2013-04",
+        program="host-store-harvest",
+        strategy="c_bit_scan",
+        replaces=((hostfault.host_store, host_store_unseen),),
+    ),
+    Defect(
+        name="mark-before-the-lock",
+        what="The handler marks the page before it locks the HPTE that it makes writable.",
+        origin="design: marked while the HPTE lock is held",
+        lived="-",
+        program="store-harvest",
+        strategy="write_protect",
+        replaces=((hostfault.handle_fault, handle_fault_marking_first),),
+    ),
+    Defect(
+        name="mark-after-the-lock",
+        what="The handler marks the page after it released the HPTE that it made writable.",
+        origin="design: marked while the HPTE lock is held",
+        lived="-",
+        program="stores-harvest",
+        strategy="write_protect",
+        replaces=((hostfault.handle_fault, handle_fault_marking_last),),
+    ),
+)

@@ -1,0 +1,104 @@
+"""Losses of the hypercalls (`book3s_hv_rm_mmu.c`)."""
+
+from strategies.core import atomics, h_change, h_remove, rmap
+from strategies.core.events import HYPERCALLS, count
+from strategies.core.h_change import CHANGEABLE
+from strategies.core.hpte import (
+    HPTE_R_KEY_HI,
+    HPTE_R_KEY_LO,
+    HPTE_R_N,
+    HPTE_R_PP,
+    HPTE_R_PP0,
+    HPTE_R_RC,
+    hpte_is_writable,
+    hpte_make_readonly,
+)
+from strategies.core.locks import lock_hpte, unlock_hpte
+from strategies.core.papr import (
+    H_AVPN,
+    H_NOT_FOUND,
+    H_SUCCESS,
+    invalidate_hpte,
+    is_named,
+    save_in_rmap,
+)
+from strategies.core.rmap import RMAP_PRESENT, RMAP_REFERENCED
+from strategies.core.words import I64, U64, ZERO
+from strategies.explore.defect import Defect
+
+_add_to_ring = rmap.add_to_ring
+
+
+def add_to_ring(rev, word, index):
+    """`kvmppc_add_revmap_chain` of 2012, which ended with `*rmap = i | REFERENCED | PRESENT`.
+
+    A guest that enters its HPTE with C set, as Linux does, escapes: H_ENTER has looked at CHANGED
+    before, and lets that C into the HPTE.
+    """
+    if word & RMAP_PRESENT:
+        return _add_to_ring(rev, word, index)
+    _add_to_ring(rev, ZERO, index)
+    return RMAP_REFERENCED | RMAP_PRESENT | U64(index)
+
+
+def remove(machine, vcpu, index, v):
+    """H_REMOVE that reads dword 1 before the tlbie, not after it."""
+    r = atomics.load(machine.hpt, 2 * index + 1)
+    invalidate_hpte(machine, vcpu, index, v)
+    guest_r = atomics.load(machine.rev, 2 * index) | (r & HPTE_R_RC)
+    save_in_rmap(machine, v, guest_r, r, True, index)
+    unlock_hpte(machine.hpt, index, ZERO)
+    return guest_r
+
+
+def h_protect(machine, vcpu, flags, pte_index, avpn):
+    """H_PROTECT that computes the new dword 1 before the tlbie and stores it after."""
+    count(machine, vcpu, HYPERCALLS, 1)
+    index = I64(pte_index)
+    v = lock_hpte(machine, vcpu, index)
+    if not is_named(v, flags & H_AVPN, avpn):
+        unlock_hpte(machine.hpt, index, v)
+        return H_NOT_FOUND
+    rights = (flags << U64(55)) & HPTE_R_PP0 | (flags << U64(48)) & HPTE_R_KEY_HI
+    rights |= flags & (HPTE_R_PP | HPTE_R_N | HPTE_R_KEY_LO)
+    guest_r = (atomics.load(machine.rev, 2 * index) & ~CHANGEABLE) | rights
+    atomics.store(machine.rev, 2 * index, guest_r)
+    r = atomics.load(machine.hpt, 2 * index + 1)
+    new = (r & ~CHANGEABLE) | rights
+    if hpte_is_writable(new) and not hpte_is_writable(r):
+        new = hpte_make_readonly(new)
+    invalidate_hpte(machine, vcpu, index, v)
+    atomics.store(machine.hpt, 2 * index + 1, new)
+    unlock_hpte(machine.hpt, index, v)
+    return H_SUCCESS
+
+
+DEFECTS = (
+    Defect(
+        name="changed-overwritten",
+        what="H_ENTER stores a new rmap word over the CHANGED that H_REMOVE saved there.",
+        origin="in bad3b5075eeb to 7ed661bf, gone in 010e85f9e47c; what fixed it is not known",
+        lived="2011-12 to 2012-12 or later",
+        program="in-turn-enter-clean",
+        strategy="c_bit_scan",
+        replaces=((rmap.add_to_ring, add_to_ring),),
+    ),
+    Defect(
+        name="remove-reads-c-early",
+        what="H_REMOVE takes C before the tlbie, when a store may still set it.",
+        origin="fixed by 1e5bf454f587, 2015 (year not confirmed); came with 6f22bd3265fb",
+        lived="until about 2015",
+        program="store-remove",
+        strategy="c_bit_scan",
+        replaces=((h_remove._remove, remove),),
+    ),
+    Defect(
+        name="protect-reads-c-early",
+        what="H_PROTECT computes dword 1 before the tlbie and stores it after, over a new C.",
+        origin="in 7ed661bf; what fixed it is not known",
+        lived="2012-12, perhaps longer",
+        program="store-protect",
+        strategy="c_bit_scan",
+        replaces=((h_change.h_protect, h_protect),),
+    ),
+)

@@ -1,0 +1,66 @@
+"""What must hold whenever no thread runs: no lock is held, and every ring is whole.
+
+Written anew from the layouts, so that it shares no mistake with the machine.
+"""
+
+from strategies.core.hpte import hpte_page_shift
+from strategies.core.machine import VCPU_ACCESS, VCPU_HANDLER, VCPU_WORDS
+from strategies.explore.scheduler import Violation
+
+PRESENT, HVLOCK = 0x21, 0x40
+RMAP_LOCK, RMAP_PRESENT, LOW_HALF = 1 << 63, 1 << 32, 0xFFFFFFFF
+RPN = 0x0FFFFFFFFFFFF000
+
+
+def check_locks(arrays):
+    """Raise Violation if a lock is held, or a section entered, in an iterable of Words."""
+    for words in arrays:
+        for index, value in words.items():
+            if _is_held(words.name, int(index), int(value)):
+                raise Violation("lock held", f"{words.name}[{index}] is {int(value):#x} at the end")
+
+
+def _is_held(name, index, word):
+    if name == "hpt":
+        return index % 2 == 0 and word & HVLOCK
+    if name == "rmap":
+        return word & RMAP_LOCK
+    if name == "vcpus":
+        return index % VCPU_WORDS in (VCPU_ACCESS, VCPU_HANDLER) and word & 1
+    return name in ("pte_locks", "host_locks") and word
+
+
+def check_rings(machine, pages):
+    """Raise Violation unless each page's ring holds its present HPTEs, linked both ways."""
+    rev, rmap = machine.rev, machine.rmap
+    mapped = {gfn: set() for gfn in pages}
+    for word, v in machine.hpt.items():
+        if not word % 2 and int(v) & PRESENT:
+            r = rev[word]
+            gpa = int(r) & RPN & -(1 << int(hpte_page_shift(v, r)))
+            mapped[gpa >> machine.page_shift].add(int(word) // 2)
+    for gfn, hptes in mapped.items():
+        _check_ring(rev, gfn, int(rmap[gfn]), hptes)
+
+
+def _check_ring(rev, gfn, word, hptes):
+    """Raise Violation unless the ring of an rmap word holds these HPTEs."""
+    ring = []
+    if word & RMAP_PRESENT:
+        head = index = word & LOW_HALF
+        while not ring or index != head:
+            following = int(rev[2 * index + 1]) & LOW_HALF
+            back = int(rev[2 * following + 1]) >> 32
+            ring.append(index)
+            if back != index or len(ring) > len(hptes):
+                break
+            index = following
+        else:
+            if set(ring) == hptes:
+                return
+    elif not hptes:
+        return
+    raise Violation(
+        "broken ring",
+        f"page {gfn}: rmap {word:#x} leads to HPTEs {ring}, present are {sorted(hptes)}",
+    )

@@ -1,0 +1,306 @@
+"""The command `dirtylog explore`: all programs, one of them, one schedule, or the catalogue."""
+
+import os
+import sys
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from signal import SIG_IGN, SIGINT, signal
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from strategies.errors import InputError
+from strategies.explore.explorer import Finding, Result, explore, prepared
+from strategies.explore.programs import LONG_PROGRAMS, PROGRAMS
+from strategies.explore.trace import Tracer, schedule_string
+from strategies.registry import BASELINE, get
+
+SCOPE = "Seen are sequentially consistent interleavings only: no store buffers, no reordering."
+
+COLUMNS = ("program", "strategy", "threads", "bound", "schedules", "pruned", "longest", "finding")
+CATALOGUE_COLUMNS = (
+    "defect",
+    "lived in the kernel",
+    "found by",
+    "strategy",
+    "schedules",
+    "steps",
+    "finding",
+)
+
+TRACE_LINES = 400
+"""A livelock has thousands."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one worker process explores, by names: programs are functions, which do not travel."""
+
+    program: str
+    strategy: str
+    bound: int
+    defect: str | None = None
+
+
+def run_explore(program, chosen, *, bound, schedule, defect, is_long, catalogue, listed):
+    """Do what the command line asks for.
+
+    Parameters
+    ----------
+    program : str or None
+        Its name; None for all of the set.
+    chosen : sequence of str
+        Trackers; empty for all.
+    bound : int or None
+        Preemptions; by default each program's own.
+    schedule : str or None
+        One schedule to replay.
+    defect : str or None
+        A defect of the catalogue, to be switched on.
+    is_long : bool
+        The long set.
+    catalogue, listed : bool
+        Show the catalogue, or the programs.
+
+    Returns
+    -------
+    int
+        0; or 1: a failing schedule in correct code, or a defect that was not found.
+    """
+    for name in chosen:
+        if name == BASELINE or not get(name):
+            raise InputError(f"{name!r} tracks nothing; accepted: a strategy that logs")
+    if listed:
+        return _list()
+    if catalogue:
+        return _catalogue()
+    if schedule or defect:
+        return _one(program, chosen, bound, schedule, defect)
+    programs = LONG_PROGRAMS if is_long else PROGRAMS
+    if program:
+        programs = (find(program),)
+    jobs = [
+        Job(each.name, name, _bound(each, bound, is_long))
+        for each in programs
+        for name in each.strategies
+        if not chosen or name in chosen
+    ]
+    if not jobs:
+        names = ", ".join(programs[0].strategies)
+        raise InputError(f"{program} does not run under {', '.join(chosen)}; accepted: {names}")
+    results = _run(jobs)
+    _echo_columns([COLUMNS, *map(_row, results)])
+    _show_findings(results)
+    findings = sum(result.finding is not None for result in results)
+    click.echo(f"\n{_count(results)}, {_plural(findings, 'finding')}. {SCOPE}")
+    return int(findings > 0)
+
+
+def find(name):
+    """Return the program of a name, of the long set or the catalogue.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    from strategies.explore import catalogue
+
+    for program in (*LONG_PROGRAMS, *catalogue.PROGRAMS):
+        if program.name == name:
+            return program
+    raise InputError(f"unknown program {name!r}; accepted: what `dirtylog explore --list` shows")
+
+
+def find_defect(name):
+    """Return the defect of a name; None for None.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    from strategies.explore import catalogue
+
+    if name is None:
+        return None
+    for defect in catalogue.DEFECTS:
+        if defect.name == name:
+            return defect
+    names = ", ".join(defect.name for defect in catalogue.DEFECTS)
+    raise InputError(f"unknown defect {name!r}; accepted: {names}")
+
+
+def _bound(program, bound, is_long=False):
+    if bound is not None:
+        return bound
+    return program.long_bound if is_long else program.bound
+
+
+def _list():
+    rows = [
+        (program.name, len(program.threads), program.bound, program.what)
+        for program in LONG_PROGRAMS
+    ]
+    _echo_columns([("program", "threads", "bound", "what it puts side by side"), *rows])
+    return 0
+
+
+def _one(program, chosen, bound, schedule, name):
+    """Explore a program with a defect, or replay one schedule with or without."""
+    defect = find_defect(name)
+    if program is None and defect is None:
+        raise InputError("--replay needs a PROGRAM (and --strategy), or --defect")
+    chosen = chosen or ((defect.strategy,) if defect else ())
+    if len(chosen) != 1:
+        raise InputError("--replay and --defect need one --strategy")
+    found = find(program or defect.program)
+    job = Job(found.name, chosen[0], _bound(found, bound), name)
+    if schedule:
+        return _replay(job, schedule)
+    (result,) = _run([job])
+    _show_findings([result])
+    click.echo(f"\n{_count([result])}")
+    return int(result.finding is not None)
+
+
+def _replay(job, text):
+    """Run one schedule and print its trace."""
+    violation, lines = trace(job, text)
+    _echo_trace(lines)
+    click.echo(str(violation) if violation else "nothing is wrong under this schedule")
+    return int(violation is not None)
+
+
+def trace(job, text):
+    """Replay a schedule; return the Violation or None, and the lines of its trace."""
+    with prepared(find(job.program), job.strategy, find_defect(job.defect)) as explorer:
+        tracer = Tracer(text, explorer.scene.machine)
+        _, violation, _ = explorer.run(tracer)
+    tracer.check_end()
+    return violation, tracer.lines
+
+
+def _catalogue():
+    """Show which defects are found, and that the same programs find nothing in correct code."""
+    from strategies.explore import catalogue
+
+    defects = catalogue.DEFECTS
+    jobs = [Job(d.program, d.strategy, find(d.program).bound, d.name) for d in defects]
+    correct = list(dict.fromkeys(replace(job, defect=None) for job in jobs))
+    results = _run(jobs + correct)
+    found, without = results[: len(jobs)], results[len(jobs) :]
+    rows = [_catalogue_row(*pair) for pair in zip(defects, found, strict=True)]
+    _echo_columns([CATALOGUE_COLUMNS, *rows])
+    missed = sum(result.finding is None for result in found)
+    findings = sum(result.finding is not None for result in without)
+    click.echo(f"\n{len(found) - missed} of {len(found)} defects found.")
+    click.echo(f"Correct code, same programs: {_plural(findings, 'finding')}, {_count(without)}.")
+    click.echo(SCOPE)
+    _show_findings(without)
+    return int(missed + findings > 0)
+
+
+def _catalogue_row(defect, result):
+    found = result.finding
+    last = (found.schedules, len(found.steps), found.kind) if found else ("-", "-", "NOT FOUND")
+    return (defect.name, defect.lived, defect.program, defect.strategy, *last)
+
+
+def _run(jobs):
+    """Explore jobs in a process for each CPU, the last first, showing progress; in their order."""
+    results = {}
+    with _workers(len(jobs)) as pool, _progress() as bar:
+        task = bar.add_task("exploring", total=len(jobs))
+        for job, result in pool.imap_unordered(_explore, reversed(jobs)):
+            results[job] = result
+            total = sum(each.schedules for each in results.values())
+            bar.update(task, advance=1, description=f"{total} schedules; {job.program} explored")
+    return [results[job] for job in jobs]
+
+
+def _workers(jobs):
+    """Return a pool of processes that leave an interrupt to this one."""
+    handler = signal(SIGINT, SIG_IGN)  # as they inherit it
+    try:
+        return get_context("spawn").Pool(min(jobs, os.cpu_count() or 1))
+    finally:
+        signal(SIGINT, handler)
+
+
+def _explore(job):
+    return job, explore(find(job.program), job.strategy, job.bound, find_defect(job.defect))
+
+
+def _progress():
+    """Return a progress bar on stderr that leaves nothing behind; silent unless someone looks."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+
+
+def _row(result: Result):
+    kind = result.finding.kind if result.finding else "none"
+    counts = (result.threads, result.bound, result.schedules, result.pruned, result.longest)
+    return (result.program, result.strategy, *counts, kind)
+
+
+def _show_findings(results):
+    """Print each finding and how to replay it, and the trace of the first."""
+    is_first = True
+    for result in results:
+        found = result.finding
+        if found is None:
+            continue
+        text = schedule_string(found.steps)
+        defect = f" --defect {result.defect}" if result.defect else ""
+        click.echo(f"\n{result.program} under {result.strategy}: {found.kind}: {found.text}")
+        click.echo(_how_short(found))
+        click.echo(
+            f"dirtylog explore {result.program} --strategy {result.strategy}{defect}"
+            f" --replay '{text}'"
+        )
+        if is_first:
+            job = Job(result.program, result.strategy, result.bound, result.defect)
+            _echo_trace(trace(job, text)[1])
+        is_first = False
+
+
+def _echo_trace(lines):
+    """Print a trace; of a long one its beginning and its end."""
+    if len(lines) > TRACE_LINES:
+        left_out = len(lines) - TRACE_LINES
+        half = TRACE_LINES // 2
+        lines = [*lines[:half], f"... {left_out} lines ...", *lines[-half:]]
+    click.echo("\n".join(lines))
+
+
+def _how_short(found: Finding):
+    return (
+        f"found after {_plural(found.schedules, 'schedule')}; the shortest has "
+        f"{_plural(found.preemptions, 'preemption')} and {_plural(len(found.steps), 'step')}"
+    )
+
+
+def _count(results):
+    run, pruned = (sum(getattr(r, name) for r in results) for name in ("schedules", "pruned"))
+    return f"{_plural(run, 'schedule')} run, {pruned} left out as equivalent"
+
+
+def _plural(count, word):
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def _echo_columns(rows):
+    table = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())

@@ -1,0 +1,83 @@
+"""A known defect: mutated copies of functions, put in the place of the real ones for a while."""
+
+import inspect
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Defect:
+    """A defect that the explorer must find.
+
+    Attributes
+    ----------
+    name : str
+    what : str
+        One sentence: what the code did.
+    origin : str
+        The kernel commit that fixed it, or the rule of the design that forbids it.
+    lived : str
+        From when to when the kernel had it, as "2011-12 to 2012-12", or "-".
+    program : str
+        Name of the program that finds it, of `programs.PROGRAMS` or `catalogue.PROGRAMS`.
+    strategy : str
+        The tracker under which it does.
+    replaces : tuple of (callable, callable)
+        The original functions and their mutated copies.
+    """
+
+    name: str
+    what: str
+    origin: str
+    lived: str
+    program: str
+    strategy: str
+    replaces: tuple[tuple[Callable, Callable], ...]
+
+
+def _holders(original, apart):
+    """Return (holder, name) of each attribute of modules and classes, one apart, that is it."""
+    modules = [
+        module
+        for name, module in sys.modules.items()
+        if name.startswith("strategies.") and name != apart
+    ]
+    classes = [
+        member
+        for module in modules
+        for member in vars(module).values()
+        if inspect.isclass(member) and member.__module__ == module.__name__
+    ]
+    return [
+        (holder, name)
+        for holder in modules + classes
+        for name, value in vars(holder).items()
+        if value is original
+    ]
+
+
+@contextmanager
+def substituted(replaces):
+    """Replace functions wherever the package holds them: modules import each other's by name.
+
+    Parameters
+    ----------
+    replaces : iterable of (callable, callable)
+        The functions as they are and what shall stand in their place. The module of a mutated
+        copy keeps the original, so that a copy can call it. The JIT must be disabled.
+    """
+    done = []
+    try:
+        for original, instead in replaces:
+            holders = _holders(original, instead.__module__)
+            if not holders:
+                raise ValueError(f"{original.__qualname__} is nowhere in the package")
+            for holder, name in holders:
+                setattr(holder, name, instead)
+                done.append((holder, name, original))
+        yield
+    finally:
+        for holder, name, original in reversed(done):
+            setattr(holder, name, original)

@@ -1,0 +1,219 @@
+"""Explore a program under a tracker, replay one schedule, and say what was found."""
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from strategies.core.vcpus import enter_guest, leave_guest
+from strategies.core.words import U64
+from strategies.errors import InputError
+from strategies.explore.defect import substituted
+from strategies.explore.scene import Scene
+from strategies.explore.scheduler import Schedule, Violation
+from strategies.explore.search import Frontier, Search
+
+FURTHER_SCHEDULES = 300
+"""After a failure so many more schedules of as few preemptions are tried for a shorter one."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A schedule under which the program fails.
+
+    Attributes
+    ----------
+    kind, text : str
+        What is wrong; see `Violation`.
+    schedules : int
+        Schedules run until the first failure.
+    preemptions : int
+    steps : tuple of int
+        The thread of each step, of the shortest failing schedule that was found.
+    """
+
+    kind: str
+    text: str
+    schedules: int
+    preemptions: int
+    steps: tuple[int, ...]
+
+
+@dataclass
+class Result:
+    """What came of exploring a program.
+
+    Attributes
+    ----------
+    program, strategy : str
+    threads, bound : int
+    schedules : int
+        Run to their end.
+    pruned : int
+        Left out, or given up early, as equivalent to one that was run.
+    longest : int
+        Steps of the longest schedule.
+    finding : Finding or None
+    states : set of (tuple, str or None)
+        The final states and what is wrong with them, if asked for.
+    defect : str or None
+        Name of the defect that was switched on.
+    """
+
+    program: str
+    strategy: str
+    threads: int
+    bound: int
+    schedules: int = 0
+    pruned: int = 0
+    longest: int = 0
+    finding: Finding | None = None
+    states: set = field(default_factory=set)
+    defect: str | None = None
+
+
+class Explorer:
+    """A program, ready to be run under any schedule.
+
+    Parameters
+    ----------
+    program : Program
+    strategy : str
+        Name of a tracker.
+    """
+
+    def __init__(self, program, strategy):
+        self.program = program
+        self.scene = Scene(program, strategy)
+
+    def run(self, policy):
+        """Run one schedule and judge it.
+
+        Parameters
+        ----------
+        policy
+            `choose` and `observe`; see `Schedule`.
+
+        Returns
+        -------
+        Schedule
+        Violation or None
+        tuple or None
+            The final state, if it came to one.
+        """
+        scene = self.scene
+        scene.restore()
+        schedule = Schedule(
+            [self._body(*numbered) for numbered in enumerate(self.program.threads)],
+            policy,
+            self.program.step_limit,
+            scene.translations.observe,
+            scene.wrote,
+        )
+        scene.translations.start(schedule)
+        try:
+            schedule.run()
+            scene.translations.start(None)
+            if not schedule.is_given_up:
+                scene.judge()
+        except Violation as violation:
+            return schedule, violation, scene.final
+        except InputError:
+            raise
+        except Exception as error:
+            return schedule, Violation("error", f"{type(error).__name__}: {error}"), scene.final
+        finally:
+            scene.translations.start(None)
+        return schedule, None, scene.final
+
+    def _body(self, number, actor):
+        def body(thread):
+            if actor.is_guest:
+                enter_guest(self.scene.machine, number)
+            for k, action in enumerate(actor.actions):
+                thread.action = action.label
+                action.run(self.scene, number, U64(0x100 * (number + 1) + k))
+            if actor.is_guest:
+                leave_guest(self.scene.machine, number)
+
+        return body
+
+
+def explore(program, strategy, bound=None, defect=None, *, prune=True, states=False, limit=None):
+    """Run a program under all schedules up to a bound on preemptions, or until one fails.
+
+    Parameters
+    ----------
+    program : Program
+    strategy : str
+        Name of a tracker.
+    bound : int, optional
+        Preemptions; by default the program's.
+    defect : Defect, optional
+        Switched on meanwhile.
+    prune : bool
+        False: run equivalent schedules, too.
+    states : bool
+        Collect the final states, and go on after a failure.
+    limit : int, optional
+        Schedules to run at most.
+
+    Returns
+    -------
+    Result
+    """
+    bound = program.bound if bound is None else bound
+    result = Result(program.name, strategy, len(program.threads), bound)
+    result.defect = defect.name if defect else None
+    with prepared(program, strategy, defect) as explorer:
+        search(explorer.run, result, prune=prune, states=states, limit=limit)
+    return result
+
+
+@contextmanager
+def prepared(program, strategy, defect=None):
+    """Build a program's machine; while the context lasts its defect is in place."""
+    with substituted(defect.replaces if defect else ()):
+        explorer = Explorer(program, strategy)
+        with explorer.scene.translations.watching():
+            yield explorer
+
+
+def search(run, result, *, prune=True, states=False, limit=None):
+    """Take branch after branch up to the bound of a result, and fill it.
+
+    Parameters
+    ----------
+    run : callable
+        `run(policy)` runs one schedule; it returns the Schedule, a Violation or None, and the final
+        state.
+    result : Result
+    prune, states, limit
+        As of `explore`.
+    """
+    bound = result.bound
+    frontier = Frontier(bound, prune)
+    while limit is None or result.schedules < limit:
+        preemptions, branch = frontier.take()
+        if branch is None or preemptions > bound:
+            break
+        schedule, violation, final = run(Search(frontier, preemptions, branch))
+        if schedule.is_given_up:
+            result.pruned += 1
+            continue
+        result.schedules += 1
+        result.longest = max(result.longest, len(schedule.steps))
+        if states:
+            result.states.add((final, violation and violation.kind))
+        if violation:
+            if result.finding is None and not states:
+                bound, limit = preemptions, result.schedules + FURTHER_SCHEDULES
+            result.finding = _shorter(result, preemptions, schedule, violation)
+    result.pruned += frontier.put_off
+
+
+def _shorter(result, preemptions, schedule, violation):
+    """Return the finding of the failing schedule of the fewest preemptions, then steps, so far."""
+    found = result.finding
+    if found and (found.preemptions, len(found.steps)) <= (preemptions, len(schedule.steps)):
+        return found
+    first = found.schedules if found else result.schedules
+    return Finding(violation.kind, violation.text, first, preemptions, tuple(schedule.steps))

@@ -1,0 +1,342 @@
+"""The programs: a few threads, one or two pages, each where trackers have lost pages before."""
+
+from dataclasses import dataclass, field
+
+from strategies.core.guest import VIEW_ALIAS, VIEW_BASE, VIEW_LARGE, VIEW_SMALL
+from strategies.core.hpte import SHIFT_4K
+from strategies.explore.actions import (
+    Action,
+    Actor,
+    clear_mod,
+    clear_ref,
+    crowd,
+    disable,
+    enable,
+    enter,
+    guest,
+    harvest,
+    host,
+    host_store,
+    load,
+    protect,
+    remove,
+    store,
+    store_through_crowd,
+)
+from strategies.registry import BASELINE, names
+
+TRACKERS = tuple(name for name in names() if name != BASELINE)
+BOUNDS = {1: 0, 2: 2, 3: 1, 4: 1}
+"""Preemptions by number of threads."""
+
+LONG_BOUNDS = {1: 0, 2: 3, 3: 2, 4: 2}
+"""The same for the long set."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A small program.
+
+    Attributes
+    ----------
+    name : str
+    what : str
+        What it puts side by side, in a few words.
+    threads : tuple of Actor
+        A, B, ... in schedules. Guests first: a guest's vCPU has its thread's number.
+    pages : int
+        Of guest memory, which is one slot.
+    views : tuple of int
+        Each maps all pages at the start.
+    enabled : bool
+        Whether the slot is logged from the start.
+    before : tuple of (int, Action)
+        What is done first, by which vCPU, alone.
+    strategies : tuple of str
+        Trackers for which it runs.
+    page_shift : int
+        log2 of the base page in bytes. With pages larger than a guest has, few of them, and few
+        steps, make a large page.
+    is_big : bool
+        It has so many steps that the long set, too, explores it to its own bound.
+    options : dict
+        More arguments of `Vm`.
+    step_limit : int
+        A schedule of more steps is a livelock.
+    """
+
+    name: str
+    what: str
+    threads: tuple[Actor, ...]
+    pages: int = 1
+    views: tuple[int, ...] = (VIEW_BASE,)
+    enabled: bool = True
+    before: tuple[tuple[int, Action], ...] = ()
+    strategies: tuple[str, ...] = TRACKERS
+    page_shift: int = SHIFT_4K
+    is_big: bool = False
+    options: dict = field(default_factory=dict)
+    step_limit: int = 4000
+
+    @property
+    def vcpus(self):
+        """How many vCPUs it needs."""
+        return max(1, sum(thread.is_guest for thread in self.threads))
+
+    @property
+    def bound(self):
+        """Preemptions up to which it is explored unless told otherwise."""
+        return BOUNDS[len(self.threads)]
+
+    @property
+    def long_bound(self):
+        """The same in the long set."""
+        return self.bound if self.is_big else LONG_BOUNDS[len(self.threads)]
+
+
+_HARVEST = host(harvest())
+_STORE = guest(store())
+_ALIASED = {"views": (VIEW_BASE, VIEW_ALIAS)}
+_LARGE = {"views": (VIEW_LARGE, VIEW_SMALL), "page_shift": 22, "pages": 4}
+_TWO_WORDS = {"views": (VIEW_LARGE,), "page_shift": 17, "pages": 128, "is_big": True}
+_DIRTY = {"before": ((0, store()),)}
+_OFF = {"enabled": False}
+_DELAYED_C = {"options": {"delayed_c": True}, "strategies": ("c_bit_scan",)}
+
+PROGRAMS = (
+    # One vCPU against the host.
+    Program("store-harvest", "a first store, a harvest", (_STORE, _HARVEST)),
+    Program("restore-harvest", "a store to a dirty page, a harvest", (_STORE, _HARVEST), **_DIRTY),
+    Program(
+        "stores-harvests",
+        "two stores, two harvests",
+        (guest(store(), store()), host(harvest(), harvest())),
+    ),
+    Program(
+        "pages-harvest",
+        "stores to two pages, a harvest",
+        (guest(store(0), store(1)), _HARVEST),
+        pages=2,
+    ),
+    Program("load-harvest", "a load and a store, a harvest", (guest(load(), store()), _HARVEST)),
+    Program(
+        "remove-enter-harvest",
+        "H_REMOVE and H_ENTER of a dirty page, a harvest",
+        (guest(remove(), enter()), _HARVEST),
+        **_DIRTY,
+    ),
+    Program(
+        "remove-store-harvest",
+        "a store, H_REMOVE, a store that misses the hash, a harvest",
+        (guest(store(), remove(), store()), _HARVEST),
+    ),
+    Program(
+        "protect-harvest",
+        "a store, H_PROTECT to read-only and back, a store, a harvest",
+        (guest(store(), protect(writable=False), protect(writable=True), store()), _HARVEST),
+    ),
+    Program(
+        "clear-mod-harvest",
+        "a store, H_CLEAR_MOD, a store, a harvest",
+        (guest(store(), clear_mod(), store()), _HARVEST),
+    ),
+    Program(
+        "clear-ref-harvest",
+        "a store, H_CLEAR_REF, a store, a harvest",
+        (guest(store(), clear_ref(), store()), _HARVEST),
+    ),
+    Program(
+        "alias-harvest",
+        "stores through two HPTEs of a page, a harvest",
+        (guest(store(), store(view=VIEW_ALIAS)), _HARVEST),
+        **_ALIASED,
+    ),
+    Program(
+        "alias-remove-harvest",
+        "a store, H_REMOVE of one of two HPTEs, a store through the other, a harvest",
+        (guest(store(), remove(), store(view=VIEW_ALIAS)), _HARVEST),
+        **_ALIASED,
+    ),
+    Program(
+        "large-harvest",
+        "a store through a 16 MiB page, one through a small one, a harvest",
+        (guest(store(1, VIEW_LARGE), store(2, VIEW_SMALL)), _HARVEST),
+        **_LARGE,
+    ),
+    Program(
+        "large-remove-harvest",
+        "a store through a 16 MiB page, H_REMOVE and H_ENTER of it, a harvest",
+        (guest(store(1, VIEW_LARGE), remove(0, VIEW_LARGE), enter(0, VIEW_LARGE)), _HARVEST),
+        **_LARGE,
+    ),
+    Program(
+        "evict-harvest",
+        "a store that evicts another page's dirty HPTE, a harvest",
+        (guest(store()), _HARVEST),
+        pages=3,
+        strategies=tuple(name for name in TRACKERS if name != "pte_flush"),  # of 7600 schedules
+        before=((0, crowd()), (0, store_through_crowd())),
+    ),
+    Program("enable-store", "a store while logging starts", (_STORE, host(enable())), **_OFF),
+    Program(
+        "enable-harvest-store",
+        "two stores while logging starts and a first harvest",
+        (guest(store(), store()), host(enable(), harvest())),
+        **_OFF,
+    ),
+    Program(
+        "enable-enter",
+        "H_REMOVE, H_ENTER and a store while logging starts",
+        (guest(remove(), enter(), store()), host(enable())),
+        **_OFF,
+    ),
+    Program(
+        "enable-protect",
+        "H_PROTECT and a store while logging starts",
+        (guest(protect(writable=True), store()), host(enable())),
+        **_OFF,
+    ),
+    Program("disable-store", "a store while logging stops", (_STORE, host(disable()))),
+    Program(
+        "disable-remove",
+        "H_REMOVE and H_ENTER while logging stops",
+        (guest(remove(), enter()), host(disable())),
+    ),
+    Program(
+        "disable-enable",
+        "stores while logging stops and starts again",
+        (guest(store(), store()), host(disable(), enable())),
+    ),
+    Program("host-store-harvest", "a store of the host, a harvest", (host(host_store()), _HARVEST)),
+    Program(
+        "host-store-enable",
+        "a store of the host while logging starts",
+        (host(host_store()), host(enable())),
+        **_OFF,
+    ),
+    Program(
+        "host-store-enable-harvest",
+        "stores of the host while logging starts and a first harvest",
+        (host(host_store(), host_store()), host(enable(), harvest())),
+        **_OFF,
+    ),
+    # Two vCPUs without the host.
+    Program("two-stores", "two first stores to a page", (_STORE, _STORE)),
+    Program("store-remove", "a store, H_REMOVE and H_ENTER", (_STORE, guest(remove(), enter()))),
+    Program(
+        "two-misses",
+        "two stores that miss the hash",
+        (guest(remove(), store()), guest(store())),
+    ),
+    Program(
+        "store-protect",
+        "a store, H_PROTECT to read and write",
+        (_STORE, guest(protect(writable=True))),
+    ),
+    Program("store-clear-mod", "a store, H_CLEAR_MOD", (_STORE, guest(clear_mod())), **_DIRTY),
+    Program(
+        "two-removes",
+        "H_REMOVE of both HPTEs of a page, and H_ENTER",
+        (guest(remove(), enter()), guest(remove(view=VIEW_ALIAS), enter(view=VIEW_ALIAS))),
+        **_ALIASED,
+    ),
+    # Three threads.
+    Program("stores-harvest", "two vCPUs store, a harvest", (_STORE, _STORE, _HARVEST)),
+    Program(
+        "aliases-harvest",
+        "two vCPUs store through two HPTEs of a page, a harvest",
+        (_STORE, guest(store(view=VIEW_ALIAS)), _HARVEST),
+        before=((0, load()), (1, load(view=VIEW_ALIAS))),
+        **_ALIASED,
+    ),
+    Program(
+        "two-pages-harvest",
+        "two vCPUs store to two pages, a harvest",
+        (guest(store(0)), guest(store(1)), _HARVEST),
+        pages=2,
+    ),
+    Program(
+        "store-remove-harvest",
+        "a store, H_REMOVE and H_ENTER, a harvest",
+        (_STORE, guest(remove(), enter()), _HARVEST),
+        **_DIRTY,
+    ),
+    Program(
+        "store-protect-harvest",
+        "stores, H_PROTECT, a harvest",
+        (guest(store(), store()), guest(protect(writable=True)), _HARVEST),
+    ),
+    Program(
+        "store-clear-mod-harvest",
+        "stores, H_CLEAR_MOD, a harvest",
+        (guest(store(), store()), guest(clear_mod()), _HARVEST),
+    ),
+    Program(
+        "store-evict-harvest",
+        "a store, one that evicts its HPTE, a harvest",
+        (guest(store_through_crowd()), guest(store()), _HARVEST),
+        pages=3,
+        before=((1, crowd()),),
+    ),
+    Program(
+        "store-host-store-harvest",
+        "a store, one of the host, a harvest",
+        (_STORE, host(host_store()), _HARVEST),
+    ),
+    Program(
+        "host-stores-harvest",
+        "two stores of the host, a harvest",
+        (host(host_store(0)), host(host_store(1)), _HARVEST),
+        pages=2,
+    ),
+    Program(
+        "stores-enable",
+        "two vCPUs store while logging starts",
+        (_STORE, _STORE, host(enable())),
+        **_OFF,
+    ),
+    Program(
+        "stores-disable",
+        "two vCPUs store while logging stops",
+        (_STORE, _STORE, host(disable())),
+    ),
+    Program(
+        "delayed-c-harvest",
+        "stores of which C is still in the TLB, a harvest",
+        (guest(store(), store()), _HARVEST),
+        **_DELAYED_C,
+    ),
+    Program(
+        "delayed-c-remove-harvest",
+        "a store, H_REMOVE and H_ENTER, a harvest, with C still in a TLB",
+        (_STORE, guest(remove(), enter()), _HARVEST),
+        **_DELAYED_C,
+    ),
+    Program(
+        "large-two-words-harvest",
+        "stores through a 16 MiB page whose bits are in two words, a harvest",
+        (guest(store(100, VIEW_LARGE)), guest(store(5, VIEW_LARGE)), _HARVEST),
+        before=((0, store(0, VIEW_LARGE)),),
+        **_TWO_WORDS,
+    ),
+)
+
+LONG_PROGRAMS = (
+    *PROGRAMS,
+    Program(
+        "aliases-remove-harvest",
+        "two vCPUs store through two HPTEs, a third removes and enters one, a harvest",
+        (_STORE, guest(store(view=VIEW_ALIAS)), guest(remove(), enter()), _HARVEST),
+        **_ALIASED,
+    ),
+    Program(
+        "stores-host-store-harvest",
+        "two vCPUs and the host store, a harvest",
+        (_STORE, _STORE, host(host_store()), _HARVEST),
+    ),
+    Program(
+        "protect-clear-mod-harvest",
+        "a store, H_PROTECT, H_CLEAR_MOD, a harvest",
+        (_STORE, guest(protect(writable=True)), guest(clear_mod()), _HARVEST),
+    ),
+)

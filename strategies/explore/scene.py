@@ -1,0 +1,251 @@
+"""The tiny machine that a program runs on, and the migration that judges what it did.
+
+The machine is built once; before each schedule its words are restored from a copy. It is judged as
+a migration would: when logging starts all pages are copied, after each harvest those it reports.
+
+- What had finished before a harvest began is in the copy after it.
+- At the end, with all threads stopped, one more harvest makes the copy equal memory.
+- Then each vCPU stores once more to each page through each view, and a harvest reports it: nothing
+  was left writable with nobody to notice.
+"""
+
+import numpy as np
+
+from strategies.core import atomics
+from strategies.core.guest import VIEW_BASE, address_of, touch, view_shift
+from strategies.core.hpt import find_hpte
+from strategies.core.hpte import HPTE_V_ABSENT, HPTE_V_VALID
+from strategies.core.locks import lock_bit
+from strategies.core.machine import Machine
+from strategies.core.vm import Vm
+from strategies.core.words import I64, ONE, U64, ZERO
+from strategies.explore.checks import check_locks, check_rings
+from strategies.explore.scheduler import Violation
+from strategies.explore.translations import Translations
+from strategies.explore.words import Words
+from strategies.registry import get
+
+SLOT = 0
+LAST_STAMPS = 1 << 32
+"""Stamps of the stores that the final judgement makes start here."""
+
+PATIENCE = 1000
+"""Turns of spin loops after which the final judgement, which runs alone, would wait for ever."""
+
+
+class SpinLock:
+    """A lock of the host as a word, so that a schedule can switch at it: for `with`."""
+
+    def __init__(self, words, index):
+        self._words = words
+        self._index = index
+
+    def __enter__(self):
+        lock_bit(self._words, self._index, ONE)
+
+    def __exit__(self, *_):
+        atomics.store(self._words, self._index, ZERO)
+
+
+class Scene:
+    """A machine with one slot and a tracker, which can be set back to its start.
+
+    Parameters
+    ----------
+    program : Program
+    strategy : str
+        Name of a tracker.
+
+    Attributes
+    ----------
+    machine : Machine
+        Of `Words`.
+    tracker : DirtyTracker
+    pages : range
+        The slot's.
+    final : tuple or None
+        The state in which the last schedule ended.
+    """
+
+    def __init__(self, program, strategy):
+        self.pages = range(program.pages)
+        self.views = program.views
+        self.vcpus = program.vcpus
+        self.vm = Vm(program.pages, vcpus=self.vcpus, **program.options)
+        self.vm.add_memslot(0, program.pages)
+        self._take_over_arrays(program.page_shift)
+        for view in program.views:
+            self.vm.populate(SLOT, view)
+        self.hptes = {
+            (view, gfn): self._index(view, gfn) for view in self.views for gfn in self.pages
+        }
+        self.tracker = get(strategy)(self.vm)
+        self.copy = {}
+        self.order = {}
+        self.is_logging = False
+        self.translations = Translations(self.machine)
+        self._judged = set()
+        self.final = None
+        if program.enabled:
+            self.enable()
+        for vcpu, action in program.before:
+            action.run(self, vcpu, U64(1 + vcpu))
+        if self.is_logging:
+            self._copy_pages(self.pages)
+        self._saved = self._save()
+
+    def _take_over_arrays(self, page_shift):
+        """Put `Words` in the place of the machine's arrays, and of the host's locks."""
+        fields = self.vm.arrays._asdict()
+        fields |= {
+            name: Words(name, number, value)
+            for number, (name, value) in enumerate(fields.items())
+            if isinstance(value, np.ndarray)
+        }
+        fields["page_shift"] = page_shift
+        self.machine = self.vm.machine = Machine(**fields)
+        locks = Words("host_locks", len(fields))
+        self.vm.slots_lock, self.vm._host_store_lock = SpinLock(locks, 0), SpinLock(locks, 1)
+        self.finished = Words("finished", len(fields) + 1)
+        self.words = [words for words in fields.values() if isinstance(words, Words)]
+        self.words += [locks, self.finished]
+
+    def _index(self, view, gfn):
+        va, shift = address_of(self.machine, view, gfn), view_shift(self.machine, view)
+        return int(find_hpte(self.machine, va, shift, HPTE_V_VALID | HPTE_V_ABSENT))
+
+    def _save(self):
+        words = [dict(words) for words in self.words]
+        return words, dict(self.copy), dict(self.order), dict(self.vm.logged_by), self.is_logging
+
+    def restore(self):
+        """Set everything back to the start: all state of a tracker is in the machine's words."""
+        self.final = None
+        saved, copy, order, logged_by, self.is_logging = self._saved
+        for words, content in zip(self.words, saved, strict=True):
+            words.restore(content)
+        self.copy, self.order = dict(copy), dict(order)
+        self.vm.logged_by.clear()
+        self.vm.logged_by.update(logged_by)
+
+    def wrote(self, thread):
+        """See a changed word: note in which order stamps came into a page."""
+        if thread.words is self.machine.stamps:
+            stamp = int(thread.words[thread.index])
+            self.order[stamp] = len(self.order)
+
+    def finish(self, gfn, stamp):
+        """Note that a store has finished: from now on a harvest must know of it.
+
+        Not so where C may wait in a TLB: there only a harvest with no vCPU running is definitive.
+        """
+        if self.machine.delayed_c:
+            return
+        atomics.hook("store", self.finished, gfn)
+        if self._age(stamp) >= self._age(self.finished[gfn]):
+            self.finished[gfn] = U64(stamp)
+
+    def _age(self, stamp):
+        return self.order.get(int(stamp), -1)
+
+    def enable(self):
+        """Start logging, and the migration: all pages are copied."""
+        self.tracker.enable_logging(SLOT)
+        self.is_logging = True
+        self._copy_pages(self.pages)
+
+    def disable(self):
+        """Stop logging."""
+        self.tracker.disable_logging(SLOT)
+        self.is_logging = False
+
+    def harvest(self):
+        """Harvest and copy what is reported; what had finished before must be in the copy."""
+        due = {}
+        for gfn in self.pages:
+            due[gfn] = atomics.load(self.finished, gfn)
+        self._harvest_and_copy()
+        for gfn, stamp in due.items():
+            if self._age(self.copy.get(gfn, 0)) < self._age(stamp):
+                raise Violation(
+                    "lost page",
+                    f"page {gfn}: store {int(stamp):#x} had finished before the harvest began, "
+                    f"and the copy after it is {self.copy.get(gfn, 0):#x}",
+                )
+
+    def _harvest_and_copy(self):
+        out = self.tracker.buffer(SLOT)
+        self.tracker.get_dirty_log(SLOT, out)
+        bits = np.unpackbits(out.view(np.uint8), bitorder="little")
+        self._copy_pages([gfn for gfn in self.pages if bits[gfn]])
+
+    def _copy_pages(self, gfns):
+        for gfn in gfns:
+            self.copy[gfn] = int(atomics.load(self.machine.stamps, gfn))
+
+    def judge(self):
+        """Judge the final state, with all threads stopped.
+
+        Raises
+        ------
+        Violation
+        """
+        self.final = self._state()
+        if self.final in self._judged:
+            return
+        check_locks(self.words)
+        check_rings(self.machine, self.pages)
+        atomics.hook = _Patience()
+        try:
+            self._judge_log() if self.is_logging else self._judge_access()
+        finally:
+            atomics.hook = lambda *_: None
+        self._judged.add(self.final)
+
+    def _state(self):
+        """Return what two equal states have in common: all words but event counts, and the copy."""
+        words = (words.content() for words in self.words if words is not self.machine.events)
+        return (*words, frozenset(self.copy.items()), self.is_logging)
+
+    def _judge_log(self):
+        self._final_harvest("with all threads stopped")
+        stamp = LAST_STAMPS
+        for view in self.views:
+            for vcpu in range(self.vcpus):
+                for gfn in self.pages:
+                    stamp += 1
+                    touch(self.machine, vcpu, view, I64(gfn), True, U64(stamp))
+                self._final_harvest(f"after vCPU {vcpu} stored once more through view {view}")
+
+    def _final_harvest(self, when):
+        self._harvest_and_copy()
+        stamps = self.machine.stamps
+        for gfn in self.pages:
+            stamp = int(stamps[gfn])
+            if self.copy.get(gfn, 0) != stamp:
+                raise Violation(
+                    "lost page",
+                    f"page {gfn}: memory has {stamp:#x}, the copy {self.copy.get(gfn, 0):#x}, "
+                    f"after a harvest {when}",
+                )
+
+    def _judge_access(self):
+        stamps = self.machine.stamps
+        for gfn in self.pages:
+            stamp = U64(LAST_STAMPS + gfn)
+            touch(self.machine, 0, VIEW_BASE, I64(gfn), True, stamp)
+            if stamps[gfn] != stamp:
+                raise Violation("error", f"page {gfn} cannot be stored to after logging stopped")
+
+
+class _Patience:
+    """A hook that notices an endless spin loop."""
+
+    def __init__(self):
+        self._turns = 0
+
+    def __call__(self, operation, _words, _index):
+        if operation == "relax":
+            self._turns += 1
+            if self._turns > PATIENCE:
+                raise Violation("livelock", "a spin loop with all threads stopped")

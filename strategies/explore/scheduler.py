@@ -1,0 +1,222 @@
+"""One schedule of a program: its threads are greenlets, switched before each operation.
+
+Under `NUMBA_DISABLE_JIT=1` the functions of `core/atomics` call `atomics.hook` before they act, so
+one step is: the operation, and everything private that the thread does up to its next operation.
+What is seen are sequentially consistent interleavings only; no store buffer, no reordering.
+
+A thread in `relax()` waits until a word that it read since its last `relax()` was given another
+value by another thread: a spin loop whose next turn would be like its last is not run. That is
+CHESS's fairness, and makes a waiting thread, not an endless loop, of a lock that is never freed.
+"""
+
+from greenlet import getcurrent, greenlet
+
+from strategies.core import atomics
+
+
+class Violation(Exception):  # noqa: N818 (what the program did wrong, not an error of ours)
+    """A property does not hold.
+
+    Parameters
+    ----------
+    kind : str
+        "lost page", "deadlock", "livelock", "broken ring", "lock held", "dead translation" or
+        "error".
+    text : str
+        One line that says where.
+    """
+
+    def __init__(self, kind, text):
+        super().__init__(f"{kind}: {text}")
+        self.kind = kind
+        self.text = text
+
+
+class Thread:
+    """A thread of a program, stopped before an operation.
+
+    Attributes
+    ----------
+    number : int
+        Its place in the program; `letter` is its name in a schedule: A, B, ...
+    operation, words, index
+        What it is about to do, as the hook was told; `words` is None in `relax()`.
+    key : int
+        Identifies the word.
+    writes : bool
+        The operation may change the word: all but a load, a compare and swap that fails included.
+    finished : bool
+    action : str
+        Which of the program's actions it is in.
+    access : Access or None
+        The guest's load or store that is under way.
+    """
+
+    def __init__(self, number):
+        self.number = number
+        self.letter = chr(ord("A") + number)
+        self.finished = False
+        self.operation = self.words = self.index = self.key = self.old = None
+        self.writes = False
+        self.watched = set()
+        self.is_stale = False
+        self.action = "start"
+        self.access = None
+
+    def arrive(self, operation, words, index):
+        """Stop before an operation."""
+        self.operation = operation
+        self.words = words
+        self.index = index
+        if words is None:
+            self.writes = False
+            self.key = None
+        else:
+            self.writes = operation != "load"
+            self.key = words.base + int(index)
+
+    @property
+    def is_runnable(self):
+        """Whether it can do its next operation: not at its end, nor waiting in `relax()`."""
+        return not self.finished and (self.words is not None or self.is_stale)
+
+    def depends_on(self, other):
+        """Say whether its next operation and that of another thread may not change places."""
+        return self.key == other.key and self.key is not None and (self.writes or other.writes)
+
+
+class Schedule:
+    """Runs the threads of a program once.
+
+    Parameters
+    ----------
+    bodies : sequence of callable
+        What each thread does; called with its `Thread`.
+    policy
+        `choose(schedule)` returns the thread that goes on, or None to give up;
+        `observe(schedule, thread)` is called before each step.
+    step_limit : int
+        A schedule of more steps is a livelock.
+    before_step, after_write : callable
+        Called with the thread before each of its steps, and after it changed a word.
+
+    Attributes
+    ----------
+    current : Thread or None
+        Who made the last step; None before the first.
+    steps : list of int
+        The number of the thread that made each step.
+    is_given_up : bool
+    """
+
+    def __init__(self, bodies, policy, step_limit, before_step, after_write):
+        self.threads = [Thread(number) for number in range(len(bodies))]
+        self.current = None
+        self.steps = []
+        self._bodies = bodies
+        self._policy = policy
+        self._step_limit = step_limit
+        self._before_step = before_step
+        self._after_write = after_write
+        self.is_given_up = False
+
+    @property
+    def runnable(self):
+        """The threads that can make a step."""
+        return [thread for thread in self.threads if thread.is_runnable]
+
+    def run(self):
+        """Run it to its end, or until the policy gives up.
+
+        Raises
+        ------
+        Violation
+            Deadlock, livelock, or what was found on the way.
+        """
+        self._main = getcurrent()
+        self._carriers = [
+            greenlet(self._body(thread, body))
+            for thread, body in zip(self.threads, self._bodies, strict=True)
+        ]
+        try:
+            atomics.hook = self._first_operation
+            for thread, carrier in zip(self.threads, self._carriers, strict=True):
+                self.current = thread
+                carrier.switch()
+            self.current = None
+            atomics.hook = self._before_operation
+            while (chosen := self._choose()) is not None:
+                self.current = chosen
+                self._carriers[chosen.number].switch()
+                if self.is_given_up:
+                    break
+        finally:
+            atomics.hook = _nothing
+            for carrier in self._carriers:
+                carrier.throw()
+
+    def _body(self, thread, body):
+        def run():
+            body(thread)
+            self._after_operation(thread)
+            thread.finished = True
+
+        return run
+
+    def _first_operation(self, operation, words, index):
+        thread = self.current
+        thread.arrive(operation, words, index)
+        self._main.switch()
+        self._step(thread)
+
+    def _before_operation(self, operation, words, index):
+        thread = self.current
+        self._after_operation(thread)
+        thread.arrive(operation, words, index)
+        chosen = self._choose()
+        if chosen is None:
+            self._main.switch()
+        elif chosen is not thread:
+            self.current = chosen
+            self._carriers[chosen.number].switch()
+        self._step(thread)
+
+    def _choose(self):
+        """Return the thread that goes on; None when all have finished or the policy gives up."""
+        chosen = self._policy.choose(self)
+        if chosen is None:
+            waiting = [thread for thread in self.threads if not thread.finished]
+            self.is_given_up = any(thread.is_runnable for thread in waiting)
+            if waiting and not self.is_given_up:
+                names = " and ".join(f"{t.letter} in {t.action}" for t in waiting)
+                raise Violation("deadlock", f"nobody can go on: {names}")
+        return chosen
+
+    def _step(self, thread):
+        """Record the step that a thread is about to make."""
+        if len(self.steps) == self._step_limit:
+            raise Violation("livelock", f"no end after {self._step_limit} steps")
+        self._policy.observe(self, thread)
+        self.steps.append(thread.number)
+        self._before_step(thread)
+        if thread.words is None:
+            thread.watched.clear()
+            thread.is_stale = False
+            return
+        if thread.operation != "store":
+            thread.watched.add(thread.key)
+        if thread.writes:
+            thread.old = thread.words[thread.index]
+
+    def _after_operation(self, thread):
+        """See what the operation that a thread has made did."""
+        if thread.writes and thread.words[thread.index] != thread.old:
+            key = thread.key
+            for other in self.threads:
+                if other is not thread and key in other.watched:
+                    other.is_stale = True
+            self._after_write(thread)
+
+
+def _nothing(_operation, _words, _index):
+    """Do nothing: the hook while no schedule runs."""

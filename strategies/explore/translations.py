@@ -1,0 +1,113 @@
+"""Notices a guest's store through a translation that a tlbie or a flush had ended.
+
+When `tlbie` returns, no access can still complete through the translation as it was before: that is
+what the announcements are for. So a store is wrong if its translation was read from the HPT before
+an invalidation of it began, and the data is touched after that invalidation returned. A TLB hit
+uses the translation that filled the entry. The moments are counted in steps of the schedule.
+"""
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from strategies.core import mmu, tlb
+from strategies.core.hpt import va_of_hpte
+from strategies.core.hpte import hpte_page_shift
+from strategies.core.machine import TLB_TAG, TLB_WORDS
+from strategies.explore.defect import substituted
+from strategies.explore.scheduler import Violation
+
+LONG_AGO = -1
+"""Before the first step: of TLB entries that the preparation filled."""
+
+
+@dataclass
+class Access:
+    """A guest's load or store: the tag of its page, and when its translation was read."""
+
+    tag: int
+    born: int = LONG_AGO
+
+
+class Translations:
+    """Which translations were read when, and which invalidations have returned.
+
+    Parameters
+    ----------
+    machine : Machine
+        Of `Words`.
+    """
+
+    def __init__(self, machine):
+        self._machine = machine
+        self.start(None)
+
+    def start(self, schedule):
+        """Begin with a schedule; with None outside of any, where nothing is noticed."""
+        self._schedule = schedule
+        self._filled = {}
+        self._ended = []
+
+    def observe(self, thread):
+        """See a step; raise Violation if it is a store through a dead translation."""
+        access = thread.access
+        if access is None:
+            return
+        words, operation = thread.words, thread.operation
+        now = len(self._schedule.steps) - 1
+        if words is self._machine.hpt:
+            if operation == "load" and not thread.index % 2:
+                access.born = now
+        elif words is self._machine.tlb:
+            if thread.index % TLB_WORDS != TLB_TAG:
+                return
+            if operation == "load":
+                access.born = self._filled.get(thread.key, LONG_AGO)
+            elif operation == "exchange":
+                self._filled[thread.key] = access.born
+        elif words is self._machine.stamps and operation == "store":
+            self._check(access, now)
+
+    def _check(self, access, now):
+        for tag, began, returned in self._ended:
+            if tag in (access.tag, None) and access.born < began and returned <= now:
+                what = "flush" if tag is None else "tlbie"
+                raise Violation(
+                    "dead translation",
+                    f"a store through a translation read in step {access.born + 1}; its {what} "
+                    f"began before step {began + 1} and had returned before step {returned + 1}",
+                )
+
+    @contextmanager
+    def watching(self):
+        """Wrap the access, the tlbie and the flush of the core, so that they are noticed."""
+        access, tlbie, flush_tlbs = mmu.access, tlb.tlbie, tlb.flush_tlbs
+
+        def watched_access(machine, vcpu, va, shift, *rest):
+            if self._schedule is None:
+                return access(machine, vcpu, va, shift, *rest)
+            thread = self._schedule.current
+            thread.access = Access(tlb.tlb_tag(va, shift))
+            try:
+                return access(machine, vcpu, va, shift, *rest)
+            finally:
+                thread.access = None
+
+        def watched_tlbie(machine, cpu, v, r, index):
+            shift = hpte_page_shift(v, r)
+            tag = tlb.tlb_tag(va_of_hpte(machine, v, shift, index), shift)
+            return self._invalidation(tag, lambda: tlbie(machine, cpu, v, r, index))
+
+        def watched_flush(machine, cpu):
+            return self._invalidation(None, lambda: flush_tlbs(machine, cpu))
+
+        instead = (watched_access, watched_tlbie, watched_flush)
+        with substituted(zip((access, tlbie, flush_tlbs), instead, strict=True)):
+            yield
+
+    def _invalidation(self, tag, invalidate):
+        if self._schedule is None:
+            return invalidate()
+        began = len(self._schedule.steps)
+        result = invalidate()
+        self._ended.append((tag, began, len(self._schedule.steps)))
+        return result

@@ -1,0 +1,69 @@
+"""Tiny programs on a few words, drawn at random: what pruning must not lose."""
+
+import random
+
+from strategies.core import atomics
+from strategies.core.words import U64
+from strategies.explore.explorer import Result, search
+from strategies.explore.scheduler import Schedule, Violation
+from strategies.explore.words import Words
+
+WORDS = 3
+
+
+def draw(seed, threads):
+    """Threads as tuples of (operation, word)."""
+    rng = random.Random(seed)
+    operations = ("load", "load", "store", "add", "wait", "relay")
+    lengths = {2: (2, 5), 3: (1, 3), 4: (1, 2)}[threads]
+    return [
+        [(rng.choice(operations), rng.randrange(WORDS)) for _ in range(rng.randint(*lengths))]
+        for _ in range(threads)
+    ]
+
+
+class Toy:
+    """A toy program; its final state is its words and all that its threads read."""
+
+    def __init__(self, threads):
+        self.threads = threads
+
+    def run(self, policy):
+        words = Words("toy", 0)
+        read = [[] for _ in self.threads]
+        bodies = [
+            lambda _thread, actions=actions, seen=seen: act(words, actions, seen)
+            for actions, seen in zip(self.threads, read, strict=True)
+        ]
+        schedule = Schedule(bodies, policy, 300, lambda thread: None, lambda thread: None)
+        violation = None
+        try:
+            schedule.run()
+        except Violation as found:
+            violation = found
+        return schedule, violation, (words.content(), tuple(map(tuple, read)))
+
+    def explore(self, bound, prune):
+        result = Result("toy", "-", len(self.threads), bound)
+        search(self.run, result, prune=prune, states=True)
+        return result
+
+
+def act(words, actions, seen):
+    for number, (operation, word) in enumerate(actions):
+        if operation == "load":
+            seen.append(int(atomics.load(words, word)))
+        elif operation == "store":
+            atomics.store(words, word, U64(10 * len(seen) + number))
+        elif operation == "add":
+            seen.append(int(atomics.fetch_add(words, word, U64(1))))
+        elif operation == "relay":
+            atomics.store(words, (word + 1) % WORDS, atomics.load(words, word))
+        elif operation == "quarrel":
+            while True:
+                atomics.fetch_add(words, word, U64(1))
+                atomics.relax(0)
+        else:
+            spins = 0
+            while not atomics.load(words, word):
+                spins = atomics.relax(spins)

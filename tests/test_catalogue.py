@@ -1,0 +1,132 @@
+"""The catalogue of losses: each defect is found, and the correct code finds nothing.
+
+The explorer needs a process without the JIT; one explores everything for all tests here.
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+LIMIT_SECONDS = 120
+MOST_SCHEDULES = 150
+"""Within so many each defect is found."""
+
+EXPLORE = """
+import json
+from strategies.explore import catalogue
+from strategies.explore.command import find
+from strategies.explore.explorer import explore
+
+defects = {}
+for defect in catalogue.DEFECTS:
+    found = explore(find(defect.program), defect.strategy, defect=defect).finding
+    defects[defect.name] = {
+        "texts": [defect.what, defect.origin, defect.lived],
+        "program": defect.program,
+        "kind": found and found.kind,
+        "schedules": found and found.schedules,
+    }
+correct = {}
+for program, strategy in sorted({(each.program, each.strategy) for each in catalogue.DEFECTS}):
+    result = explore(find(program), strategy)
+    correct[f"{program}, {strategy}"] = result.schedules, result.finding and result.finding.text
+unused = {each.name for each in catalogue.PROGRAMS} - {each.program for each in catalogue.DEFECTS}
+print(json.dumps({"defects": defects, "correct": correct, "unused": sorted(unused)}))
+"""
+
+HAZARDS = {
+    "1 remove, then enter again": "changed-overwritten",
+    "2 C read before the tlbie in H_REMOVE": "remove-reads-c-early",
+    "2 C read before the tlbie in H_PROTECT": "protect-reads-c-early",
+    "3 delayed write-back of C": "delayed-c-trusted",
+    "4 large page": "large-page-one-bit",
+    "5 writes of the host": "host-store-not-logged",
+    "6 C cleared without tlbie": "c-cleared-without-tlbie",
+    "7 memset at the start of GET": "memset-of-the-log",
+    "8 mark, protect, take": "protect-then-take",
+    "9 partial last word": "last-word-forgotten",
+    "9 bit order": "big-endian-bits",
+    "10 EFAULT after the clear": "efault-after-clear",
+}
+"""Known ways to lose a page, from the kernel's history, and the defect that stands for each."""
+
+RULES = {
+    "no tlbie": "no-tlbie",
+    "no wait in the ptesync": "no-ptesync-wait",
+    "plain store instead of exchange": "plain-store-not-exchange",
+    "HPTE lock awaited under the rmap lock": "hpte-lock-awaited-under-rmap-lock",
+    "switch without grace period": "no-grace-period",
+    "one dirty count for two bitmaps": "one-count-for-two-bitmaps",
+    "mark before the critical section": "mark-before-the-lock",
+    "mark after the critical section": "mark-after-the-lock",
+    "the order of copy and zero in Book3S PR": "copy-then-zero",
+    "a TLB fill that does not re-read": "fill-without-second-look",
+    "no flush at the end": "no-flush",
+}
+"""Rules of the machine's design."""
+
+KINDS = {
+    "hpte-lock-awaited-under-rmap-lock": "deadlock",
+    "no-ptesync-wait": "dead translation",
+}
+"""What is found where it is not a lost page."""
+
+IN_ONE_SCHEDULE = (
+    "changed-overwritten",
+    "delayed-c-trusted",
+    "large-page-one-bit",
+    "memset-of-the-log",
+    "last-word-forgotten",
+    "big-endian-bits",
+    "efault-after-clear",
+)
+"""No second thread is needed to lose the page."""
+
+
+@pytest.fixture(scope="module")
+def explored():
+    """What exploring every defect, and the correct code, came to."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", EXPLORE],
+        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", [*HAZARDS.values(), *RULES.values()], ids=[*HAZARDS, *RULES])
+def test_defect_is_found(explored, name):
+    found = explored["defects"][name]
+    assert found["kind"] == KINDS.get(name, "lost page")
+    assert found["schedules"] <= MOST_SCHEDULES
+
+
+@pytest.mark.parametrize("name", IN_ONE_SCHEDULE)
+def test_defect_is_found_without_a_second_thread(explored, name):
+    found = explored["defects"][name]
+    assert found["program"].startswith("in-turn")
+    assert found["schedules"] == 1
+
+
+def test_no_defect_is_left_out_above(explored):
+    assert explored["defects"].keys() == {*HAZARDS.values(), *RULES.values()}
+
+
+def test_correct_code_under_the_same_programs_finds_nothing(explored):
+    assert {what: text for what, (_, text) in explored["correct"].items() if text} == {}
+    assert sum(schedules for schedules, _ in explored["correct"].values()) > 1000
+
+
+def test_every_defect_says_what_it_did_and_whence_it_is(explored):
+    assert all(all(found["texts"]) for found in explored["defects"].values())
+
+
+def test_every_program_of_the_catalogue_serves_a_defect(explored):
+    assert explored["unused"] == []
