@@ -17,6 +17,7 @@ from analysis import figures
 from analysis.advice_text import duration, number, percent
 from analysis.compare import recorded_epochs
 from analysis.derive import CLOCK_LIMIT_NS, base_cells, measured, page_costs
+from analysis.derived import noise
 from analysis.fit import held_out
 from analysis.shown import load_study, say, show, table
 
@@ -201,8 +202,9 @@ verdict = "meets" if median_error <= 0.15 else "MISSES"
 say(
     f"**Held out.** The median relative error over {len(judged)} cells is {percent(median_error)}: "
     f"this {verdict} the aim of 15 % (measured against predicted). For harvests of more than "
-    f"{duration(LONG_NS)} it is {percent(long_error)}. A grid whose sizes are sixteenfold apart "
-    "steps over the caches; the full one is finer."
+    f"{duration(LONG_NS)} it is {percent(long_error)}. A part of it is noise: a cell's own median "
+    f"is known to within {percent(noise(study.frame))} (half the 99 % confidence interval, median "
+    "over the cells)."
 )
 table(
     by_tracker.reset_index(),
