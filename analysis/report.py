@@ -28,6 +28,9 @@ ORDER = ("04_answer", "01_takuya", "02_paul", "03_trade_off")
 
 ANSWER = ORDER[0]
 PICTURE = re.compile(r'id="(\w+)" src="data:image/png;base64,([^"]+)"')
+CELL_ID = re.compile(r' id="cell-id=\w+"')
+"""Drawn anew at each run; without them the same results give the same page."""
+
 CELL_TIMEOUT_S = 300
 TITLES = {
     "04_answer": "The answer",
@@ -81,6 +84,7 @@ def section(name, notebook):
     """Return a notebook as a section of the page: its prose and outputs, not its code."""
     exporter = HTMLExporter(template_name="basic", exclude_input=True)
     body, _ = exporter.from_notebook_node(notebook)
+    body = CELL_ID.sub("", body)
     return f'<section id="{name}">\n{body}\n</section>'
 
 

@@ -33,7 +33,10 @@ COSTS = {
     "grace": 30,
     "set_changed": 0,
 }
-COLUMNS = ["result", "params", "version", "started_at", "stats_q_25", "stats_q_75", "samples"]
+COLUMNS = [
+    *("result", "params", "version", "started_at"),
+    *("stats_q_25", "stats_q_75", "stats_ci_99_a", "stats_ci_99_b"),
+]
 TRACES = {"vga_desktop": (768, 15), "redis_ycsb": (139937, 293)}
 
 
@@ -58,7 +61,7 @@ def write_asv(folder, values):
         "requirements": {},
         "params": {"machine": "made-up"},
         "result_columns": COLUMNS,
-        "results": {NAME: [cells, params, "1", 1700000000000, cells, cells]},
+        "results": {NAME: [cells, params, "1", 1700000000000, *[cells] * 4]},
     }
     machine = {"cpu": "a made-up CPU", "num_cpu": "2", "os": "no system", "version": 1}
     (folder / "made-up").mkdir(parents=True)
