@@ -75,7 +75,8 @@ def _measured(advice):
     times = ", ".join(
         f"{c['strategy']} {duration(c['reference_harvest_ns'])}" for c in advice["candidates"]
     )
-    yield f"Harvest on {origin['cpu']} ({origin['date']}, measured, its tlbie simulated): {times}."
+    where = f"{origin['cpu']} ({origin['date']}, measured undisturbed, its tlbie simulated)"
+    yield f"Harvest on {where}: {times}."
     if not origin["covers"]:
         (least, most), (sparse, dense) = origin["slot_pages"], origin["densities"]
         yield (

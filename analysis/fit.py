@@ -44,18 +44,25 @@ def _folds(cells, column):
         yield cells[~is_out], cells[is_out]
 
 
-def _judge(fit, left):
+def _judge(fit, left, of):
     """Return the cells left out with `predicted_ns` and `error`, those that can be judged."""
-    left = left.assign(predicted_ns=predict(page_costs(fit), left))
-    left = left[left["median_ns"] >= CLOCK_LIMIT_NS].dropna(subset="predicted_ns")
-    return left.assign(error=(left["predicted_ns"] / left["median_ns"] - 1).abs())
+    left = left.assign(predicted_ns=predict(page_costs(fit, of), left))
+    left = left[left[of] >= CLOCK_LIMIT_NS].dropna(subset="predicted_ns")
+    return left.assign(error=(left["predicted_ns"] / left[of] - 1).abs())
 
 
-def held_out(cells):
+def held_out(cells, of="lowest_ns"):
     """Return every cell that can be left out, predicted from a fit without its size or density.
 
     Left out in turn: each size between the smallest and the largest, and each density between the
     least and the greatest that is dirty. Times below CLOCK_LIMIT_NS are not judged.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        As from `analysis.derive.harvests`.
+    of : {"lowest_ns", "median_ns"}
+        Which times are fitted and predicted.
 
     Returns
     -------
@@ -70,7 +77,7 @@ def held_out(cells):
     """
     cells = cells[cells["strategy"] != BASELINE]
     parts = [
-        _judge(fit, left).assign(left_out=column)
+        _judge(fit, left, of).assign(left_out=column)
         for column in ("slot_bytes", "density")
         for fit, left in _folds(cells, column)
     ]

@@ -28,7 +28,8 @@ class Reference:
     ----------
     origin : dict
         Machine, date, commit and versions; `tlbie_ns`, what one simulated tlbie costs; `noise`,
-        relative; `held_out_error`, relative; `slot_pages` and `densities`, each (least, greatest).
+        relative; `held_out_error`, relative, by statistic; `slot_pages` and `densities`, each
+        (least, greatest).
     """
 
     def __init__(self, surfaces, origin):
@@ -41,7 +42,10 @@ class Reference:
         return least <= scenario.slot_pages <= most and (not density or sparse <= density <= dense)
 
     def harvest_ns(self, strategy, scenario):
-        """Return how long a harvest takes on the reference machine; constant beyond the grid."""
+        """Return how long a harvest takes on the reference machine when nothing disturbs it, in ns.
+
+        Costs are constant beyond the grid.
+        """
         return self._surfaces[strategy].harvest_ns(scenario.slot_pages, scenario.dirty_pages)
 
     @lru_cache(maxsize=4096)  # noqa: B019  one instance lives as long as the process

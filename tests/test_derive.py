@@ -33,6 +33,7 @@ def rows_of(sizes=(16, 64, 256), densities=DENSITIES):
                         "value": ns * 1e-9,
                         "q25": ns * 0.9e-9,
                         "q75": ns * 1.2e-9,
+                        "samples": None,
                     }
                 )
     return pd.DataFrame(rows)
@@ -80,6 +81,15 @@ def test_page_costs_are_those_of_the_formula():
     assert scan["dirty_page_ns"] == pytest.approx(20.0)
     assert cell(costs, "write_protect", 64, 0.01)["dirty_page_ns"] == pytest.approx(30.0)
     assert pd.isna(cell(costs, "write_protect", 64, 0.0)["dirty_page_ns"])
+
+
+def test_costs_are_those_of_the_lowest_sample_unless_medians_are_asked_for():
+    rows = rows_of()
+    rows["samples"] = [[3 * value, value, value / 2] for value in rows["value"]]
+    cells = derive.harvests(rows)
+    assert cell(derive.page_costs(cells), "c_bit_scan", 64, 0.0)["page_ns"] == pytest.approx(2.5)
+    medians = derive.page_costs(cells, "median_ns")
+    assert cell(medians, "c_bit_scan", 64, 0.0)["page_ns"] == pytest.approx(5.0)
 
 
 def test_noise_never_makes_a_dirty_page_cheaper_than_nothing():

@@ -49,7 +49,7 @@ say(
 )
 
 # %%
-costs = page_costs(cells)
+costs = page_costs(cells, "median_ns")
 per_page = costs.drop_duplicates(["strategy", "slot_pages"]).pivot(
     index="slot_pages", columns="strategy", values="page_ns"
 )
@@ -187,24 +187,26 @@ if beside:
 # %% [markdown]
 # ## How well the fitted costs predict
 #
-# A harvest is fitted as slot pages x a cost per page + dirty pages x a cost per dirty page, both
-# functions of size and density (interpolated by logarithms). In turn each size and each density is
-# left out of the fit, and the cells that were left out are predicted.
+# What is fitted is the lowest sample of each cell, for whatever else a machine does only adds to a
+# time. A harvest is fitted as slot pages x a cost per page + dirty pages x a cost per dirty page,
+# both functions of size and density (interpolated by logarithms). In turn each size and each
+# density is left out of the fit, and the cells that were left out are predicted.
 
 # %%
-judged = held_out(cells)
+judged, of_medians = held_out(cells), held_out(cells, "median_ns")
 median_error = judged["error"].median()
 by_tracker = judged.groupby(["strategy", "left_out"])["error"].median().unstack().map(percent)
 assert len(judged) >= 10, "too few cells are left out to judge a fit"
 LONG_NS = 10_000
-long_error = judged.loc[judged["median_ns"] > LONG_NS, "error"].median()
+long_error = judged.loc[judged["lowest_ns"] > LONG_NS, "error"].median()
 verdict = "meets" if median_error <= 0.15 else "MISSES"
 say(
     f"**Held out.** The median relative error over {len(judged)} cells is {percent(median_error)}: "
     f"this {verdict} the aim of 15 % (measured against predicted). For harvests of more than "
-    f"{duration(LONG_NS)} it is {percent(long_error)}. A part of it is noise: a cell's own median "
-    f"is known to within {percent(noise(study.frame))} (half the 99 % confidence interval, median "
-    "over the cells)."
+    f"{duration(LONG_NS)} it is {percent(long_error)}. That is of the lowest sample of each cell, "
+    "the one that neighbours disturbed least. Medians are predicted to "
+    f"{percent(of_medians['error'].median())}: a cell's own median is known to within "
+    f"{percent(noise(study.frame))} only (half the 99 % confidence interval, median over cells)."
 )
 table(
     by_tracker.reset_index(),
