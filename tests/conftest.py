@@ -1,7 +1,10 @@
 """What the tests of the machine and its trackers share."""
 
+import signal
+
 import numpy as np
 import pytest
+from numba import config
 
 from strategies import registry
 from strategies.core import h_change, h_enter, h_remove
@@ -11,6 +14,13 @@ TRACKERS = tuple(name for name in registry.names() if name != registry.BASELINE)
 STAMP = 1000
 OPTIONS = {}
 """More arguments of the machines that `build` makes."""
+
+collect_ignore_glob = [] if config.DISABLE_JIT else ["explore/test_*.py"]
+"""The explorer's tests need a process without the JIT: `test_explore.py` runs them so."""
+
+# A shell's background jobs ignore interrupts, and so would the commands that tests interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=TRACKERS)
