@@ -69,7 +69,7 @@ INLINE unsigned hpte_page_shift(u64 v, u64 r)
 		return SHIFT_4K;
 	if ((r & LP_64K_MASK) == LP_64K)
 		return SHIFT_64K;
-	return (r & LP_MASK) == 0 ? SHIFT_16M : 0;
+	return (r & LP_16M_MASK) == 0 ? SHIFT_16M : 0;
 }
 
 INLINE bool hpte_is_writable(u64 r)
