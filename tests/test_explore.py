@@ -115,13 +115,21 @@ def test_it_refuses_a_process_in_which_kernels_are_compiled(capsys):
     assert "a process of its own" in capsys.readouterr().err
 
 
+def has_workers(process):
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    return not children.exists() or children.read_text().strip()
+
+
 def test_an_interrupt_ends_it_at_once():
     command = [sys.executable, "-m", "strategies.cli", "explore", "--long"]
     process = subprocess.Popen(
         command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    time.sleep(3)
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not has_workers(process) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(1)  # so that they have begun
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate(timeout=LIMIT_SECONDS)
     assert (process.returncode, output) == (130, "")
     assert errors.split("\n") == ["", "dirtylog: interrupted", ""]
