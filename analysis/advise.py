@@ -112,12 +112,11 @@ def _winner(profile, scenario, wish, parameter, factor):
     return _rank(*moved, wish)[0].strategy
 
 
-def _flip(profile, scenario, wish, parameter, direction):
+def _flip(profile, scenario, wish, current, parameter, direction):
     """Return (factor, winner) where moving a parameter one way first changes the winner, or None.
 
-    Steps of equal ratio, then bisection to a per cent.
+    Steps of equal ratio, then bisection to a per cent. `current` is the winner as it is.
     """
-    current = _winner(profile, scenario, wish, parameter, 1.0)
     step = FLIP_FACTOR ** (direction / FLIP_STEPS)
     same = 1.0
     for _ in range(FLIP_STEPS):
@@ -136,7 +135,7 @@ def _flip(profile, scenario, wish, parameter, direction):
     return other, _winner(profile, scenario, wish, parameter, other)
 
 
-def _flips(profile, scenario, wish):
+def _flips(profile, scenario, wish, current):
     """Return what would change the winner, the smallest move first."""
     now = {
         "density": scenario.density,
@@ -146,7 +145,7 @@ def _flips(profile, scenario, wish):
     found = []
     for parameter, value in now.items():
         for direction in (-1, 1):
-            flip = value and _flip(profile, scenario, wish, parameter, direction)
+            flip = value and _flip(profile, scenario, wish, current, parameter, direction)
             if flip:
                 factor, winner = flip
                 row = {"parameter": parameter, "from": value, "to": value * factor}
@@ -208,6 +207,6 @@ def advise(scenario, profile: Profile, wish):
         "margin": margin,
         "tie": margin is not None and margin < tie_margin(),
         "candidates": [_candidate(one, wish, scenario) for one in ranked],
-        "flips": _flips(profile, scenario, wish),
+        "flips": _flips(profile, scenario, wish, ranked[0].strategy),
         "provenance": _provenance(profile, scenario),
     }

@@ -11,9 +11,16 @@ from pathlib import Path
 
 import click
 
-from analysis.derive import BASELINE, base_cells, harvests, page_costs, simulated_tlbie_ns
+from analysis.derive import (
+    BASELINE,
+    HARVEST_BENCHMARK,
+    base_cells,
+    harvests,
+    page_costs,
+    simulated_tlbie_ns,
+)
 from analysis.fit import held_out
-from analysis.load import FAILED, OK, latest, load_results
+from analysis.load import FAILED, OK, latest, load_machine, load_results
 from analysis.reference import COSTS, ORIGIN
 from strategies.errors import InputError
 
@@ -26,7 +33,7 @@ def noise(frame):
 
     The median over the cells; two harvests whose medians differ by less are a tie.
     """
-    rows = frame[frame["benchmark"].str.endswith("time_get_dirty_log") & (frame["status"] == OK)]
+    rows = frame[frame["benchmark"].str.endswith(HARVEST_BENCHMARK) & (frame["status"] == OK)]
     rows = rows[rows["strategy"] != BASELINE]
     half_width = (rows["ci99_high"] - rows["ci99_low"]).astype(float) / 2
     return float((half_width / rows["value"]).median())
@@ -77,8 +84,7 @@ def write_derived(results, out):
     raw = Path(results, "raw")
     frame = latest(load_results(raw))
     cells = harvests(frame)
-    machine = json.loads(next(raw.glob("*/machine.json")).read_text())
-    about = origin(frame, cells, machine)
+    about = origin(frame, cells, load_machine(raw))
     out.mkdir(parents=True, exist_ok=True)
     cells.to_csv(out / HARVESTS, index=False, float_format=DIGITS)
     costs = page_costs(cells[cells["strategy"] != BASELINE])

@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from analysis.advise import tie_margin
+from analysis.derive import CLOCK_LIMIT_NS
 from analysis.model import MODELS
 
 MARKERS = "os^Dvp*X"
@@ -98,7 +99,7 @@ def _draw_latency(panel, cells):
             capsize=2,
             markersize=6,
         )
-    panel.axhline(100, color="0.4", linestyle=":", linewidth=1)
+    panel.axhline(CLOCK_LIMIT_NS, color="0.4", linestyle=":", linewidth=1)
     panel.set_yscale("log")
     panel.grid(**GRID)
     _size_axis(panel)

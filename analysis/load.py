@@ -73,6 +73,11 @@ def load_results(folder):
     return frame
 
 
+def load_machine(folder):
+    """Return asv's description of the machine that a folder of its results is of: a dict."""
+    return json.loads(next(Path(folder).glob("*/machine.json")).read_text())
+
+
 def latest(frame):
     """Return the rows of the commit that was measured last."""
     last = frame.loc[frame["started_at"].idxmax(), "commit"]

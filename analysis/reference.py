@@ -8,6 +8,7 @@ import json
 from functools import cache, lru_cache
 from importlib import resources
 
+from analysis.model import PAGES_PER_WORD
 from analysis.surface import Surface
 
 FOLDER = resources.files("results") / "reference" / "derived"
@@ -17,8 +18,6 @@ BASE = (4096, "linear")
 
 WALKS = ("page_scan", "page_clear", "word_read", "page_rearm", "page_unmap")
 """Costs of walking the hashed page table and the bitmap, by their names in cost profiles."""
-
-PAGES_PER_WORD = 64
 
 
 class Reference:

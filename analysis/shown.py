@@ -1,7 +1,6 @@
 """What the notebooks share: where the results are, and how prose, tables and figures are shown."""
 
 import base64
-import json
 import os
 from io import BytesIO
 from pathlib import Path
@@ -12,7 +11,7 @@ from IPython.display import HTML, Markdown, display
 
 from analysis.advice_text import number
 from analysis.derive import harvests, read_replays
-from analysis.load import FAILED, latest, load_results
+from analysis.load import FAILED, latest, load_machine, load_results
 
 RESULTS = "DIRTYLOG_RESULTS"
 """Environment variable that names the folder; `analysis.report` sets it."""
@@ -44,9 +43,9 @@ class Study(NamedTuple):
 def load_study():
     """Return the results of the folder that the environment names."""
     folder = Path(os.environ.get(RESULTS, "results/local"))
-    frame = latest(load_results(folder / "raw"))
-    machine = json.loads(next((folder / "raw").glob("*/machine.json")).read_text())
-    return Study(frame, harvests(frame), read_replays(folder / "replay"), machine)
+    raw = folder / "raw"
+    frame = latest(load_results(raw))
+    return Study(frame, harvests(frame), read_replays(folder / "replay"), load_machine(raw))
 
 
 def describe(study):

@@ -5,12 +5,13 @@ Every command imports what it needs when it runs: help must not wait for numpy a
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from strategies.errors import InputError
+from strategies.terminal import echo_columns
 from strategies.units import DURATION, FRACTION, SIZE, WEIGHTS
 
 PAGE_SHIFTS = {"4KiB": 12, "64KiB": 16}
@@ -59,7 +60,7 @@ def strategies(fmt):
     if fmt == "json":
         click.echo(json.dumps([{"name": name, "summary": text} for name, text in rows], indent=2))
     else:
-        _echo_columns([("strategy", "what it does"), *rows])
+        echo_columns([("strategy", "what it does"), *rows])
 
 
 @cli.command()
@@ -73,7 +74,7 @@ def traces():
         rows.append(
             (trace.name, trace.slot_pages, trace.epochs, f"{trace.epoch_ms:g}", density, program)
         )
-    _echo_columns(rows)
+    echo_columns(rows)
 
 
 @cli.command()
@@ -271,14 +272,6 @@ def _strategy_names(chosen: Sequence[str]) -> tuple[str, ...]:
     for name in chosen:
         get(name)
     return tuple(dict.fromkeys(chosen)) or names()
-
-
-def _echo_columns(rows: Iterable[Sequence[object]]) -> None:
-    table = [[str(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for row in table:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
 
 
 def _usage_message(error: click.ClickException) -> str:

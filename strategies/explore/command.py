@@ -1,20 +1,18 @@
 """The command `dirtylog explore`: all programs, one of them, one schedule, or the catalogue."""
 
 import os
-import sys
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from signal import SIG_IGN, SIGINT, signal
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from strategies.errors import InputError
 from strategies.explore.explorer import Finding, Result, explore, prepared
 from strategies.explore.programs import LONG_PROGRAMS, PROGRAMS
 from strategies.explore.trace import Tracer, schedule_string
 from strategies.registry import BASELINE, get
+from strategies.terminal import echo_columns, progress_bar
 
 SCOPE = "Seen are sequentially consistent interleavings only: no store buffers, no reordering."
 
@@ -90,7 +88,7 @@ def run_explore(program, chosen, *, bound, schedule, defect, is_long, catalogue,
         names = ", ".join(programs[0].strategies)
         raise InputError(f"{program} does not run under {', '.join(chosen)}; accepted: {names}")
     results = _run(jobs)
-    _echo_columns([COLUMNS, *map(_row, results)])
+    echo_columns([COLUMNS, *map(_row, results)])
     _show_findings(results)
     findings = sum(result.finding is not None for result in results)
     click.echo(f"\n{_count(results)}, {_plural(findings, 'finding')}. {SCOPE}")
@@ -143,7 +141,7 @@ def _list():
         (program.name, len(program.threads), program.bound, program.what)
         for program in LONG_PROGRAMS
     ]
-    _echo_columns([("program", "threads", "bound", "what it puts side by side"), *rows])
+    echo_columns([("program", "threads", "bound", "what it puts side by side"), *rows])
     return 0
 
 
@@ -192,7 +190,7 @@ def _catalogue():
     results = _run(jobs + correct)
     found, without = results[: len(jobs)], results[len(jobs) :]
     rows = [_catalogue_row(*pair) for pair in zip(defects, found, strict=True)]
-    _echo_columns([CATALOGUE_COLUMNS, *rows])
+    echo_columns([CATALOGUE_COLUMNS, *rows])
     missed = sum(result.finding is None for result in found)
     findings = sum(result.finding is not None for result in without)
     click.echo(f"\n{len(found) - missed} of {len(found)} defects found.")
@@ -211,7 +209,7 @@ def _catalogue_row(defect, result):
 def _run(jobs):
     """Explore jobs in a process for each CPU, the last first, showing progress; in their order."""
     results = {}
-    with _workers(len(jobs)) as pool, _progress() as bar:
+    with _workers(len(jobs)) as pool, progress_bar() as bar:
         task = bar.add_task("exploring", total=len(jobs))
         for job, result in pool.imap_unordered(_explore, reversed(jobs)):
             results[job] = result
@@ -231,19 +229,6 @@ def _workers(jobs):
 
 def _explore(job):
     return job, explore(find(job.program), job.strategy, job.bound, find_defect(job.defect))
-
-
-def _progress():
-    """Return a progress bar on stderr that leaves nothing behind; silent unless someone looks."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
 
 
 def _row(result: Result):
@@ -296,11 +281,3 @@ def _count(results):
 
 def _plural(count, word):
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
-
-
-def _echo_columns(rows):
-    table = [[str(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for row in table:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())

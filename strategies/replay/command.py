@@ -1,13 +1,10 @@
 """The main job, `dirtylog replay`: build machines, replay, judge, show and save."""
 
 import json
-import sys
 import warnings
 from contextlib import nullcontext
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from analysis.replay import harvest_time_per_epoch, read_harvests
 from strategies.replay.output import (
@@ -21,6 +18,7 @@ from strategies.replay.output import (
     write_csv,
 )
 from strategies.replay.run import build, replay
+from strategies.terminal import progress_bar
 
 
 def run_replay(trace, names, *, label, vcpus, mapping, out=None, fmt="table"):
@@ -48,7 +46,7 @@ def run_replay(trace, names, *, label, vcpus, mapping, out=None, fmt="table"):
     files = [f"{label}.{suffix}" for suffix in ("harvests.csv", "summary.csv", "png")]
     with output_folder(out, files) if out else nullcontext():
         vm, replays = None, []
-        with _progress() as bar:
+        with progress_bar() as bar:
             for name in names:
                 vm = None  # give its memory back first
                 vm, result = _replay_one(bar, trace, name, vcpus, mapping)
@@ -58,19 +56,6 @@ def run_replay(trace, names, *, label, vcpus, mapping, out=None, fmt="table"):
         if out:
             _save(out, files, trace, replays, doc)
     return _report_lost(replays)
-
-
-def _progress():
-    """Return a progress bar on stderr that leaves nothing behind; silent unless someone looks."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
 
 
 def _replay_one(bar, trace, name, vcpus, mapping):

@@ -1,0 +1,37 @@
+"""How the commands show columns and progress."""
+
+import sys
+
+import click
+
+
+def echo_columns(rows):
+    """Print rows of cells, each column as wide as its widest cell."""
+    table = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+def progress_bar():
+    """Return a progress bar on stderr that leaves nothing behind; silent unless someone looks."""
+    # Imported here: commands that show no progress start without it.
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
