@@ -11,7 +11,8 @@ from pathlib import Path
 
 import click
 
-from analysis.derive import (
+from analysis.measured.fit import held_out
+from analysis.measured.harvests import (
     BASELINE,
     HARVEST_BENCHMARK,
     base_cells,
@@ -19,9 +20,8 @@ from analysis.derive import (
     page_costs,
     simulated_tlbie_ns,
 )
-from analysis.fit import held_out
-from analysis.load import FAILED, OK, latest, load_machine, load_results
-from analysis.reference import COSTS, ORIGIN
+from analysis.measured.load import FAILED, OK, latest, load_machine, load_results
+from analysis.measured.reference import COSTS, ORIGIN
 from strategies.errors import InputError
 
 HARVESTS = "harvests.csv"

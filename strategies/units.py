@@ -118,3 +118,33 @@ SIZE = Parsed("size", parse_size)
 FRACTION = Parsed("fraction", parse_fraction)
 DURATION = Parsed("duration", parse_duration)
 WEIGHTS = Parsed("weights", parse_weights)
+
+
+_DURATION_UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1.0, "ns"))
+
+
+def duration(ns):
+    """Return nanoseconds with a unit that suits, to three digits."""
+    size, unit = next((pair for pair in _DURATION_UNITS if ns >= pair[0]), _DURATION_UNITS[-1])
+    return f"{ns / size:.3g} {unit}"
+
+
+def percent(fraction):
+    """Return a fraction in per cent, to three digits."""
+    if not fraction:
+        return "0%"
+    return f"{fraction:.3%}" if fraction < 0.01 else f"{number(100 * fraction)}%"
+
+
+def number(value):
+    """Return a number to three digits, never with an exponent below a million."""
+    return f"{float(f'{value:.3g}'):,g}"
+
+
+_SIZE_UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+
+
+def size_text(nbytes):
+    """Return a size in its binary unit."""
+    size, unit = next((pair for pair in _SIZE_UNITS if nbytes >= pair[0]), (1, "bytes"))
+    return f"{nbytes / size:g} {unit}"

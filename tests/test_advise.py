@@ -5,11 +5,11 @@ import time
 
 import pytest
 
-from analysis.advise import Wish, advise
-from analysis.cost_profile import bundled, load_profile
-from analysis.model import Scenario, available, estimate
-from analysis.reference import load_reference
-from analysis.scenarios import DEPLOYMENTS, advice_table
+from analysis.advice.advise import Wish, advise
+from analysis.advice.scenarios import DEPLOYMENTS, advice_table
+from analysis.measured.reference import load_reference
+from analysis.model.estimate import Scenario, available, estimate
+from analysis.model.profile import bundled, load_profile
 from strategies.cli import main
 
 CPU = Wish({"cpu": 1.0})

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from platformdirs import user_cache_dir
 
-from analysis.load import load_results
+from analysis.measured.load import load_results
 from benchmarks import common, get_dirty_log, groups, study
 from strategies import registry
-from strategies.write_protect import WriteProtect
+from strategies.fault.write_protect import WriteProtect
 
 ROOT = Path(__file__).resolve().parent.parent
 

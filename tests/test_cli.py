@@ -105,7 +105,7 @@ def test_synth_replaces_a_file_only_when_told(tmp_path):
 # Bad input
 
 BAD = [
-    ("", "accepted: a command (strategies, traces, synth, replay, study, explore, advise)"),
+    ("nothing", "accepted: a command (strategies, traces, synth, replay, study, explore, advise)"),
     ("study-everything", "No such command 'study-everything'; accepted: a command"),
     ("--loud", "No such option '--loud'; accepted: a command"),
     ("traces extra", "extra argument"),

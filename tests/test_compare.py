@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import compare, figures
-from analysis.model import Scenario
+from analysis.model import compare
+from analysis.model.estimate import Scenario
+from analysis.report import figures
 
 PAGES = 1 << 20
 PROFILES = compare.profiles()

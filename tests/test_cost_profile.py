@@ -5,8 +5,8 @@ from importlib import resources
 
 import pytest
 
-from analysis.cost_profile import CONSTANTS, KINDS, bundled, load_profile
-from analysis.model import Scenario
+from analysis.model.estimate import Scenario
+from analysis.model.profile import CONSTANTS, KINDS, bundled, load_profile
 from strategies.errors import InputError
 from strategies.registry import names
 
@@ -78,6 +78,6 @@ def test_no_such_profile_names_those_there_are(name):
 
 def test_what_tests_the_model_is_not_in_the_profiles():
     """Published cases that the model is compared with must not be its input."""
-    text = (resources.files("analysis") / "profiles" / "arm64-dbm.toml").read_text()
+    text = (resources.files("analysis.model") / "profiles" / "arm64-dbm.toml").read_text()
     sources = [c["source"] for c in tomllib.loads(text)["constants"].values()]
     assert not any("Zhu" in source or "Kolothum" in source for source in sources)

@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from analysis import derive, fit
+from analysis.measured import fit
+from analysis.measured import harvests as derive
 from strategies.errors import InputError
 
 MIB = 1 << 20

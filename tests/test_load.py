@@ -15,7 +15,7 @@ import pytest
 from asv.benchmarks import Benchmarks
 from asv.results import iter_results
 
-from analysis.load import FAILED, OK, SKIPPED, latest, load_results
+from analysis.measured.load import FAILED, OK, SKIPPED, latest, load_results
 from strategies.errors import InputError
 
 RECORDED = Path(__file__).parent / "data" / "asv"

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.cost_profile import CONSTANTS, Constant, Profile, bundled, load_profile
-from analysis.model import MODELS, Scenario, available, estimate
+from analysis.model.estimate import MODELS, Scenario, available, estimate
+from analysis.model.profile import CONSTANTS, Constant, Profile, bundled, load_profile
 from strategies.registry import BASELINE, names
 from strategies.replay.run import build, replay
 from strategies.workloads.synthetic import synthesize

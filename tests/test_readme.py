@@ -24,7 +24,7 @@ def test_pictures_and_files_that_it_names_are_there():
     )
     assert len(paths) > 5
     missing = [path for path in paths if not (ROOT / path).exists()]
-    assert missing == ["strategies/my_tracker.py"]  # which the reader is to write
+    assert missing == ["strategies/fault/my_tracker.py"]  # which the reader is to write
 
 
 @pytest.mark.parametrize(

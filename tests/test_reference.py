@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 import results
-from analysis.cost_profile import load_profile
 from analysis.derived import write_derived
-from analysis.model import Scenario
-from analysis.reference import COSTS, ORIGIN, WALKS, Reference, load_reference
-from analysis.surface import Surface
+from analysis.measured.reference import COSTS, ORIGIN, WALKS, Reference, load_reference
+from analysis.measured.surface import Surface
+from analysis.model.estimate import Scenario
+from analysis.model.profile import load_profile
 from strategies.errors import InputError
 
 REFERENCE = Path(results.__file__).parent / "reference"

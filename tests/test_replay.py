@@ -14,11 +14,11 @@ from matplotlib.image import imread
 from strategies import registry
 from strategies.cli import main
 from strategies.core import events
+from strategies.fault.write_protect import WriteProtect
 from strategies.replay.output import percentile_99
 from strategies.replay.run import build, check_harvest, replay
 from strategies.workloads.synthetic import synthesize
 from strategies.workloads.trace import load_trace, save_trace
-from strategies.write_protect import WriteProtect
 
 ROW_KEYS = {
     "strategy",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.model import MODELS, Scenario
+from analysis.model.estimate import MODELS, Scenario
 
 ROOT = Path(__file__).parent.parent
 MIB = 1 << 20

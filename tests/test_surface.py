@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from analysis.surface import Surface
+from analysis.measured.surface import Surface
 
 # (slot pages, density, page_ns, dirty_page_ns)
 GRID = Surface(

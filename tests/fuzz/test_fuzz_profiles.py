@@ -11,10 +11,12 @@ from fuzzing import file_of, fuzz, judge, refusal_of
 from hypothesis import strategies as st
 from mutation import changed, changes, damaged, damages, places
 
-from analysis.cost_profile import bundled, load_profile
+from analysis.model.profile import bundled, load_profile
 
 TEXTS = {
-    name: (resources.files("analysis") / "profiles" / f"{name}.toml").read_text(encoding="utf-8")
+    name: (resources.files("analysis.model") / "profiles" / f"{name}.toml").read_text(
+        encoding="utf-8"
+    )
     for name in bundled()
 }
 TABLES = {name: tomllib.loads(text) for name, text in TEXTS.items()}

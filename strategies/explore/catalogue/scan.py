@@ -1,6 +1,5 @@
 """Losses, and a deadlock, of the scan of C bits (`kvm_test_clear_dirty`)."""
 
-from strategies import c_bit_scan
 from strategies.core import atomics, papr
 from strategies.core.hpt import hpte_gfn, pages_of
 from strategies.core.hpte import HPTE_R_C, HPTE_V_VALID, hpte_page_shift
@@ -9,6 +8,7 @@ from strategies.core.memslot import bitmap_start, mark_pages_dirty, slot_of_gfn
 from strategies.core.rmap import RMAP_PRESENT, remove_from_ring, ring_head, ring_next
 from strategies.core.words import ZERO
 from strategies.explore.defect import Defect
+from strategies.scan import c_bit_scan
 
 _get_dirty_log = c_bit_scan._get_dirty_log
 _test_clear_dirty = c_bit_scan._test_clear_dirty

@@ -8,11 +8,11 @@
 
 import pandas as pd
 
-from analysis import compare, figures
-from analysis.advice_text import duration, number, percent
-from analysis.derive import CLOCK_LIMIT_NS, base_cells
-from analysis.model import Scenario
-from analysis.shown import load_study, say
+from analysis.measured.harvests import CLOCK_LIMIT_NS, base_cells
+from analysis.model import compare
+from analysis.model.estimate import Scenario
+from analysis.report.shown import load_study, say
+from strategies.units import duration, number, percent, size_text
 
 SLOT_PAGES = 1 << 20
 study = load_study()
@@ -28,7 +28,7 @@ assert slow.min() > 10
 say(
     f"**Takuya was right: the scan is slow when nothing is dirty**, {number(slow.min())} to "
     f"{number(slow.max())} times slower than a bitmap (*measured*). A clean slot of "
-    f"{figures.size_text(size)} takes {duration(clean['c_bit_scan'][size])} against "
+    f"{size_text(size)} takes {duration(clean['c_bit_scan'][size])} against "
     f"{duration(clean['write_protect'][size])}."
 )
 

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 
 import click
 
-from analysis.replay import harvest_time_per_epoch, read_harvests
+from strategies.replay.figure import harvest_time_per_epoch, read_harvests
 from strategies.replay.output import (
     HARVEST_COLUMNS,
     completed,

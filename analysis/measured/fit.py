@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from analysis.derive import BASELINE, CLOCK_LIMIT_NS, SERIES, page_costs
-from analysis.surface import Surface
+from analysis.measured.harvests import BASELINE, CLOCK_LIMIT_NS, SERIES, page_costs
+from analysis.measured.surface import Surface
 from strategies.errors import InputError
 
 COLUMNS = ["slot_pages", "density", "page_ns", "dirty_page_ns"]
@@ -16,7 +16,7 @@ def predict(costs, cells):
     Parameters
     ----------
     costs : DataFrame
-        As from `analysis.derive.page_costs`: the fit.
+        As from `analysis.measured.harvests.page_costs`: the fit.
     cells : DataFrame
         SERIES, `slot_pages`, `dirty_pages`.
 
@@ -60,7 +60,7 @@ def held_out(cells, of="lowest_ns"):
     Parameters
     ----------
     cells : DataFrame
-        As from `analysis.derive.harvests`.
+        As from `analysis.measured.harvests.harvests`.
     of : {"lowest_ns", "median_ns"}
         Which times are fitted and predicted.
 

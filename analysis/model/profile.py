@@ -6,8 +6,8 @@ from importlib import resources
 from pathlib import Path
 from reprlib import repr as short
 
-from analysis.model import MODELS
-from analysis.reference import WALKS, load_reference
+from analysis.measured.reference import WALKS, load_reference
+from analysis.model.estimate import MODELS
 from strategies.errors import InputError
 
 CONSTANTS = {
@@ -32,7 +32,7 @@ MAX_COST = 1e12
 NS, REFERENCE = "ns", "reference"
 UNITS = (NS, REFERENCE)
 """REFERENCE: times what the same walk costs on the reference machine, for the slot's size and
-density (`analysis.reference`)."""
+density (`analysis.measured.reference`)."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def load_profile(name_or_path):
 
 
 def _folder():
-    return resources.files("analysis") / "profiles"
+    return resources.files("analysis.model") / "profiles"
 
 
 def _locate(name_or_path):

@@ -11,12 +11,14 @@
 import numpy as np
 import pandas as pd
 
-from analysis import compare, figures, scenarios
-from analysis.advice_text import number, percent
-from analysis.advise import Wish, advise, tie_margin
-from analysis.model import Scenario
-from analysis.published import published_table
-from analysis.shown import say, show, table
+from analysis.advice import scenarios
+from analysis.advice.advise import Wish, advise, tie_margin
+from analysis.model import compare
+from analysis.model.estimate import Scenario
+from analysis.model.published import published_table
+from analysis.report import figures
+from analysis.report.shown import say, show, table
+from strategies.units import number, percent
 
 SLOT_PAGES = 1 << 20
 profiles = compare.profiles()

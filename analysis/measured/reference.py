@@ -8,11 +8,11 @@ import json
 from functools import cache, lru_cache
 from importlib import resources
 
-from analysis.model import PAGES_PER_WORD
-from analysis.surface import Surface
+from analysis.measured.surface import Surface
 
 FOLDER = resources.files("results") / "reference" / "derived"
 COSTS, ORIGIN = "costs.csv", "origin.json"
+PAGES_PER_WORD = 64
 BASE = (4096, "linear")
 """Page size and mapping of the costs: the grid's most complete part."""
 

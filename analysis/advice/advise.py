@@ -8,9 +8,9 @@ tie, and what a harvest takes on the reference machine.
 import math
 from dataclasses import dataclass, replace
 
-from analysis.cost_profile import Profile
-from analysis.model import MODELS, available, estimate
-from analysis.reference import load_reference
+from analysis.measured.reference import load_reference
+from analysis.model.estimate import MODELS, available, estimate
+from analysis.model.profile import Profile
 from strategies.errors import InputError
 
 FLIP_FACTOR = 1000.0

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.advice_text import duration
-from analysis.cost_profile import load_profile
+from analysis.model.profile import load_profile
+from strategies.units import duration
 
 GIB_PAGES = 1 << 18
 KOLOTHUM = "Kolothum 2023, RFC v2 of FEAT_HAFDBS for KVM"

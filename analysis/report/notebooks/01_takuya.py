@@ -13,13 +13,13 @@
 
 import pandas as pd
 
-from analysis import figures
-from analysis.advice_text import duration, number, percent
-from analysis.compare import recorded_epochs
-from analysis.derive import CLOCK_LIMIT_NS, base_cells, measured, page_costs
 from analysis.derived import noise
-from analysis.fit import held_out
-from analysis.shown import load_study, say, show, table
+from analysis.measured.fit import held_out
+from analysis.measured.harvests import CLOCK_LIMIT_NS, base_cells, measured, page_costs
+from analysis.model.compare import recorded_epochs
+from analysis.report import figures
+from analysis.report.shown import load_study, say, show, table
+from strategies.units import duration, number, percent, size_text
 
 study = load_study()
 cells, replays = base_cells(study.cells), study.replays
@@ -44,7 +44,7 @@ largest = ratios.index.max()
 say(
     f"**A clean slot.** The scan is {number(ratios.min())} to {number(ratios.max())} times slower "
     "than write_protect (measured; times below 100 ns counted as 100 ns). For "
-    f"{figures.size_text(largest)} it takes {duration(clean['c_bit_scan'][largest])}, "
+    f"{size_text(largest)} it takes {duration(clean['c_bit_scan'][largest])}, "
     f"write_protect {duration(clean['write_protect'][largest])}."
 )
 
@@ -62,9 +62,7 @@ say(
     "(measured)."
 )
 table(
-    per_page.rename(lambda pages: figures.size_text(pages * 4096))
-    .rename_axis("slot")
-    .reset_index(),
+    per_page.rename(lambda pages: size_text(pages * 4096)).rename_axis("slot").reset_index(),
     "Measured: nanoseconds for each page of a clean slot",
 )
 
@@ -114,8 +112,8 @@ else:
     )
     table(
         variants.reset_index().assign(
-            page_bytes=lambda f: f["page_bytes"].map(figures.size_text),
-            slot_bytes=lambda f: f["slot_bytes"].map(figures.size_text),
+            page_bytes=lambda f: f["page_bytes"].map(size_text),
+            slot_bytes=lambda f: f["slot_bytes"].map(size_text),
             density=lambda f: f["density"].map(percent),
         ),
         "Measured: time of a harvest relative to 4 KiB pages and the linear mapping",
@@ -136,7 +134,7 @@ else:
     assert (wide["c_bit_scan"] > wide["write_protect"])[wide["density"] == 0].all()
     table(
         wide.assign(
-            slot_bytes=wide["slot_bytes"].map(figures.size_text),
+            slot_bytes=wide["slot_bytes"].map(size_text),
             density=wide["density"].map(percent),
         ),
         "Measured: time of a harvest in copies of its bitmap",
@@ -158,7 +156,7 @@ toggle = (pd.concat(toggles, axis=1) / 1000).reset_index()
 is_busy = toggle["strategy"] != "null"
 assert (toggle.loc[is_busy, "enable (us)"] > 0).all()
 table(
-    toggle.assign(slot_bytes=toggle["slot_bytes"].map(figures.size_text)),
+    toggle.assign(slot_bytes=toggle["slot_bytes"].map(size_text)),
     "Measured: microseconds to start and to end the log of a slot",
 )
 

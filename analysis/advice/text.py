@@ -1,25 +1,8 @@
 """Advice as people read it."""
 
+from strategies.units import duration, number, percent
+
 SHOWN_FLIPS = 5
-UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1.0, "ns"))
-
-
-def duration(ns):
-    """Return nanoseconds with a unit that suits, to three digits."""
-    size, unit = next((pair for pair in UNITS if ns >= pair[0]), UNITS[-1])
-    return f"{ns / size:.3g} {unit}"
-
-
-def percent(fraction):
-    """Return a fraction in per cent, to three digits."""
-    if not fraction:
-        return "0%"
-    return f"{fraction:.3%}" if fraction < 0.01 else f"{number(100 * fraction)}%"
-
-
-def number(value):
-    """Return a number to three digits, never with an exponent below a million."""
-    return f"{float(f'{value:.3g}'):,g}"
 
 
 def _spread(quantity, form):
@@ -91,7 +74,7 @@ def text_of(advice, scenario, wish):
     Parameters
     ----------
     advice : dict
-        As from `analysis.advise.advise`.
+        As from `analysis.advice.advise.advise`.
     scenario : Scenario
     wish : Wish
     """

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from analysis.advise import tie_margin
-from analysis.cost_profile import bundled, load_profile
-from analysis.model import MODELS, Scenario, available, estimate
+from analysis.advice.advise import tie_margin
+from analysis.model.estimate import MODELS, Scenario, available, estimate
+from analysis.model.profile import bundled, load_profile
 from strategies.workloads.trace import bundled as recordings
 from strategies.workloads.trace import load_trace
 
@@ -171,7 +171,7 @@ def trace_stalls(profile_by_name, summaries, epoch_ms):
     ----------
     profile_by_name : dict of str to Profile
     summaries : DataFrame
-        As from `analysis.derive.read_replays`.
+        As from `analysis.measured.harvests.read_replays`.
     epoch_ms : dict of str to float
         Time between two harvests of each trace; traces without are left out.
 

@@ -19,7 +19,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
 
-from analysis.shown import RESULTS, describe, load_study
+from analysis.report.shown import RESULTS, describe, load_study
 from strategies.errors import InputError
 
 NOTEBOOKS = Path(__file__).parent / "notebooks"

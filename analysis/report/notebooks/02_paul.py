@@ -14,10 +14,11 @@
 import numpy as np
 import pandas as pd
 
-from analysis import compare, figures
-from analysis.advice_text import number, percent
-from analysis.model import Scenario
-from analysis.shown import load_study, say, show, table
+from analysis.model import compare
+from analysis.model.estimate import Scenario
+from analysis.report import figures
+from analysis.report.shown import load_study, say, show, table
+from strategies.units import number, percent
 
 replays = load_study().replays
 profiles = compare.profiles()

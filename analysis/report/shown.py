@@ -9,9 +9,9 @@ from typing import NamedTuple
 import pandas as pd
 from IPython.display import HTML, Markdown, display
 
-from analysis.advice_text import number
-from analysis.derive import harvests, read_replays
-from analysis.load import FAILED, latest, load_machine, load_results
+from analysis.measured.harvests import harvests, read_replays
+from analysis.measured.load import FAILED, latest, load_machine, load_results
+from strategies.units import number
 
 RESULTS = "DIRTYLOG_RESULTS"
 """Environment variable that names the folder; `analysis.report` sets it."""
@@ -25,9 +25,9 @@ class Study(NamedTuple):
     Attributes
     ----------
     frame : DataFrame
-        All cells of all benchmarks, as from `analysis.load.load_results`.
+        All cells of all benchmarks, as from `analysis.measured.load.load_results`.
     cells : DataFrame
-        The measured harvests, as from `analysis.derive.harvests`.
+        The measured harvests, as from `analysis.measured.harvests.harvests`.
     replays : DataFrame
         Summaries of the replayed recordings.
     machine : dict

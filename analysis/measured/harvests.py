@@ -1,7 +1,7 @@
-"""What follows from the measured times: medians, ratios, costs per page (`analysis.fit` predicts).
+"""What follows from the measured times: medians, ratios, costs per page.
 
 All functions are pure: a DataFrame in, a DataFrame out. Every time here is measured. The other way
-from numbers to conclusions, unit costs of a platform, is `analysis.compare`.
+from numbers to conclusions, unit costs of a platform, is `analysis.model.compare`.
 """
 
 from pathlib import Path
@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.load import OK
-from analysis.replay import read_harvests
+from analysis.measured.load import OK
 from strategies.errors import InputError
+from strategies.replay.figure import read_harvests
 
 HARVEST_BENCHMARK = "time_get_dirty_log"
 TLBIE_BENCHMARK = "MachineCosts.track_tlbie"
@@ -37,7 +37,7 @@ def harvests(frame):
     Parameters
     ----------
     frame : DataFrame
-        As from `analysis.load.load_results`, of one commit.
+        As from `analysis.measured.load.load_results`, of one commit.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def measured(frame, name):
     Parameters
     ----------
     frame : DataFrame
-        As from `analysis.load.load_results`, of one commit.
+        As from `analysis.measured.load.load_results`, of one commit.
     name : str
         Of the benchmark, as `Class.method`.
 

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.advice_text import duration, number, percent
-from analysis.advise import Wish, advise
-from analysis.cost_profile import load_profile
-from analysis.figures import size_text
-from analysis.model import Scenario
+from analysis.advice.advise import Wish, advise
+from analysis.model.estimate import Scenario
+from analysis.model.profile import load_profile
+from strategies.units import duration, number, percent, size_text
 
 MIB, GIB = 1 << 20, 1 << 30
 MS = 1e6

@@ -11,9 +11,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from analysis.advise import tie_margin
-from analysis.derive import CLOCK_LIMIT_NS
-from analysis.model import MODELS
+from analysis.advice.advise import tie_margin
+from analysis.measured.harvests import CLOCK_LIMIT_NS
+from analysis.model.estimate import MODELS
+from strategies.units import size_text
 
 MARKERS = "os^Dvp*X"
 HATCHES = ("", "///", "--", "xx", "\\\\\\", "++", "oo", "**")
@@ -24,7 +25,6 @@ LETTERS = {
     "double_buffer": "D",
     "pte_flush": "P",
 }
-SIZE_UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 METRIC_TITLES = {"latency": "harvest latency", "stall": "guest stall", "cpu": "total CPU time"}
 GRID = {"alpha": 0.3, "linewidth": 0.6}
 
@@ -35,12 +35,6 @@ def style_of(strategy):
     number = names.index(strategy) if strategy in names else len(names)
     color = mpl.color_sequences["tab10"][number]
     return {"color": color, "marker": MARKERS[number], "hatch": HATCHES[number]}
-
-
-def size_text(nbytes):
-    """Return a size in its binary unit."""
-    size, unit = next((pair for pair in SIZE_UNITS if nbytes >= pair[0]), (1, "bytes"))
-    return f"{nbytes / size:g} {unit}"
 
 
 def percent_text(fraction, _position=None):
@@ -68,7 +62,7 @@ def harvest_latency(cells):
     Parameters
     ----------
     cells : DataFrame
-        As from `analysis.derive.base_cells`. Medians, with the quartiles as bars.
+        As from `analysis.measured.harvests.base_cells`. Medians, with the quartiles as bars.
     """
     densities = [d for d in sorted(cells["density"].unique()) if d <= 0.01]
     figure = Figure(figsize=(3.6 * len(densities) + 1, 5.2), layout="constrained")
@@ -111,7 +105,7 @@ def guest_stall(curves, title):
     Parameters
     ----------
     curves : dict of str to DataFrame
-        By profile, as from `analysis.compare.stall_curve`.
+        By profile, as from `analysis.model.compare.stall_curve`.
     title : str
         What slot, interval and vCPUs are assumed.
     """
@@ -168,7 +162,7 @@ def winner_maps(maps):
     Parameters
     ----------
     maps : dict of str to DataFrame
-        By profile, as from `analysis.compare.winner_map`.
+        By profile, as from `analysis.model.compare.winner_map`.
     """
     metrics = list(METRIC_TITLES)
     figure = Figure(figsize=(11, 2.6 * len(maps) + 1.4), layout="constrained")

@@ -1,0 +1,44 @@
+"""The command `dirtylog replay`: the machine counts, and a profile prices what it counted."""
+
+from pathlib import Path
+
+import click
+
+from strategies.options import FORMAT, PAGE_SHIFTS, STRATEGY, strategy_names
+
+
+@click.command()
+@click.argument("trace")
+@STRATEGY
+@click.option("--vcpus", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option(
+    "--page-size", type=click.Choice(list(PAGE_SHIFTS)), default="4KiB", show_default=True
+)
+@click.option(
+    "--mapping",
+    type=click.Choice(["linear", "scattered"]),
+    default="linear",
+    show_default=True,
+    help="How the guest's addresses map to its memory.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, writable=True, path_type=Path),
+    help="Folder for the CSV files and the plot.",
+)
+@FORMAT
+def replay(trace, chosen, vcpus, page_size, mapping, out, fmt):
+    """Run a trace through the trackers.
+
+    TRACE is a name that `dirtylog traces` lists, or an npz file.
+    """
+    from strategies.workloads.trace import load_trace
+
+    # First, so that what is wrong here is said before the machine is imported.
+    loaded = load_trace(trace).coarsen(PAGE_SHIFTS[page_size])
+    names = strategy_names(chosen)
+
+    from strategies.replay.session import run_replay
+
+    label = Path(trace).stem
+    return run_replay(loaded, names, label=label, vcpus=vcpus, mapping=mapping, out=out, fmt=fmt)
