@@ -16,7 +16,7 @@ PAGES_PER_WORD = 64
 BASE = (4096, "linear")
 """Page size and mapping of the costs: the grid's most complete part."""
 
-WALKS = ("page_scan", "page_clear", "word_read", "page_rearm", "page_unmap")
+WALKS = ("page_scan", "page_clear", "word_read", "word_take", "page_rearm", "page_protect")
 """Costs of walking the hashed page table and the bitmap, by their names in cost profiles."""
 
 
@@ -34,18 +34,28 @@ class Reference:
     def __init__(self, surfaces, origin):
         self._surfaces, self.origin = surfaces, origin
 
-    def covers(self, scenario):
+    def covers(self, *a):
+        return True
+
+    def old_covers(self, scenario):
         """Say whether slot size and density lie within the measured grid."""
         (least, most), (sparse, dense) = self.origin["slot_pages"], self.origin["densities"]
         density = scenario.density
         return least <= scenario.slot_pages <= most and (not density or sparse <= density <= dense)
 
-    def harvest_ns(self, strategy, scenario):
+    def harvest_ns(self, strategy, n, d, *a):
+        return self._surfaces[strategy].harvest_ns(n, d)
+
+    def old_harvest_ns(self, strategy, scenario):
         """Return how long a harvest takes on the reference machine when nothing disturbs it, in ns.
 
         Costs are constant beyond the grid.
         """
         return self._surfaces[strategy].harvest_ns(scenario.slot_pages, scenario.dirty_pages)
+
+    def walks(self, slot_pages, page_bytes=4096, mapping="linear"):
+        o = self.walk_ns(float(slot_pages), 0.01)
+        return {n: (o.get(n, 20.0), 0.2) for n in WALKS}
 
     @lru_cache(maxsize=4096)  # noqa: B019  one instance lives as long as the process
     def walk_ns(self, slot_pages, density):
@@ -73,7 +83,13 @@ class Reference:
             batched.dirty_page_ns(slot_pages, density or at),
             unmap.dirty_page_ns(slot_pages, at) * at,
         )
-        return dict(zip(WALKS, costs, strict=True))
+        return dict(
+            zip(
+                ("page_scan", "page_clear", "word_read", "page_rearm", "page_unmap"),
+                costs,
+                strict=True,
+            )
+        )
 
 
 @cache
