@@ -67,11 +67,15 @@ i64 c_bit_scan(struct machine m, u64 slot, u64 *out, u64 words)
 	memset(out, 0, words * sizeof(*out));
 	u64 base = load(slot_word(&m, slot, SLOT_BASE_GFN));
 	u64 npages = load(slot_word(&m, slot, SLOT_NPAGES));
+	u64 cleared = 0;
 	for (u64 first = 0; first < npages; first++) {
 		u64 end = first + test_clear_dirty(&m, base + first);
+		cleared += end > first;
 		for (u64 page = first; page < end; page++)
 			out[page / PAGES_PER_WORD] |= 1ULL << page % PAGES_PER_WORD;
 	}
+	count(&m, PAGES_SCANNED, npages);
+	count(&m, PAGES_CLEARED, cleared);
 	return monotonic_ns() - start;
 }
 
@@ -127,6 +131,7 @@ INLINE void change_page(vm_t m, u64 gfn, enum action action)
 
 INLINE void change_dirty_pages(vm_t m, u64 slot, u64 number, u64 mask, enum action action)
 {
+	count(m, PAGES_REARMED, __builtin_popcountll(mask));
 	u64 first = load(slot_word(m, slot, SLOT_BASE_GFN)) + number * PAGES_PER_WORD;
 	if (load(slot_word(m, slot, SLOT_LARGE)))
 		change_page(m, first & ~(pages_of(m, SHIFT_16M) - 1), action);
@@ -143,6 +148,7 @@ i64 write_protect(struct machine m, u64 slot, u64 *out, u64 words)
 	u64 *bitmap = bitmap_start(&m, slot, 0);
 	for (u64 word = 0; word < words; word++) {
 		if (load(bitmap + word)) {
+			count(&m, WORDS_TAKEN, 1);
 			u64 mask = exchange(bitmap + word, 0);
 			change_dirty_pages(&m, slot, word, mask, READONLY_TLBIE);
 			out[word] = mask;
@@ -160,6 +166,7 @@ INLINE void hand_over(vm_t m, u64 slot, u64 half, u64 *out, u64 words)
 	for (u64 word = 0; word < words; word++) {
 		u64 mask = load(bitmap + word);
 		if (mask) {
+			count(m, WORDS_TAKEN, 1);
 			store(bitmap + word, 0);
 			change_dirty_pages(m, slot, word, mask, READONLY);
 			out[word] = mask;
@@ -177,6 +184,7 @@ i64 double_buffer(struct machine m, u64 slot, u64 *out, u64 words)
 	if (load(slot_word(&m, slot, SLOT_DIRTY + half))) {
 		exchange(slot_word(&m, slot, SLOT_ACTIVE), 1 - half);
 		wait_for_handlers(&m);
+		count(&m, GRACE_PERIODS, 1);
 		hand_over(&m, slot, half, out, words);
 		flush_tlbs(&m);
 	}

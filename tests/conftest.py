@@ -59,9 +59,9 @@ def harvest(tracker, slot=0):
     return {base + int(page) for page in np.flatnonzero(bits)}
 
 
-def changes(vm, before):
+def changes(vm, before, who=None):
     """The events counted since `before`, those that did not happen left out."""
-    return {name: n - before[name] for name, n in vm.events().items() if n != before[name]}
+    return {name: n - before[name] for name, n in vm.events(who).items() if n != before[name]}
 
 
 def enter(vm, index, pteh, ptel, flags=0):

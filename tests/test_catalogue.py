@@ -65,6 +65,7 @@ RULES = {
     "the order of copy and zero in Book3S PR": "copy-then-zero",
     "a TLB fill that does not re-read": "fill-without-second-look",
     "no flush at the end": "no-flush",
+    "C not merged in the fault handler": "fault-forgets-c",
 }
 """Rules of the machine's design."""
 

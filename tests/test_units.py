@@ -18,6 +18,8 @@ from strategies.units import parse_fraction, parse_size
         ("4gib", 4 << 30),
         ("0.5G", 512 << 20),
         ("1TiB", 1 << 40),
+        ("3GB", 3 << 30),
+        ("4 KB", 4096),
     ],
 )
 def test_sizes(text, size):
@@ -26,7 +28,7 @@ def test_sizes(text, size):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "0", "-1", "1.5", "1e3", "nan", "inf", "12q", "MiB", "4 KB", "1_000", "٤", "9" * 99],
+    ["", "0", "-1", "1.5", "1e3", "nan", "inf", "12q", "MiB", "4 Ki", "1_000", "٤", "9" * 99],
 )
 def test_what_is_no_size(text):
     with pytest.raises(InputError, match=r"is not a size; accepted: .* 64KiB"):

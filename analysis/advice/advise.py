@@ -1,212 +1,237 @@
-"""From a deployment to a strategy: rank the modelled costs, judge the limits, say what would flip.
+"""From a deployment to a strategy: rank, say what each choice trades, how surely, and what to set.
 
-Costs are modelled: exact event counts times the unit costs of a profile, each a range. From the
-reference results come the walks of the profiles that ask for them, the noise below which it is a
-tie, and what a harvest takes on the reference machine.
+Costs are modelled: the table's counts times the unit costs of a profile, each a range. How sure a
+verdict is, is in how many draws over all ranges at once it holds.
 """
 
-import math
-from dataclasses import dataclass, replace
+import numpy as np
 
+from analysis.advice.estimates import estimates, in_draws, scores, shares, spread
+from analysis.advice.flips import flips
 from analysis.measured.reference import load_reference
-from analysis.model.estimate import MODELS, available, estimate
-from analysis.model.profile import Profile
-from strategies.errors import InputError
+from analysis.model.break_even import SCAN, break_even, cpu_gap, fault_strategies, summary
+from analysis.model.draws import DRAWS, drawn, drivers
+from analysis.model.scenario import rows_of
+from analysis.model.terms import TERMS
+from strategies.registry import choices
 
-FLIP_FACTOR = 1000.0
-"""How far a parameter is moved, up and down, in search of another winner."""
+SCHEMA = 2
 
-FLIP_STEPS = 60
+SURE = 2 / 3
+"""Share of the draws in which a strategy must be best, or its win is called a tie."""
+
+TRADED = {
+    "shortest_harvest": "harvest_ns",
+    "least_stall": "stall_fraction",
+    "least_cpu": "cpu_ns",
+}
+SHOWN = ("harvest_ns", "stall_fraction", "cpu_ns", "enable_ns", "disable_ns")
+INTERVALS = ("p99_harvest_ns", "worst_harvest_ns", "p99_stall", "worst_stall")
 
 
-def tie_margin():
-    """Return the margin below which it is a tie: that within which medians are known."""
-    return load_reference().origin["noise"]
+def advise(scenario, profile, wish):
+    """Return the advice as a JSON document (a dict).
 
-
-@dataclass(frozen=True)
-class Wish:
-    """What a deployment asks for.
-
-    Attributes
+    Parameters
     ----------
-    weights : dict of str to float
-        Of harvest latency, guest stall and total CPU time, all in ns per interval; least is best.
-    max_harvest_ns, max_stall : float or None
-        Limits of the harvest latency and of the stall fraction.
+    scenario : Scenario
+        Numbers, or with an array element for each interval of a recording.
+    profile : Profile
+    wish : Wish
+
+    Returns
+    -------
+    dict
+        `strategy` (None when none meets the limits: the first candidate comes nearest),
+        `deployable` (the best that a kernel of the platform has), `equal` (others that cost the
+        same), `runner_up`, `margin` (runner-up / best - 1), `share` (of draws in which the
+        strategy is best), `tie`, `trade`,
+        `candidates` (best first), `flips` (smallest move first), `break_even_density`,
+        `crossing_share`, `drivers`, `warnings` and `provenance`.
     """
+    profile = profile.at(scenario)
+    found, draws = estimates(scenario, profile), in_draws(scenario, profile)
+    score = dict(zip(found, scores(found, wish)[:, 0], strict=True))
+    ranked = sorted(found, key=lambda name: (score[name], not profile.is_offered(name)))
+    share = dict(zip(found, shares(scores(draws, wish)).tolist(), strict=True))
+    fitting = [name for name in ranked if _excess(found[name], wish) <= 1]
+    best, *others = fitting or [None]
+    equal = [name for name in others if np.isclose(score[name], score[best], rtol=1e-9)]
+    others = [name for name in others if name not in equal]
+    candidates = [_candidate(name, found, draws, wish, share, profile) for name in ranked]
+    return {
+        "schema": SCHEMA,
+        "strategy": best,
+        "deployable": next((name for name in fitting if profile.is_offered(name)), None),
+        "equal": equal,
+        "runner_up": others[0] if others else None,
+        "margin": _margin(score, best, others),
+        "share": share[best] if best else None,
+        "tie": bool(others) and share[best] < SURE,
+        "trade": {name: _trade(found, draws, of, profile) for name, of in TRADED.items()},
+        "candidates": [
+            *(one | _reference(scenario, one["strategy"]) for one in candidates),
+            *_unpriced(profile),
+        ],
+        "flips": flips(scenario, profile, wish),
+        **_break_even(scenario, profile, draws, ranked),
+        "warnings": _warnings(scenario, found, ranked),
+        "provenance": _provenance(profile, scenario),
+    }
 
-    weights: dict[str, float]
-    max_harvest_ns: float | None = None
-    max_stall: float | None = None
 
-    def __post_init__(self):
-        if not any(self.weights.values()):
-            raise InputError("all weights are 0; accepted: latency=, stall=, cpu=, one above 0")
-
-
-def _score(one, wish, scenario):
-    """Return the weighted ns per interval of an Estimate: less is better."""
-    stall_ns = one.stall_fraction.value * scenario.vcpus * scenario.interval_ns
-    parts = {"latency": one.harvest_ns.value, "stall": stall_ns, "cpu": one.cpu_ns.value}
-    return sum(wish.weights.get(name, 0.0) * part for name, part in parts.items())
-
-
-def _limits(one, wish):
-    """Yield (name, range, limit) of each limit that is set."""
-    if wish.max_harvest_ns is not None:
-        yield "harvest latency", one.harvest_ns, wish.max_harvest_ns
-    if wish.max_stall is not None:
-        yield "guest stall", one.stall_fraction, wish.max_stall
+def verdict(scenario, profile, wish):
+    """Return the strategy that is least by a wish, meeting its limits or not, and its share."""
+    profile = profile.at(scenario)
+    by_value = scores(estimates(scenario, profile), wish)[:, 0]
+    best = by_value.argmin()
+    share = shares(scores(in_draws(scenario, profile), wish))[best]
+    return profile.strategies()[best], float(share)
 
 
 def _excess(one, wish):
-    """Return by what factor the worst limit is exceeded: at most 1 if all are met."""
-    return max((_ratio(r.value, limit) for _, r, limit in _limits(one, wish)), default=0.0)
+    return float(wish.excess(one.worst_harvest_ns, one.worst_stall)[0])
 
 
-def _ratio(value, limit):
-    """Return value / limit; a limit of 0 is met by nothing but 0."""
-    if limit:
-        return value / limit
-    return math.inf if value else 0.0
-
-
-def _why(one, wish):
-    """Say which limits an estimate breaks, or would break at the high end of its range."""
-    broken = [name for name, r, limit in _limits(one, wish) if r.value > limit]
-    if broken:
-        return f"exceeds the limit of {' and '.join(broken)}"
-    doubtful = [name for name, r, limit in _limits(one, wish) if r.high > limit]
-    if doubtful:
-        return f"meets the limits, but not at the high end of {' and '.join(doubtful)}"
-    return "meets the limits" if any(_limits(one, wish)) else "no limits were set"
-
-
-def _rank(profile, scenario, wish):
-    """Return the estimates, best first: those that meet the limits by score, then by excess."""
-    estimates = [estimate(name, profile, scenario) for name in available(profile)]
-
-    def order(one):
-        excess = _excess(one, wish)
-        return (excess > 1, excess if excess > 1 else _score(one, wish, scenario))
-
-    return sorted(estimates, key=order)
-
-
-def _moved(profile, scenario, parameter, factor):
-    """Return profile and scenario with one parameter multiplied."""
-    if parameter == "density":
-        moved = min(scenario.dirty_pages * factor, scenario.slot_pages)
-        return profile, replace(scenario, dirty_pages=moved)
-    if parameter == "slot_pages":
-        sized = replace(scenario, slot_pages=scenario.slot_pages * factor)
-        return profile, replace(sized, dirty_pages=scenario.dirty_pages * factor)
-    constant = profile.constants[parameter]
-    constants = profile.constants | {parameter: replace(constant, value=constant.value * factor)}
-    return replace(profile, constants=constants), scenario
-
-
-def _winner(profile, scenario, wish, parameter, factor):
-    moved = _moved(profile, scenario, parameter, factor)
-    return _rank(*moved, wish)[0].strategy
-
-
-def _flip(profile, scenario, wish, current, parameter, direction):
-    """Return (factor, winner) where moving a parameter one way first changes the winner, or None.
-
-    Steps of equal ratio, then bisection to a per cent. `current` is the winner as it is.
-    """
-    step = FLIP_FACTOR ** (direction / FLIP_STEPS)
-    same = 1.0
-    for _ in range(FLIP_STEPS):
-        other = same * step
-        if _winner(profile, scenario, wish, parameter, other) != current:
-            break
-        same = other
-    else:
+def _margin(score, best, others):
+    """Return by how much the runner-up costs more; None where there is none, or nothing to pay."""
+    if not others or not score[best]:
         return None
-    while max(same, other) / min(same, other) > 1.01:
-        middle = (same * other) ** 0.5
-        if _winner(profile, scenario, wish, parameter, middle) == current:
-            same = middle
-        else:
-            other = middle
-    return other, _winner(profile, scenario, wish, parameter, other)
+    return float(score[others[0]] / score[best] - 1)
 
 
-def _flips(profile, scenario, wish, current):
-    """Return what would change the winner, the smallest move first."""
-    now = {
-        "density": scenario.density,
-        "slot_pages": scenario.slot_pages,
-        **profile.costs(scenario),
-    }
-    found = []
-    for parameter, value in now.items():
-        for direction in (-1, 1):
-            flip = value and _flip(profile, scenario, wish, current, parameter, direction)
-            if flip:
-                factor, winner = flip
-                row = {"parameter": parameter, "from": value, "to": value * factor}
-                found.append((max(factor, 1 / factor), row | {"winner": winner}))
-    return [row for _, row in sorted(found, key=lambda pair: pair[0])]
-
-
-def _range(r):
-    return {"value": r.value, "low": r.low, "high": r.high}
-
-
-def _candidate(one, wish, scenario):
+def _candidate(name, found, draws, wish, share, profile):
     """Return one strategy's part of the document."""
+    one, in_all = found[name], draws[name]
     return {
-        "strategy": one.strategy,
-        "harvest_ns": _range(one.harvest_ns),
-        "stall_fraction": _range(one.stall_fraction),
-        "cpu_ns": _range(one.cpu_ns),
+        "strategy": name,
+        "priced": True,
+        "offered": profile.is_offered(name),
+        "hypothetical": profile.hypothetical.get(name),
+        **{of: spread(getattr(one, of), getattr(in_all, of)) for of in SHOWN},
+        "last_harvest_ns": spread(one.last_ns, in_all.last_ns),
+        **{of: spread(getattr(one, of), getattr(in_all, of)) for of in INTERVALS},
+        "share": share[name],
         "meets": _excess(one, wish) <= 1,
-        "why": _why(one, wish),
-        "reference_harvest_ns": load_reference().harvest_ns(one.strategy, scenario),
+        "why": _why(one, in_all, wish),
+        "settings": profile.settings_of(name),
     }
+
+
+def _why(one, draws, wish):
+    """Say which limits a strategy breaks in its worst interval, and in how many draws."""
+    limits = (
+        ("harvest latency", "harvest_ns", wish.max_harvest_ns),
+        ("guest stall", "stall", wish.max_stall),
+    )
+    said = []
+    for label, of, limit in limits:
+        if limit is None:
+            continue
+        worst, p99 = (getattr(one, f"{rank}_{of}")[0] > limit for rank in ("worst", "p99"))
+        often = (getattr(draws, f"worst_{of}") > limit).mean()
+        if worst:
+            ranks = "worst interval and in the p99" if p99 else "worst interval, not in the p99"
+            said.append(f"exceeds the limit of {label} in the {ranks}")
+        elif often:
+            said.append(f"meets the limit of {label}, but not in {often:.0%} of the draws")
+    if said:
+        return "; ".join(said)
+    return (
+        "no limits were set" if all(limit is None for *_, limit in limits) else "meets the limits"
+    )
+
+
+def _trade(found, draws, of, profile):
+    """Return which strategy has least of something, over the next, and in how many draws."""
+    values = {name: float(getattr(one, of)[0]) for name, one in found.items()}
+    ranked = sorted(values, key=lambda name: (values[name], not profile.is_offered(name)))
+    table = np.array([np.broadcast_to(getattr(draws[name], of), DRAWS) for name in ranked])
+    best, second = ranked[0], ranked[1] if len(ranked) > 1 else None
+    has_ratio = second is not None and values[best] > 0
+    return {
+        "strategy": best,
+        "runner_up": second,
+        "ratio": values[second] / values[best] if has_ratio else None,
+        "share": float(shares(table)[0]),
+    }
+
+
+def _reference(scenario, name):
+    """Return what a harvest of the mean interval takes on the reference machine (measured)."""
+    at = (scenario.slot_pages, float(np.mean(scenario.dirty_pages)))
+    ns = load_reference().harvest_ns(name, *at, scenario.page_bytes, scenario.mapping)
+    return {"reference_harvest_ns": ns}
+
+
+def _unpriced(profile):
+    """Return the choices that have no price here, each with the reason."""
+    rows = []
+    for name in choices():
+        reason = profile.unavailable.get(name)
+        if reason is None and name in TERMS:
+            continue
+        why = f"unavailable: {reason}" if reason else "not priced: the model has no terms for it"
+        settings = profile.settings_of(name)
+        rows.append({"strategy": name, "priced": False, "why": why, "settings": settings})
+    return rows
+
+
+def _break_even(scenario, profile, draws, ranked):
+    """Return the break-even of scan against faults over the draws, and what the verdict hangs on.
+
+    The verdict is that of CPU time between scan and faults; where a platform lacks one of the two,
+    between the two best.
+    """
+    one = scenario.at_density(float(np.mean(scenario.dirty_pages)) / scenario.slot_pages)
+    density, share = summary(break_even(one, profile))
+    if SCAN in draws and fault_strategies(profile):
+        rows, weights = rows_of(one)
+        effect = (cpu_gap(rows, profile, drawn(profile)) * weights).sum(axis=0)
+    else:
+        costs = [np.broadcast_to(draws[name].cpu_ns, DRAWS) for name in ranked[:2]]
+        effect = costs[0] / np.maximum(costs[-1], 1.0)
+    return {
+        "break_even_density": density,
+        "crossing_share": share,
+        "drivers": [{"constant": n, "share": s} for n, s in drivers(effect, profile).items()],
+    }
+
+
+def _warnings(scenario, found, ranked):
+    """Say first what does not fit: a harvest longer than its interval, a stall above all time."""
+    said = []
+    for name in ranked:
+        one = found[name]
+        if one.worst_harvest_ns[0] > scenario.interval_ns:
+            times = one.worst_harvest_ns[0] / scenario.interval_ns
+            said.append(f"{name}: a harvest takes {times:.3g} times the interval.")
+        if one.worst_stall[0] > 1:
+            said.append(
+                f"{name}: its faults take {one.worst_stall[0]:.3g} times the vCPUs' time; "
+                "the guest cannot write that fast, tracking throttles it."
+            )
+    return said
 
 
 def _provenance(profile, scenario):
     """Return where the numbers come from: the profile, and the reference results."""
     reference = load_reference()
+    density = float(np.mean(scenario.dirty_pages)) / scenario.slot_pages
+    at = (scenario.slot_pages, density, scenario.page_bytes, scenario.mapping)
     return {
-        "kind": "modelled: exact event counts x unit costs",
+        "kind": "modelled: the table's counts x unit costs; ranges are 5 % to 95 % of the draws",
+        "draws": DRAWS,
         "profile": profile.name,
         "title": profile.title,
-        "unavailable": list(profile.unavailable),
-        "models": list(MODELS),
+        "unavailable": profile.unavailable,
+        "hypothetical": profile.hypothetical,
         "constants": {
-            name: {"unit": constant.unit, "kind": constant.kind, "source": constant.source}
-            for name, constant in profile.constants.items()
+            name: {
+                "value": one.value, "low": one.low, "high": one.high,
+                "unit": one.unit, "kind": one.kind, "source": one.source,
+            }
+            for name, one in profile.constants.items()
         },
-        "reference": reference.origin | {"covers": reference.covers(scenario)},
-    }
-
-
-def advise(scenario, profile: Profile, wish):
-    """Return the advice as a JSON document (a dict).
-
-    Returns
-    -------
-    dict
-        `strategy` (None when no strategy meets the limits: the first candidate comes nearest),
-        `runner_up`, `margin` (runner-up / best - 1), `tie`, `candidates` (best first; each with
-        `reference_harvest_ns`, measured), `flips` (smallest move first) and `provenance`.
-    """
-    ranked = _rank(profile, scenario, wish)
-    fitting = [one for one in ranked if _excess(one, wish) <= 1]
-    scores = [_score(one, wish, scenario) for one in fitting[:2]]
-    margin = scores[1] / scores[0] - 1 if len(scores) == 2 and scores[0] else None
-    return {
-        "strategy": fitting[0].strategy if fitting else None,
-        "runner_up": fitting[1].strategy if len(fitting) > 1 else None,
-        "margin": margin,
-        "tie": margin is not None and margin < tie_margin(),
-        "candidates": [_candidate(one, wish, scenario) for one in ranked],
-        "flips": _flips(profile, scenario, wish, ranked[0].strategy),
-        "provenance": _provenance(profile, scenario),
-    }
+        "reference": reference.origin | {"covers": bool(reference.covers(*at))},
+    }  # fmt: skip

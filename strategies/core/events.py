@@ -27,6 +27,13 @@ NAMES = (
     "rmap_steps",  # HPTEs visited along reverse-map rings
     "bitmap_words_read",
     "grace_waits",  # handlers that a grace period had to wait for
+    "grace_periods",  # ... of harvests, waited out
+    "pages_scanned",  # by a harvest that looks for C bits
+    "pages_cleared",  # ... and found C or CHANGED set, and cleared it
+    "words_taken",  # words of the bitmap that a harvest found set and took
+    "pages_rearmed",  # pages that a harvest took and made read-only again
+    "pages_protected",  # pages walked to start a log
+    "changed_bits_set",  # walks that found C clear and set it (`delayed_c`: owe it)
 )
 
 (
@@ -48,6 +55,13 @@ NAMES = (
     RMAP_STEPS,
     BITMAP_WORDS_READ,
     GRACE_WAITS,
+    GRACE_PERIODS,
+    PAGES_SCANNED,
+    PAGES_CLEARED,
+    WORDS_TAKEN,
+    PAGES_REARMED,
+    PAGES_PROTECTED,
+    CHANGED_BITS_SET,
 ) = range(len(NAMES))
 
 ROW = 32

@@ -25,6 +25,7 @@ from strategies.core.jit import inlined, kernel
 from strategies.core.locks import lock_hpte, lock_rmap, unlock_hpte, unlock_rmap
 from strategies.core.machine import LOG_C_BIT, LOG_WRITE_PROTECT, VCPU_HANDLER, VCPU_WORDS
 from strategies.core.memslot import log_mode, mark_pages_dirty, marks_bitmap, slot_of_gfn
+from strategies.core.papr import invalidate_hpte
 from strategies.core.rmap import save_rc
 from strategies.core.tlb import wait_until_left
 from strategies.core.words import ONE
@@ -65,6 +66,21 @@ def set_permission(hpt, index, permission):
 
 
 @inlined
+def give_permission(machine, cpu, index, v, permission):
+    """Give a locked HPTE its permission bits; R and C stay as the hardware made them.
+
+    As `kvmppc_book3s_hv_page_fault` does, a valid HPTE is made absent first, with a tlbie, and R
+    and C are those of dword 1 after it. An absent one may yet get R and C, from an access that
+    found it valid: who made it absent may have left the flush for later.
+    """
+    if v & HPTE_V_VALID:
+        r = invalidate_hpte(machine, cpu, index, v)
+        atomics.store(machine.hpt, 2 * index + 1, (r & ~HPTE_R_PERMISSION) | permission)
+    else:
+        set_permission(machine.hpt, index, permission)
+
+
+@inlined
 def _count_fault(machine, vcpu, mode, v):
     """Count a fault under what caused it."""
     if v & HPTE_V_ABSENT:
@@ -80,7 +96,8 @@ def _resolve(machine, vcpu, index, v, is_store):
     """Make the HPTE allow the access, marking its pages when it becomes writable.
 
     The HPTE lock is held, and the mark comes before the permission: a harvest that takes the mark
-    must wait for this lock before it makes the page read-only again.
+    must wait for this lock before it makes the page read-only again. A valid HPTE that is to become
+    writable costs a tlbie.
     """
     guest_r = atomics.load(machine.rev, 2 * index)
     r = atomics.load(machine.hpt, 2 * index + 1)
@@ -99,7 +116,7 @@ def _resolve(machine, vcpu, index, v, is_store):
     if writable and (is_store or mode != LOG_WRITE_PROTECT):
         if marks_bitmap(mode):
             mark_pages_dirty(machine, slot, gfn, pages_of(machine, shift))
-        set_permission(machine.hpt, index, guest_r & HPTE_R_PERMISSION)
+        give_permission(machine, vcpu, index, v, guest_r & HPTE_R_PERMISSION)
     else:
         set_permission(machine.hpt, index, hpte_make_readonly(guest_r) & HPTE_R_PERMISSION)
     return RETRY

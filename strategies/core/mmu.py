@@ -1,7 +1,7 @@
 """The MMU: what the hardware does for one load or store of a vCPU."""
 
 from strategies.core import atomics
-from strategies.core.events import LOADS, STORES, TLB_MISSES, count
+from strategies.core.events import CHANGED_BITS_SET, LOADS, STORES, TLB_MISSES, count
 from strategies.core.hpt import find_hpte
 from strategies.core.hpte import (
     HPTE_R_C,
@@ -53,7 +53,7 @@ def _fill(machine, entry, tag, generation, index, v, data):
 
 
 @inlined
-def _walk(machine, va, shift, is_store, entry, generation):
+def _walk(machine, vcpu, va, shift, is_store, entry, generation):
     """Search the HPT, set R (and C for a store), fill the TLB; return the entry's data or 0.
 
     While the access is announced, the HPTE that was found valid cannot be given to another page:
@@ -67,10 +67,13 @@ def _walk(machine, va, shift, is_store, entry, generation):
     if not v & HPTE_V_VALID or (is_store and not hpte_is_writable(r)):
         return ZERO
     needed = HPTE_R_R | HPTE_R_C if is_store else HPTE_R_R
+    before = r
     if machine.delayed_c:
         r = set_rc_late(machine.tlb, machine.hpt, entry, index, r, needed)
-    if (r & needed) != needed:
-        r = atomics.fetch_or(machine.hpt, 2 * index + 1, needed) | needed
+    elif (r & needed) != needed:
+        before = atomics.fetch_or(machine.hpt, 2 * index + 1, needed)
+        r = before | needed
+    count(machine, vcpu, CHANGED_BITS_SET, I64(needed & ~before & HPTE_R_C != ZERO))
     data = hpte_gpa(r, shift) | FILLED
     if r & HPTE_R_C and hpte_is_writable(r):
         data |= STORABLE
@@ -106,7 +109,7 @@ def access(machine, vcpu, va, shift, is_store, stamp):
         or (is_store and not data & STORABLE)
     ):
         count(machine, vcpu, TLB_MISSES, 1)
-        data = _walk(machine, va, shift, is_store, entry, generation)
+        data = _walk(machine, vcpu, va, shift, is_store, entry, generation)
     gfn = I64(FAULT)
     if data:
         offset = va & ((ONE << U64(shift)) - ONE)

@@ -4,11 +4,10 @@ One walk serves all actions; the action is a constant at each call and compiles 
 """
 
 from strategies.core import atomics
-from strategies.core.events import RMAP_STEPS, count
+from strategies.core.events import PAGES_PROTECTED, PAGES_REARMED, RMAP_STEPS, count
 from strategies.core.hostfault import set_permission, wait_for_handlers
 from strategies.core.hpt import pages_of
 from strategies.core.hpte import (
-    HPTE_R_C,
     HPTE_R_PERMISSION,
     HPTE_V_ABSENT,
     HPTE_V_VALID,
@@ -38,13 +37,12 @@ from strategies.core.memslot import PAGES_PER_WORD, bitmap_start, set_log_mode, 
 from strategies.core.papr import PRESENT, invalidate_hpte
 from strategies.core.rmap import RMAP_PRESENT, ring_head, ring_next
 from strategies.core.tlb import flush_tlbs
-from strategies.core.words import I64, ONE, ZERO, ctz
+from strategies.core.words import I64, ONE, ZERO, ctz, popcount
 
 READONLY_TLBIE = 0  # absent, tlbie, read-only, valid again: for each HPTE
 READONLY = 1  # in place; a flush of the TLBs must follow
 ABSENT = 2  # not valid to the hardware; a flush of the TLBs must follow
 RESTORE = 3  # the guest's own permissions, valid
-FETCH_C = 4  # as it was; the C that TLBs keep back (`delayed_c`) is in the HPTE then
 
 LARGE_PAGE_SHIFT = SHIFT_16M
 
@@ -65,8 +63,6 @@ def _apply(machine, index, action):
         guest_r = atomics.load(machine.rev, 2 * index)
         set_permission(machine.hpt, index, guest_r & HPTE_R_PERMISSION)
         v = (v & ~HPTE_V_ABSENT) | HPTE_V_VALID
-    elif action == FETCH_C and v & HPTE_V_VALID and hpte_is_writable(r) and not r & HPTE_R_C:
-        invalidate_hpte(machine, machine.nvcpus, index, v)
     unlock_hpte(machine.hpt, index, v)
 
 
@@ -106,7 +102,7 @@ def change_page(machine, gfn, action):
 
 @inlined
 def change_dirty_pages(machine, slot, number, mask, action):
-    """Apply an action to the pages of a slot that one word of its bitmap names.
+    """Apply an action to the pages of a slot that one word of its bitmap names; count them.
 
     A 16 MiB page is one HPTE on the ring of its first page, yet its bits are in many words: that
     ring is re-armed with every word, or a store to a page whose bit was taken late would find the
@@ -120,6 +116,7 @@ def change_dirty_pages(machine, slot, number, mask, action):
     mask : uint64
         The pages: bit b is page 64 * number + b of the slot.
     """
+    count(machine, machine.nvcpus, PAGES_REARMED, popcount(mask))
     first = slot_field(machine, slot, SLOT_BASE_GFN) + number * PAGES_PER_WORD
     if slot_field(machine, slot, SLOT_LARGE):
         pages = pages_of(machine, LARGE_PAGE_SHIFT)
@@ -153,6 +150,7 @@ def start_logging(machine, slot, mode, action):
     set_log_mode(machine, slot, mode)
     wait_for_handlers(machine)
     change_slot(machine, slot, action)
+    count(machine, machine.nvcpus, PAGES_PROTECTED, slot_field(machine, slot, SLOT_NPAGES))
     flush_tlbs(machine, machine.nvcpus)
 
 

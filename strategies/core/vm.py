@@ -257,7 +257,21 @@ class Vm:
         status = function(self.machine, self._vcpu(vcpu), *words)
         return status, self.arrays.gpr.reshape(-1, GPR_WORDS)[vcpu].copy()
 
-    def events(self):
-        """Return the exact event counts since the machine was built, all threads together."""
-        totals = self.arrays.events.reshape(-1, events.ROW).sum(axis=0)
+    def events(self, who=None):
+        """Return the exact event counts since the machine was built.
+
+        Parameters
+        ----------
+        who : {None, "host", "guest"}
+            All threads together; the host's own, which harvests and enables; the vCPUs, with their
+            faults and hypercalls.
+        """
+        rows = {
+            None: slice(None),
+            "host": slice(self.vcpus, None),
+            "guest": slice(self.vcpus),
+        }
+        if who not in rows:
+            raise InputError(f"events of {who!r}: accepted are 'host' and 'guest'")
+        totals = self.arrays.events.reshape(-1, events.ROW)[rows[who]].sum(axis=0)
         return {name: int(totals[column]) for column, name in enumerate(events.NAMES)}

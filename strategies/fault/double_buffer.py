@@ -3,7 +3,7 @@
 from strategies.base import DirtyTracker
 from strategies.core import atomics
 from strategies.core.clock import monotonic_ns
-from strategies.core.events import BITMAP_WORDS_READ, count
+from strategies.core.events import BITMAP_WORDS_READ, GRACE_PERIODS, WORDS_TAKEN, count
 from strategies.core.hostfault import wait_for_handlers
 from strategies.core.jit import inlined, kernel
 from strategies.core.machine import LOG_WRITE_PROTECT, SLOT_ACTIVE, SLOT_DIRTY, SLOT_WORDS
@@ -20,6 +20,7 @@ def _hand_over(machine, slot, half, out, words):
     for word in range(words):
         mask = atomics.load(machine.bitmap, bitmap + word)
         if mask:
+            count(machine, machine.nvcpus, WORDS_TAKEN, 1)
             atomics.store(machine.bitmap, bitmap + word, ZERO)
             change_dirty_pages(machine, slot, word, mask, READONLY)
             atomics.store_own(out, word, mask)
@@ -40,6 +41,7 @@ def _get_dirty_log(machine, slot, out, words):
     if slot_field(machine, slot, SLOT_DIRTY + half):
         atomics.exchange(machine.slots, slot * SLOT_WORDS + SLOT_ACTIVE, U64(1 - half))
         wait_for_handlers(machine)
+        count(machine, machine.nvcpus, GRACE_PERIODS, 1)
         _hand_over(machine, slot, half, out, words)
         flush_tlbs(machine, machine.nvcpus)
     return monotonic_ns() - start

@@ -3,7 +3,7 @@
 from strategies.base import DirtyTracker
 from strategies.core import atomics
 from strategies.core.clock import monotonic_ns
-from strategies.core.events import BITMAP_WORDS_READ, count
+from strategies.core.events import BITMAP_WORDS_READ, WORDS_TAKEN, count
 from strategies.core.jit import kernel
 from strategies.core.machine import LOG_WRITE_PROTECT
 from strategies.core.memslot import bitmap_start, clear_log
@@ -23,6 +23,7 @@ def _get_dirty_log(machine, slot, out, words):
         mask = atomics.load(machine.bitmap, bitmap + word)
         if mask:
             is_dirty = True
+            count(machine, machine.nvcpus, WORDS_TAKEN, 1)
             mask = atomics.exchange(machine.bitmap, bitmap + word, ZERO)
             change_dirty_pages(machine, slot, word, mask, READONLY)
             atomics.store_own(out, word, mask)

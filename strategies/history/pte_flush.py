@@ -3,7 +3,7 @@
 from strategies.base import DirtyTracker
 from strategies.core import atomics
 from strategies.core.clock import monotonic_ns
-from strategies.core.events import BITMAP_WORDS_READ, count
+from strategies.core.events import BITMAP_WORDS_READ, WORDS_TAKEN, count
 from strategies.core.jit import inlined, kernel
 from strategies.core.machine import LOG_ABSENT
 from strategies.core.memslot import bitmap_start, clear_log
@@ -36,6 +36,8 @@ def _get_dirty_log(machine, slot, out, words):
         for word in range(words):
             mask = atomics.exchange(machine.bitmap, bitmap + word, ZERO)
             atomics.store_own(out, word, mask)
+            if mask:
+                count(machine, machine.nvcpus, WORDS_TAKEN, 1)
         count(machine, machine.nvcpus, BITMAP_WORDS_READ, words)
         change_slot(machine, slot, ABSENT)
         flush_tlbs(machine, machine.nvcpus)

@@ -123,11 +123,51 @@ class Trace:
         coarse = Trace(offsets, gfns, meta, stores)
         return coarse if self.read_gfns is None else self._coarsen_reads(coarse, shift)
 
+    def merged(self, times: int) -> "Trace":
+        """Return the trace with epochs so many times as long: a page counts once in each.
+
+        A rest that does not fill an epoch is left out, unless it is all there is.
+
+        Parameters
+        ----------
+        times : int
+            1 or more.
+
+        Returns
+        -------
+        Trace
+        """
+        epochs = max(self.epochs // times, 1)
+        union = _union(self.offsets, self.gfns, epochs, times, self.slot_pages)
+        offsets, gfns, place = union
+        stores = None
+        if self.stores is not None:
+            stores = np.zeros(len(gfns), np.uint32)
+            np.add.at(stores, place, self.stores[: len(place)])
+        meta = self.meta | {"epoch_ms": self.epoch_ms * times, "epochs": epochs}
+        longer = Trace(offsets, gfns, meta, stores)
+        if self.read_gfns is None:
+            return longer
+        reads, pages, _ = _union(self.read_offsets, self.read_gfns, epochs, times, self.slot_pages)
+        keep = ~written_too(reads, pages, offsets, gfns)
+        return replace(longer, read_offsets=_running_count(keep)[reads], read_gfns=pages[keep])
+
     def _coarsen_reads(self, coarse: "Trace", shift: int) -> "Trace":
         """Return `coarse` with this trace's reads, less the pages it writes."""
         offsets, gfns, _ = _merge(self.read_offsets, self.read_gfns, shift)
         keep = ~written_too(offsets, gfns, coarse.offsets, coarse.gfns)
         return replace(coarse, read_offsets=_running_count(keep)[offsets], read_gfns=gfns[keep])
+
+
+def _union(offsets: np.ndarray, gfns: np.ndarray, epochs: int, times: int, slot_pages: int):
+    """Return offsets, gfns and the place of each page in them, of so many longer epochs."""
+    longer = np.repeat(np.arange(len(offsets) - 1) // times, np.diff(offsets))
+    keep = longer < epochs
+    keys = longer[keep] * slot_pages + gfns[keep]
+    pages, place = np.unique(keys, return_inverse=True)
+    counts = np.bincount(pages // slot_pages, minlength=epochs)
+    starts = np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
+    return starts, (pages % slot_pages).astype(np.uint32), place
 
 
 def _running_count(flags: np.ndarray) -> np.ndarray:

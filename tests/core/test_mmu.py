@@ -60,14 +60,19 @@ def test_tlb_hit_needs_no_walk(vm):
     before = vm.events()
     vm.store([1] * 10, STAMP)
     vm.load([1] * 10)
-    assert changes(vm, before) == {"stores": 10, "loads": 10, "tlb_misses": 1}
+    assert changes(vm, before) == {
+        "stores": 10,
+        "loads": 10,
+        "tlb_misses": 1,
+        "changed_bits_set": 1,
+    }
 
 
 def test_store_after_a_load_walks_to_set_c(vm):
     vm.load([1])
     before = vm.events()
     vm.store([1, 1], STAMP)
-    assert changes(vm, before) == {"stores": 2, "tlb_misses": 1}
+    assert changes(vm, before) == {"stores": 2, "tlb_misses": 1, "changed_bits_set": 1}
 
 
 def test_each_vcpu_has_its_own_tlb(vm):
@@ -151,7 +156,7 @@ def test_one_c_speaks_for_a_large_page():
     vm.populate(0, view=VIEW_LARGE)
     before = vm.events()
     vm.store([3, 100, 255], STAMP, step=1, view=VIEW_LARGE)
-    assert changes(vm, before) == {"stores": 3, "tlb_misses": 1}
+    assert changes(vm, before) == {"stores": 3, "tlb_misses": 1, "changed_bits_set": 1}
     assert vm.arrays.stamps[[3, 100, 255]].tolist() == [STAMP, STAMP + 1, STAMP + 2]
     assert rc(vm, 0) == R | C
 

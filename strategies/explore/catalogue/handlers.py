@@ -6,18 +6,20 @@ from strategies.core.hostfault import (
     HASH_MISS,
     RETRY,
     enter_handler,
+    give_permission,
     leave_handler,
-    set_permission,
 )
 from strategies.core.hpt import find_hpte, hpte_gfn
 from strategies.core.hpte import (
     HPTE_R_PERMISSION,
+    HPTE_R_RC,
     HPTE_V_ABSENT,
     HPTE_V_VALID,
     hpte_page_shift,
 )
 from strategies.core.locks import lock_hpte, unlock_hpte
 from strategies.core.memslot import mark_pages_dirty, slot_of_gfn
+from strategies.core.papr import invalidate_hpte
 from strategies.explore.defect import Defect
 
 
@@ -41,7 +43,7 @@ def _make_writable(machine, vcpu, index):
     """Give an HPTE the guest's permissions, under its lock."""
     v = lock_hpte(machine, vcpu, index)
     r = atomics.load(machine.rev, 2 * index)
-    set_permission(machine.hpt, index, r & HPTE_R_PERMISSION)
+    give_permission(machine, vcpu, index, v, r & HPTE_R_PERMISSION)
     unlock_hpte(machine.hpt, index, v)
 
 
@@ -67,6 +69,13 @@ def handle_fault_marking_last(machine, vcpu, va, shift, _is_store):
     _mark(machine, index)
     leave_handler(machine, vcpu)
     return RETRY
+
+
+def give_permission_alone(machine, cpu, index, v, permission):
+    """Invalidate a valid HPTE and install a new dword 1, without the R and C of the old one."""
+    r = invalidate_hpte(machine, cpu, index, v)
+    new = (r & ~(HPTE_R_PERMISSION | HPTE_R_RC)) | permission
+    atomics.store(machine.hpt, 2 * index + 1, new)
 
 
 DEFECTS = (
@@ -96,5 +105,15 @@ DEFECTS = (
         program="stores-harvest",
         strategy="write_protect",
         replaces=((hostfault.handle_fault, handle_fault_marking_last),),
+    ),
+    Defect(
+        name="fault-forgets-c",
+        what="The handler installs a new dword 1 over the C of an HPTE that H_PROTECT made "
+        "read-only.",
+        origin='"don\'t lose previous R and C bits" of kvmppc_book3s_hv_page_fault',
+        lived="-",
+        program="protect-harvest",
+        strategy="c_bit_scan",
+        replaces=((hostfault.give_permission, give_permission_alone),),
     ),
 )

@@ -19,12 +19,12 @@ def get_dirty_log_trusting_c(machine, slot, out, words):
     return _get_dirty_log(machine, slot, out, words)
 
 
-def report_first_page_alone(machine, gfn):
+def report_first_page_alone(machine, gfn, is_definitive):
     """Report the first page of a large page alone."""
-    return min(1, _test_clear_dirty(machine, gfn))
+    return min(1, _test_clear_dirty(machine, gfn, is_definitive))
 
 
-def clear_c_without_tlbie(machine, index):
+def clear_c_without_tlbie(machine, index, _is_definitive):
     """Clear C in the HPTE and leave it in the TLBs, from which it is never set again."""
     v = atomics.load(machine.hpt, 2 * index)
     npages = 0
@@ -37,7 +37,7 @@ def clear_c_without_tlbie(machine, index):
     return npages
 
 
-def scan_ring_waiting(machine, word, npages):
+def scan_ring_waiting(machine, word, npages, is_definitive):
     """Wait for an HPTE lock while holding the rmap lock."""
     if not word & RMAP_PRESENT:
         return -1, npages
@@ -45,7 +45,7 @@ def scan_ring_waiting(machine, word, npages):
     while True:
         if atomics.load(machine.hpt, 2 * index + 1) & HPTE_R_C:
             lock_hpte(machine, machine.nvcpus, index)
-            npages = max(npages, c_bit_scan._clear_c(machine, index))
+            npages = max(npages, c_bit_scan._clear_c(machine, index, is_definitive))
         index = ring_next(machine.rev, index)
         if index == head:
             return -1, npages
