@@ -12,8 +12,9 @@ from analysis.measured.walks import (
     BY_SIZE,
     CONSTANT,
     ENABLING,
-    KNOTS,
+    KNOT_BYTES,
     MADE_OF,
+    TABLE_BYTES,
     Cost,
     counts,
     harvest_ns,
@@ -96,14 +97,15 @@ class Design:
 
 
 def _knots(name, cells):
-    """Return the knots of a walk: no more than sizes at which it was measured."""
+    """Return the knots of a walk, in pages: no more of them than sizes at which it was measured."""
     if name in CONSTANT:
         return (1.0,)
     has = [name in MADE_OF[strategy] for strategy in cells["strategy"]]
-    sizes = np.unique(cells.loc[has, "slot_pages"])
-    inner = [knot for knot in KNOTS if sizes[0] < knot < sizes[-1]]
-    knots = (float(sizes[0]), *map(float, inner), float(sizes[-1]))
-    return knots if len(knots) <= len(sizes) else tuple(map(float, sizes))
+    sizes = np.unique(cells.loc[has, "slot_pages"]).astype(float)
+    inner = np.array(KNOT_BYTES) / TABLE_BYTES[cells["page_bytes"].iloc[0]]
+    inner = inner[(sizes[0] < inner) & (inner < sizes[-1])].round()
+    knots = np.unique([sizes[0], *inner, sizes[-1]])
+    return tuple(knots if len(knots) <= len(sizes) else sizes)
 
 
 def _least_squares(design, times):
