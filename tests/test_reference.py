@@ -28,7 +28,7 @@ def cost(*ns):
 @pytest.fixture
 def small():
     """A reference of one page size, of slots of 1000 to 4000 pages."""
-    names = (*WALKS, "tlbie_wait", "dirty_harvest", "word_clear", "clock", "tlbie")
+    names = (*WALKS, "word_exchange", "region_enter", "word_clear", "clock", "tlbie", "tlbie_wait")
     costs = {name: cost(number, 4.0 * number) for number, name in enumerate(names, 1)}
     grid = {
         "page_bytes": 4096,
@@ -47,6 +47,13 @@ def test_walks_have_a_cost_and_its_error_at_each_size(small):
     assert small.walks(1 << 40)["page_clear"] == small.walks(4000)["page_clear"]
 
 
+def test_a_word_is_taken_by_an_exchange(small):
+    """Here 4 and 7 ns, each with an error of 10 %."""
+    ns, error = small.walks(1000)["word_take"]
+    assert ns == pytest.approx(4.0 + 7.0)
+    assert error * ns == pytest.approx(np.hypot(0.4, 0.7))
+
+
 def test_walks_of_many_sizes_at_once(small):
     ns, errors = small.walks(np.array([1000, 2000]))["page_scan"]
     assert ns == pytest.approx([1.0, 2.0])
@@ -55,7 +62,7 @@ def test_walks_of_many_sizes_at_once(small):
 
 def test_a_harvest_has_its_simulated_tlbies(small):
     walk = {name: ns for name, (ns, _) in small.walks(1000).items()}
-    tlbie_ns, clock_ns = 11.0, 10.0
+    clock_ns, tlbie_ns = 10.0, 11.0
     expected = clock_ns + 1000 * walk["page_scan"] + 5 * (walk["page_clear"] + tlbie_ns)
     assert small.harvest_ns("c_bit_scan", 1000, 5) == pytest.approx(expected)
     both = small.harvest_ns("c_bit_scan", 1000, np.array([0, 5]))

@@ -152,7 +152,7 @@ def fit_costs(cells, known_ns, of="lowest_ns"):
     design = Design(cells, known_ns)
     logs, covariance = _least_squares(design, cells[of].to_numpy(float))
     errors = np.sqrt(np.diag(covariance))
-    costs = {name: Cost(np.ones(1), np.array([ns]), np.zeros(1)) for name, ns in known_ns.items()}
+    costs = {name: Cost(*np.array([[1], [ns], [np.nan]])) for name, ns in known_ns.items()}
     for name, knots in design.knots.items():
         mine = [k for k, (column, _) in enumerate(design.columns) if column == name]
         costs[name] = Cost(np.array(knots), np.exp(logs[mine]), errors[mine])
@@ -182,7 +182,8 @@ def fit_walks(cells, known_ns, of="lowest_ns"):
     Returns
     -------
     DataFrame
-        VARIANT, `walk`, `slot_pages` (the knot), `ns`, `error` (relative standard error).
+        VARIANT, `walk`, `slot_pages` (the knot), `ns`, `error` (relative standard error; missing
+        for what was measured apart).
     """
     rows = [
         (*variant, name, *row)

@@ -98,7 +98,7 @@ def load_reference(folder=FOLDER):
     costs = {}
     for row in rows:
         walks = costs.setdefault((int(row["page_bytes"]), row["mapping"]), {})
-        knot = tuple(float(row[name]) for name in ("slot_pages", "ns", "error"))
+        knot = tuple(float(row[name] or "nan") for name in ("slot_pages", "ns", "error"))
         walks.setdefault(row["walk"], []).append(knot)
     costs = {
         variant: {name: Cost(*np.transpose(knots)) for name, knots in walks.items()}

@@ -9,14 +9,14 @@ miss a cache by the size of the slot.
 | page_scan | pages of the slot | lock its rmap word, look at C along its ring, unlock |
 | page_clear | dirty pages | lock the HPTE, make it absent, clear C, valid again; report it |
 | word_read | words of the bitmap | look at a word, clear that of the caller's buffer |
-| word_take | words with a bit set | find its first page: lines that no page before it has fetched |
+| word_take | words with a bit set | its first page: lines that no page before it has fetched |
 | word_exchange | ... of a bitmap that is live | take it by an atomic exchange with 0 |
-| region_enter | REGION_PAGES with a bit set | what is far from the page before: translations, prefetchers |
+| region_enter | regions with a dirty page | far from the page before: translations, prefetchers |
 | page_rearm | dirty pages | lock rmap and HPTE, make the HPTE read-only, unlock |
 | page_protect | pages of the slot, once | the same for a whole slot, to start logging |
-| word_clear | words of the bitmap | clear the caller's buffer: all that a clean second bitmap costs |
+| word_clear | words of the bitmap | clear the caller's buffer: all of a clean double_buffer |
 | tlbie | dirty pages | the simulation's tlbie, as measured apart on warm entries |
-| tlbie_wait | dirty pages | what it adds among cold ones: its atomics wait for all before them |
+| tlbie_wait | dirty pages | what it adds among cold ones: its atomics wait for what is before |
 | clock | once | two readings of the clock |
 """
 
