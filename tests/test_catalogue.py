@@ -66,6 +66,9 @@ RULES = {
     "a TLB fill that does not re-read": "fill-without-second-look",
     "no flush at the end": "no-flush",
     "C not merged in the fault handler": "fault-forgets-c",
+    "R cleared by a load and a store": "clear-ref-by-load-and-store",
+    "C that a TLB entry owes, without its lock": "owed-c-without-lock",
+    "R set by a load and a store": "r-by-load-and-store",
 }
 """Rules of the machine's design."""
 

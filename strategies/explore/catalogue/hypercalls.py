@@ -9,6 +9,7 @@ from strategies.core.hpte import (
     HPTE_R_N,
     HPTE_R_PP,
     HPTE_R_PP0,
+    HPTE_R_R,
     HPTE_R_RC,
     hpte_is_writable,
     hpte_make_readonly,
@@ -73,6 +74,20 @@ def h_protect(machine, vcpu, flags, pte_index, avpn):
     return H_SUCCESS
 
 
+def h_clear_ref(machine, vcpu, pte_index):
+    """H_CLEAR_REF that clears R by a load and a store, over a C that is set between them."""
+    count(machine, vcpu, HYPERCALLS, 1)
+    index = I64(pte_index)
+    v = lock_hpte(machine, vcpu, index)
+    r = atomics.load(machine.hpt, 2 * index + 1)
+    atomics.store(machine.hpt, 2 * index + 1, r & ~HPTE_R_R)
+    guest_r = atomics.load(machine.rev, 2 * index) | (r & HPTE_R_RC)
+    save_in_rmap(machine, v, guest_r, r & HPTE_R_R, False, index)
+    atomics.store(machine.rev, 2 * index, guest_r & ~HPTE_R_R)
+    unlock_hpte(machine.hpt, index, v)
+    return H_SUCCESS
+
+
 DEFECTS = (
     Defect(
         name="changed-overwritten",
@@ -100,5 +115,14 @@ DEFECTS = (
         program="store-protect",
         strategy="c_bit_scan",
         replaces=((h_change.h_protect, h_protect),),
+    ),
+    Defect(
+        name="clear-ref-by-load-and-store",
+        what="H_CLEAR_REF writes dword 1 without R, over the C that the hardware sets meanwhile.",
+        origin="kvmppc_clear_ref_hpte writes the byte that has R, not the one that has C",
+        lived="-",
+        program="store-clear-ref",
+        strategy="c_bit_scan",
+        replaces=((h_change.h_clear_ref, h_clear_ref),),
     ),
 )
