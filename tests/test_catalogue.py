@@ -55,6 +55,8 @@ HAZARDS = {
 
 RULES = {
     "no tlbie": "no-tlbie",
+    "no tlbie when an absent HPTE goes": "no-tlbie-of-an-absent-hpte",
+    "no tlbie when a read-only HPTE is protected": "protect-skips-its-tlbie",
     "no wait in the ptesync": "no-ptesync-wait",
     "plain store instead of exchange": "plain-store-not-exchange",
     "HPTE lock awaited under the rmap lock": "hpte-lock-awaited-under-rmap-lock",
@@ -74,7 +76,9 @@ RULES = {
 
 KINDS = {
     "hpte-lock-awaited-under-rmap-lock": "deadlock",
+    "no-tlbie-of-an-absent-hpte": "dead translation",
     "no-ptesync-wait": "dead translation",
+    "protect-skips-its-tlbie": "dead translation",
 }
 """What is found where it is not a lost page."""
 

@@ -16,11 +16,20 @@ from strategies.core.tlb import ANY_HPTE, pay_c, tlb_entry, tlb_tag
 from strategies.core.words import I64, ONE, U64, ZERO
 from strategies.explore.defect import Defect
 
+_invalidate_hpte = papr.invalidate_hpte
+
 
 def invalidate_without_tlbie(machine, _cpu, index, v):
     """Make a locked HPTE absent and leave it in the TLBs."""
     absent = (v & ~HPTE_V_VALID) | HPTE_V_ABSENT | HPTE_V_HVLOCK
     atomics.exchange(machine.hpt, 2 * index, absent)
+    return atomics.load(machine.hpt, 2 * index + 1)
+
+
+def invalidate_what_is_valid(machine, cpu, index, v):
+    """Make a locked HPTE absent, and make no tlbie if it was absent already."""
+    if v & HPTE_V_VALID:
+        return _invalidate_hpte(machine, cpu, index, v)
     return atomics.load(machine.hpt, 2 * index + 1)
 
 
@@ -69,6 +78,15 @@ DEFECTS = (
         program="store-remove",
         strategy="c_bit_scan",
         replaces=((papr.invalidate_hpte, invalidate_without_tlbie),),
+    ),
+    Defect(
+        name="no-tlbie-of-an-absent-hpte",
+        what="An HPTE that a harvest, its flush to come, made absent is removed without a tlbie.",
+        origin="design: H_REMOVE invalidates an absent HPTE, too",
+        lived="-",
+        program="remove-store-harvest",
+        strategy="pte_flush",
+        replaces=((papr.invalidate_hpte, invalidate_what_is_valid),),
     ),
     Defect(
         name="no-ptesync-wait",
