@@ -73,6 +73,7 @@ RULES = {
     "R cleared with C": "r-cleared-with-c",
     "CHANGED reported and left": "changed-not-taken",
     "an absent HPTE not found": "absent-is-not-found",
+    "two ioctls at once": "no-slots-lock",
     "C that a TLB entry owes, without its lock": "owed-c-without-lock",
     "R set by a load and a store": "r-by-load-and-store",
 }
