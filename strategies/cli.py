@@ -21,6 +21,7 @@ COMMANDS = {
     "replay": "analysis.model.replay_command:replay",
     "study": "strategies.replay.study_command:study",
     "explore": "strategies.explore.explore_command:explore",
+    "model": "analysis.model.model_command:model",
     "advise": "analysis.advice.advise_command:advise",
 }
 """Name, and where its function is: module, colon, function."""

@@ -1,10 +1,10 @@
 """The model multiplies the events that the machine really counts."""
 
 import pytest
+from analysis.model.estimate import MODELS, Scenario, available, estimate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.model.estimate import MODELS, Scenario, available, estimate
 from analysis.model.profile import CONSTANTS, Constant, Profile, bundled, load_profile
 from strategies.registry import BASELINE, names
 from strategies.replay.run import build, replay

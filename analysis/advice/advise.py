@@ -4,15 +4,19 @@ Costs are modelled: the table's counts times the unit costs of a profile, each a
 verdict is, is in how many draws over all ranges at once it holds.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from analysis.advice.estimates import estimates, in_draws, scores, shares, spread
 from analysis.advice.flips import flips
 from analysis.measured.reference import load_reference
 from analysis.model.break_even import SCAN, break_even, cpu_gap, fault_strategies, summary
+from analysis.model.deployment import HUGE, scenario_of
 from analysis.model.draws import DRAWS, drawn, drivers
 from analysis.model.scenario import rows_of
 from analysis.model.terms import TERMS
+from strategies.errors import InputError
 from strategies.registry import choices
 
 SCHEMA = 2
@@ -89,6 +93,25 @@ def verdict(scenario, profile, wish):
     return profile.strategies()[best], float(share)
 
 
+def at_other_page_sizes(options, profile, wish):
+    """Return the verdict with each other base page that a platform has, the same share written.
+
+    A recording is merged into pages of that size. Sizes that do not fit the slot are left out.
+    """
+    rows = []
+    for size in profile.page_bytes:
+        used = options.page_size or profile.page_bytes[0]
+        if max(size, used) >= HUGE or size == used:
+            continue
+        try:
+            scenario, _ = scenario_of(replace(options, page_size=size), profile)
+        except InputError:
+            continue
+        strategy, share = verdict(scenario, profile, wish)
+        rows.append({"page_bytes": size, "strategy": strategy, "share": share})
+    return rows
+
+
 def _excess(one, wish):
     return float(wish.excess(one.worst_harvest_ns, one.worst_stall)[0])
 
@@ -137,9 +160,8 @@ def _why(one, draws, wish):
             said.append(f"meets the limit of {label}, but not in {often:.0%} of the draws")
     if said:
         return "; ".join(said)
-    return (
-        "no limits were set" if all(limit is None for *_, limit in limits) else "meets the limits"
-    )
+    is_limited = any(limit is not None for *_, limit in limits)
+    return "meets the limits" if is_limited else "no limits were set"
 
 
 def _trade(found, draws, of, profile):

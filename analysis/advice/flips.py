@@ -1,4 +1,4 @@
-"""Which move of one number changes the winner, and is it within what is known of that number?"""
+"""The moves of one number that change the winner, and whether they are within what is known."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""At which density do a scan and the best of the fault strategies cost the same?"""
+"""The density at which a scan and the best of the fault strategies cost the same."""
 
 import numpy as np
 
@@ -47,10 +47,10 @@ def crossings(gaps, densities):
     column = np.arange(gaps.shape[1])
     before, after = gaps[step, column], gaps[step + 1, column]
     logs = np.log(densities)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        part = before / (before - after)
+    crosses = falls.any(axis=0)
+    part = np.divide(before, before - after, out=np.zeros_like(before), where=crosses)
     at = np.exp(logs[step] + part * (logs[step + 1] - logs[step]))
-    return np.where(falls.any(axis=0), at, np.nan)
+    return np.where(crosses, at, np.nan)
 
 
 def break_even(scenario, profile, constants=None):

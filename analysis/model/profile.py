@@ -244,9 +244,8 @@ def _settings(document):
         for row in rows:
             for key in row:
                 if key not in ("how", "since", "source"):
-                    raise InputError(
-                        f"settings.{name} has {short(key)}; accepted: how, since, source"
-                    )
+                    accepted = "how, since, source"
+                    raise InputError(f"settings.{name} has {short(key)}; accepted: {accepted}")
                 _text(row, key)
     return table
 

@@ -26,19 +26,30 @@ from strategies.options import FORMAT, PAGE_SHIFTS, STRATEGY, strategy_names
     type=click.Path(file_okay=False, writable=True, path_type=Path),
     help="Folder for the CSV files and the plot.",
 )
+@click.option("--profile", help="Price the counts by a platform: its name, or a TOML file.")
 @FORMAT
-def replay(trace, chosen, vcpus, page_size, mapping, out, fmt):
+def replay(trace, chosen, vcpus, page_size, mapping, out, profile, fmt):
     """Run a trace through the trackers.
 
     TRACE is a name that `dirtylog traces` lists, or an npz file.
     """
+    from functools import partial
+
     from strategies.workloads.trace import load_trace
 
     # First, so that what is wrong here is said before the machine is imported.
     loaded = load_trace(trace).coarsen(PAGE_SHIFTS[page_size])
     names = strategy_names(chosen)
+    setting = {"vcpus": vcpus, "mapping": mapping}
+    price = None
+    if profile:
+        from analysis.model.pricing import price as price_of
+        from analysis.model.profile import load_profile
+
+        price = partial(price_of, trace=loaded, profile=load_profile(profile), **setting)
 
     from strategies.replay.session import run_replay
 
-    label = Path(trace).stem
-    return run_replay(loaded, names, label=label, vcpus=vcpus, mapping=mapping, out=out, fmt=fmt)
+    return run_replay(
+        loaded, names, label=Path(trace).stem, out=out, fmt=fmt, price=price, **setting
+    )

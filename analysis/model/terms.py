@@ -28,6 +28,7 @@ COUNTS = {
     "reported_pages": "dirty_entries * tracked_pages",
     "touched_words": "words * (1 - (1 - density) ** max(tracked_pages, 64))",
     "huge_pages": "min(entry_pages - 1, 1) * slot_pages / entry_pages",
+    "looked_words": "any_dirty * words",
     "further_vcpus": "vcpus - 1",
     "waiting_vcpus": "max(vcpus - uncontended_vcpus, 0)",
     "stalled_vcpus": "min(vcpus, vcore_threads)",
@@ -36,6 +37,7 @@ COUNTS = {
 
 `tracked_pages`: base pages that one changed bit or one permission speaks for while logging.
 `any_dirty`: 1 if anything is written; below one page an interval, the chance of it.
+`looked_words`: those of an interval in which something was written.
 `dirty_entries`, `touched_words`: expected, written pages being scattered at random.
 """
 
@@ -137,7 +139,7 @@ TERMS = {
         *TOGGLING,
         *PROTECTING,
         # A count of 0 needs no look at the bitmap.
-        *_each("harvest last", "host", "any_dirty * words", "word_read"),
+        *_each("harvest last", "host", "looked_words", "word_read"),
         *TAKING,
         *_each("harvest last", "wait", "any_dirty", "grace"),
         *ONE_FLUSH,

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from strategies.errors import InputError
+from strategies.units import duration
 
 HARVEST_COLUMNS = (
     "trace",
@@ -47,11 +48,18 @@ def row_of(replay):
     }
 
 
-def document(trace, vm, replays):
-    """Return the JSON document of a replay (a dict)."""
+SCHEMA = 2
+
+
+def document(trace, vm, replays, price=None):
+    """Return the JSON document of a replay (a dict); `price` as for `run_replay`."""
     import numba
 
+    rows = [row_of(replay) for replay in replays]
+    if price:
+        rows = [row | {"modelled": price(one)} for row, one in zip(rows, replays, strict=True)]
     return {
+        "schema": SCHEMA,
         "trace": {
             **trace.meta,
             "mean_density": trace.density,
@@ -67,7 +75,7 @@ def document(trace, vm, replays):
             "python": platform.python_version(),
             "numba": numba.__version__,
         },
-        "rows": [row_of(replay) for replay in replays],
+        "rows": rows,
     }
 
 
@@ -98,8 +106,27 @@ def text_of(doc):
             "",
             "Events (exact counts, all epochs and harvests; those that never happened left out)",
             columns(_events(rows)),
+            *_priced(rows),
         )
     )
+
+
+def _priced(rows):
+    """Yield what the replay would cost on a platform, if it was priced."""
+    priced = [row for row in rows if row.get("modelled")]
+    if not priced:
+        return
+    yield "\nThe whole trace, priced (modelled: exact counts x unit costs; 5 % to 95 % of the draws)"
+    keys = ("harvest_ns", "stall_ns", "cpu_ns")
+    head = ("strategy", "harvests", "guest stall", "CPU time")
+    yield columns(
+        [head, *((r["strategy"], *(_range(r["modelled"][k]) for k in keys)) for r in priced)]
+    )
+
+
+def _range(quantity):
+    value, low, high = (duration(quantity[key]) for key in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
 
 
 def _summary(rows):

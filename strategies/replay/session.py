@@ -21,7 +21,7 @@ from strategies.replay.run import build, replay
 from strategies.terminal import progress_bar
 
 
-def run_replay(trace, names, *, label, vcpus, mapping, out=None, fmt="table"):
+def run_replay(trace, names, *, label, vcpus, mapping, out=None, fmt="table", price=None):
     """Replay a trace through trackers, print what came of it, and save it.
 
     Parameters
@@ -37,6 +37,8 @@ def run_replay(trace, names, *, label, vcpus, mapping, out=None, fmt="table"):
     out : Path, optional
         Folder for `<label>.harvests.csv`, `<label>.summary.csv` and `<label>.png`.
     fmt : {"table", "json"}
+    price : callable, optional
+        From a Replay to what it would cost on a platform (a dict of ranges), or None.
 
     Returns
     -------
@@ -51,7 +53,7 @@ def run_replay(trace, names, *, label, vcpus, mapping, out=None, fmt="table"):
                 vm = None  # give its memory back first
                 vm, result = _replay_one(bar, trace, name, vcpus, mapping)
                 replays.append(result)
-        doc = document(trace, vm, replays)
+        doc = document(trace, vm, replays, price)
         click.echo(json.dumps(doc, indent=2) if fmt == "json" else text_of(doc))
         if out:
             _save(out, files, trace, replays, doc)
