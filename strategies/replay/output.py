@@ -116,7 +116,7 @@ def _priced(rows):
     priced = [row for row in rows if row.get("modelled")]
     if not priced:
         return
-    yield "\nThe whole trace, priced (modelled: exact counts x unit costs; 5 % to 95 % of the draws)"
+    yield "\nThe whole trace, priced (modelled: counts x unit costs; 5 % to 95 % of the draws)"
     keys = ("harvest_ns", "stall_ns", "cpu_ns")
     head = ("strategy", "harvests", "guest stall", "CPU time")
     yield columns(
