@@ -78,7 +78,7 @@ def advise(scenario, profile, wish):
             *_unpriced(profile),
         ],
         "flips": flips(scenario, profile, wish),
-        **_break_even(scenario, profile, draws, ranked),
+        **_break_even(scenario, profile, draws, [ranked[0], *others][:2]),
         "warnings": _warnings(scenario, found, ranked),
         "provenance": _provenance(profile, scenario),
     }
@@ -199,11 +199,11 @@ def _unpriced(profile):
     return rows
 
 
-def _break_even(scenario, profile, draws, ranked):
+def _break_even(scenario, profile, draws, rivals):
     """Return the break-even of scan against faults over the draws, and what the verdict hangs on.
 
     The verdict is that of CPU time between scan and faults; where a platform lacks one of the two,
-    between the two best.
+    between the two best that differ.
     """
     one = scenario.at_density(float(np.mean(scenario.dirty_pages)) / scenario.slot_pages)
     density, share = summary(break_even(one, profile))
@@ -211,7 +211,7 @@ def _break_even(scenario, profile, draws, ranked):
         rows, weights = rows_of(one)
         effect = (cpu_gap(rows, profile, drawn(profile)) * weights).sum(axis=0)
     else:
-        costs = [np.broadcast_to(draws[name].cpu_ns, DRAWS) for name in ranked[:2]]
+        costs = [np.broadcast_to(draws[name].cpu_ns, DRAWS) for name in rivals]
         effect = costs[0] / np.maximum(costs[-1], 1.0)
     return {
         "break_even_density": density,
