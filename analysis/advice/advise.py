@@ -69,6 +69,7 @@ def advise(scenario, profile, wish):
         "deployable": next((name for name in fitting if profile.is_offered(name)), None),
         "equal": equal,
         "runner_up": others[0] if others else None,
+        "rival": max(others, key=share.get, default=None),
         "margin": _margin(score, best, others),
         "share": share[best] if best else None,
         "tie": bool(others) and share[best] < SURE,
@@ -230,8 +231,8 @@ def _warnings(scenario, found, ranked):
             said.append(f"{name}: a harvest takes {times:.3g} times the interval.")
         if one.worst_stall[0] > 1:
             said.append(
-                f"{name}: its faults take {one.worst_stall[0]:.3g} times the vCPUs' time; "
-                "the guest cannot write that fast, tracking throttles it."
+                f"{name}: tracking takes {one.worst_stall[0]:.3g} times the vCPUs' time; "
+                "the guest cannot write that fast, it is throttled."
             )
     return said
 
