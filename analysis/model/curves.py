@@ -149,17 +149,40 @@ def fault_map(slot_bytes, densities, fault_ns, platforms=PLATFORMS):
     Returns
     -------
     DataFrame
-        `platform`, `density`, `fault_ns`, `share` (of the draws in which the scan costs less).
+        `platform`, `density`, `fault_ns`, `share` (of the draws in which the scan costs less), and
+        `likely_low`, `likely_high`: 5 % and 95 % of what the profile takes a fault to cost.
+    """
+    parts = []
+    for one in platforms:
+        scenario, profile = one.at(slot_bytes)
+        draws = drawn(profile)
+        low, high = np.percentile(draws["exit"] + draws["fault"], [5, 95])
+        dense = scenario.at_density(np.asarray(densities)[:, None])
+        for ns in fault_ns:
+            constants = draws | {"exit": 0.0, "fault": float(ns)}
+            share = (cpu_gap(dense, profile, constants) < 0).mean(axis=1)
+            rows = pd.DataFrame({"density": densities, "share": share, "fault_ns": float(ns)})
+            rows = rows.assign(platform=one.label, likely_low=low, likely_high=high)
+            parts.append(rows)
+    return pd.concat(parts, ignore_index=True)
+
+
+def harvest_ratios(slot_bytes, densities, platforms=PLATFORMS):
+    """Return how many times as long a harvest takes by scan as by the quickest fault strategy.
+
+    Returns
+    -------
+    DataFrame
+        `platform`, `density`, and the ratio's `p5`, `p50`, `p95`.
     """
     parts = []
     for one in platforms:
         scenario, profile = one.at(slot_bytes)
         dense = scenario.at_density(np.asarray(densities)[:, None])
-        for ns in fault_ns:
-            constants = drawn(profile) | {"exit": 0.0, "fault": float(ns)}
-            share = (cpu_gap(dense, profile, constants) < 0).mean(axis=1)
-            rows = pd.DataFrame({"density": densities, "share": share})
-            parts.append(rows.assign(platform=one.label, fault_ns=float(ns)))
+        found = costs([SCAN, *fault_strategies(profile)], dense, drawn(profile))
+        scan, *faults = np.broadcast_arrays(*(cost.harvest_ns for cost in found.values()))
+        rows = pd.DataFrame({"density": densities, **_percentiles(scan / np.minimum.reduce(faults))})
+        parts.append(rows.assign(platform=one.label))
     return pd.concat(parts, ignore_index=True)
 
 
