@@ -1,4 +1,4 @@
-"""How each tracker looks in every figure: by its place in the registry, told apart without colour."""
+"""How each tracker looks in every figure: by its place in the registry, with colour and without."""
 
 from strategies.registry import names
 

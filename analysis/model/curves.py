@@ -1,4 +1,4 @@
-"""What the model says over densities, platforms and unit costs: pure tables, for whoever draws them.
+"""What the model says over densities, platforms and unit costs: pure tables.
 
 All ranges are over the draws of all constants at once: p5, p50 and p95. The scan is compared with
 the cheapest fault strategy of each draw, whether or not a kernel of the platform has it (`offered`
@@ -71,7 +71,6 @@ others with their usual one."""
 def _percentiles(values):
     """Return the PERCENTILES over the last axis, by name."""
     return dict(zip(PERCENTILES, np.percentile(values, [*PERCENTILES.values()], -1), strict=True))
-
 
 
 def cpu_curves(slot_bytes, densities, platforms=PLATFORMS):
@@ -181,7 +180,8 @@ def harvest_ratios(slot_bytes, densities, platforms=PLATFORMS):
         dense = scenario.at_density(np.asarray(densities)[:, None])
         found = costs([SCAN, *fault_strategies(profile)], dense, drawn(profile))
         scan, *faults = np.broadcast_arrays(*(cost.harvest_ns for cost in found.values()))
-        rows = pd.DataFrame({"density": densities, **_percentiles(scan / np.minimum.reduce(faults))})
+        ratio = scan / np.minimum.reduce(faults)
+        rows = pd.DataFrame({"density": densities, **_percentiles(ratio)})
         parts.append(rows.assign(platform=one.label))
     return pd.concat(parts, ignore_index=True)
 

@@ -157,7 +157,9 @@ def _side_legend():
     """Return a line for each side, and what solid and dashed mean."""
     options = {"markersize": 5}
     lines = [
-        mpl.lines.Line2D([], [], color=style["color"], marker=style["marker"], label=side, **options)
+        mpl.lines.Line2D(
+            [], [], color=style["color"], marker=style["marker"], label=side, **options
+        )
         for side, style in SIDE_STYLES.items()
     ]
     for line, meaning in (("-", "a kernel there has it"), ("--", "a proposal: no kernel has it")):
@@ -185,7 +187,14 @@ def break_even_dots(frame, title):
         bars = (rows["p50"] - rows["p5"], rows["p95"] - rows["p50"])
         label = f"{vcpus} vCPU{'s' if vcpus > 1 else ''}"
         panel.errorbar(
-            rows["p50"], places, xerr=bars, linestyle="", capsize=3, markersize=7, label=label, **style
+            rows["p50"],
+            places,
+            xerr=bars,
+            linestyle="",
+            capsize=3,
+            markersize=7,
+            label=label,
+            **style,
         )
         for place, row in zip(places, rows.itertuples(), strict=True):
             if row.share < 1:
@@ -235,7 +244,9 @@ def scan_share_map(frame, title):
     bar.set_label("draws in which the scan costs less CPU time")
     _label_below(panels)
     figure.supylabel("one first-write fault: exit and handling")
-    figure.suptitle(f"Modelled: how sure it is that the scan costs less\n{title}; bar: fault as drawn")
+    figure.suptitle(
+        f"Modelled: how sure it is that the scan costs less\n{title}; bar: fault as drawn"
+    )
     return figure
 
 

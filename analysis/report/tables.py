@@ -1,22 +1,23 @@
-"""Tables of the report: measured passes, priced recordings, what kernels do. Data in, a frame out."""
+"""Tables of the report, of numbers: measured passes, replays, recordings. Data in, frames out."""
+
+from functools import cache
 
 import numpy as np
 import pandas as pd
 
 from analysis.advice.estimates import in_draws
 from analysis.measured.harvests import BASELINE, CLOCK_LIMIT_NS, harvests
+from analysis.model.curves import PLATFORMS
+from analysis.model.draws import drawn
 from analysis.model.pricing import counts_of, price_counts
 from analysis.model.profile import bundled, load_profile
-from analysis.model.published import judged
 from analysis.model.scenario import scenario_of_trace
-from analysis.report.wording import share, shares, times, two_digits
-from strategies.units import duration, size_text
 from strategies.workloads.trace import bundled as recordings
 from strategies.workloads.trace import load_trace
 
 SCAN, FAULTS = "c_bit_scan", "write_protect"
-TLBIE_NS = (200.0, 10000.0)
-"""What a global tlbie may take on POWER: the range of the profiles, an estimate (none published)."""
+ENDS = (5, 95)
+"""Percentiles over the draws."""
 
 VGA = "vga_desktop"
 VGA_SLOT_BYTES = 16 << 20
@@ -84,7 +85,7 @@ def vga(replays, cells):
     DataFrame
         A row each for the visible frame buffer and for a slot of VGA_SLOT_BYTES: `slot_bytes`,
         `walk_ns` (measured: median frame, clean slot), `tlbies` (exact mean of a frame), `low_ns`
-        and `high_ns` (modelled: walk + tlbies at TLBIE_NS), `frame_ns`.
+        and `high_ns` (modelled: walk + tlbies at both ends of POWER9's range), `frame_ns`.
     """
     trace = load_trace(VGA)
     seen = replays[replays["trace"] == VGA].set_index("strategy")
@@ -100,7 +101,8 @@ def vga(replays, cells):
             "frame_ns": trace.epoch_ms * NS_PER_MS,
         }
     )
-    low, high = (rows["walk_ns"] + tlbies * ns for ns in TLBIE_NS)
+    tlbie = load_profile("power9").constants["tlbie"]
+    low, high = (rows["walk_ns"] + tlbies * ns for ns in (tlbie.low, tlbie.high))
     return rows.assign(low_ns=low, high_ns=high)
 
 
@@ -143,130 +145,113 @@ def priced_replays(replays, strategies=(SCAN, FAULTS, "write_protect_batched")):
     return pd.DataFrame(rows)
 
 
-def stalls_by_interval(intervals_ms=(10, 100, 1000)):
+def stalls_by_interval(intervals_ms=(10, 100, 1000), platforms=PLATFORMS):
     """Return what faults cost the recorded programs at longer intervals, on each platform.
 
     A page written several times in an interval faults once: distinct pages are counted exactly in
-    the recording. The desktop is left out, whose frames are its interval.
+    the recording, its pages merged to those of the platform. The desktop is left out, whose frames
+    are its interval.
 
     Returns
     -------
     DataFrame
-        `trace`, `profile`, `interval_ms`, `pages` (distinct, mean of an interval), `stall_low`,
+        `trace`, `platform`, `interval_ms`, `pages` (distinct, mean of an interval), `stall_low`,
         `stall_high` (shares of one vCPU's time, 5 % to 95 % of the draws).
     """
     rows = []
     for name in recordings():
-        trace = load_trace(name)
         for interval_ms in intervals_ms if name != VGA else ():
-            merged = trace.merged(round(interval_ms / trace.epoch_ms))
-            for profile in map(load_profile, bundled()):
-                scenario = scenario_of_trace(merged)
-                stall = in_draws(scenario, profile.at(scenario))[FAULTS].stall_fraction
-                low, high = np.percentile(stall, [5, 95])
-                rows.append(
-                    {
-                        "trace": name,
-                        "profile": profile.name,
-                        "interval_ms": interval_ms,
-                        "pages": float(np.diff(merged.offsets).mean()),
-                        "stall_low": float(low),
-                        "stall_high": float(high),
-                    }
-                )
+            for one in platforms:
+                trace = _merged(name, one.page_bytes, interval_ms)
+                low, high = _stall(trace, load_profile(one.profile))
+                row = {"trace": name, "platform": one.label, "interval_ms": interval_ms}
+                row |= {"pages": float(np.diff(trace.offsets).mean())}
+                rows.append(row | {"stall_low": low, "stall_high": high})
     return pd.DataFrame(rows)
 
 
-TODAY = {
-    "power8": "scans C bits, one tlbie each",
-    "power9": "scans C bits, one tlbie each",
-    "power9-radix": "scans its own page table, one tlbie each",
-    "arm64-dbm": "write-protects (DBM scans: RFCs)",
-    "arm64": "write-protects (no changed bit to scan)",
-    "x86-kvm": "PML, or write-protects (no scan)",
-}
-"""What a mainline kernel does, in a few words; its sources are in the profiles' settings (cited)."""
-
-HISTORY = (
-    ("2011", "POWER, HPT", "scan C bits",
-     "the posted patch; kept since (6c576e74fd91, e641a317830b, kvmppc_hv_get_dirty_log_hpt)"),
-    ("2014", "s390", "from hardware change bits to write faults",
-     "kvm-s390 pull request of 2014-04-22"),
-    ("2015", "x86, Intel", "a log written by hardware (PML) beside write faults",
-     "the PML series of Kai Huang, Linux 4.0"),
-    ("2017", "POWER, radix", "scan dirty bits of its own page table",
-     "8f7b79b8379a, Linux 4.11"),
-    ("2020 to 2023", "arm64", "write faults; scans of hardware dirty state proposed, not merged",
-     "RFC series of Zhu (2020, 2021) and Kolothum (2023)"),
-)  # fmt: skip
-"""What history chose: when, where, what, source (cited)."""
+@cache
+def _merged(name, page_bytes, interval_ms):
+    """Return a recording with larger pages and longer intervals."""
+    trace = load_trace(name).coarsen(page_bytes.bit_length() - 1)
+    return trace.merged(round(interval_ms / trace.epoch_ms))
 
 
-def history():
-    """Return HISTORY as a table."""
-    return pd.DataFrame(HISTORY, columns=["year", "where", "what", "source (cited)"])
+def _stall(trace, profile):
+    """Return 5 % and 95 % of the draws of the share of time that faults take from the guest."""
+    scenario = scenario_of_trace(trace)
+    stall = in_draws(scenario, profile.at(scenario))[FAULTS].stall_fraction
+    return tuple(map(float, np.percentile(stall, ENDS)))
 
 
-def published():
-    """Return the published times beside the model, each miss with its reason."""
-    rows = []
-    for one in judged():
-        case = one["case"]
-        is_time = case.kind == "time"
-        rows.append(
-            {
-                "what": case.text,
-                "profile": case.profile,
-                "cited": duration(case.cited) if is_time else two_digits(case.cited),
-                "modelled": times(one["low"], one["high"]) if is_time
-                else f"{two_digits(one['low'])} to {two_digits(one['high'])}",
-                "modelled / cited": two_digits(one["ratio"]),
-                "in range": "yes" if one["in_range"] else "no",
-                "why not": case.miss,
-                "source": case.source,
-            }
-        )  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def passes_differ(cells):
-    """Return by how much passes differ: for each tracker the median and the greatest spread.
+def sparse_ratios(cells):
+    """Return scan / write_protect of each dirty cell of at most 1 %, any mapping and page size.
 
     Parameters
     ----------
     cells : DataFrame
         As from `over_passes`.
     """
-    several = cells[cells["passes"] > 1]
-    spread = several["most_ns"] / several["least_ns"] - 1
-    table = spread.groupby(several["strategy"], sort=False).agg(["size", "median", "max"])
-    table = table.reset_index().rename(columns={"size": "cells"})
-    return table.assign(median=table["median"].map(share), max=table["max"].map(share))
+    is_sparse = (cells["density"] > 0) & (cells["density"] <= 0.01)
+    wide = cells[is_sparse].pivot(index=CASE, columns="strategy", values="median_ns")
+    wide = wide[[SCAN, FAULTS]]
+    assert not wide.isna().any(axis=None), "a cell lacks its counterpart"
+    return (wide[SCAN] / wide[FAULTS]).rename("ratio").reset_index()
 
 
-def held_out_errors(judged_cells):
-    """Return how well the fit predicts cells that it did not see, by tracker and page size."""
+def vga_busiest():
+    """Return of the recorded desktop its share of clean frames, and pages of the busiest (exact)."""
+    pages = np.sort(np.diff(load_trace(VGA).offsets))
+    rank = -(-99 * len(pages) // 100) - 1
+    return {"clean": float((pages == 0).mean()), "p99": int(pages[rank]), "most": int(pages[-1])}
+
+
+def tlbie_range(count):
+    """Return what so many tlbies take on POWER9, at both ends of the range of one."""
+    tlbie = load_profile("power9").constants["tlbie"]
+    return count * tlbie.low, count * tlbie.high
+
+
+def fault_costs():
+    """Return what a first write costs by fault and by the changed bit, on each platform.
+
+    Returns
+    -------
+    DataFrame
+        `profile`, and in ns `fault_low`, `fault_high` (exit and handling), `bit_low`, `bit_high`
+        (missing where there is no changed bit): 5 % and 95 % of the draws.
+    """
     rows = []
-    groups = judged_cells.groupby(["strategy", "page_bytes"], sort=False)
-    for (strategy, page_bytes), group in groups:
-        errors = group["error"].abs()
-        rows.append(
-            {
-                "strategy": strategy,
-                "pages": size_text(page_bytes),
-                "cells": len(group),
-                "median error": share(errors.median()),
-                "90 % below": share(errors.quantile(0.9)),
-                "within its limit": share(group["holds"].mean()),
-            }
-        )
+    for profile in map(load_profile, bundled()):
+        draws = drawn(profile)
+        low, high = np.percentile(draws["exit"] + draws["fault"], ENDS)
+        row = {"profile": profile.name, "fault_low": low, "fault_high": high}
+        if SCAN in profile.strategies():
+            row["bit_low"], row["bit_high"] = np.percentile(draws["set_changed"], ENDS)
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
-def priced_text(priced, of):
-    """Return priced replays as text: programs by profile, ranges of `stall` or `cpu`."""
-    texts = [shares(row[f"{of}_low"], row[f"{of}_high"]) for _, row in priced.iterrows()]
-    wide = priced.assign(text=texts).pivot(
-        index=["trace", "strategy"], columns="profile", values="text"
-    )
-    return wide.reset_index()
+def cheaper_replays(priced):
+    """Return of how many recordings and platforms the scan takes less CPU time than faults.
+
+    Parameters
+    ----------
+    priced : DataFrame
+        As from `priced_replays`.
+
+    Returns
+    -------
+    dict
+        `all` pairs of a recording and a platform with a scan, and in how many the `scan` is
+        cheaper than the cheapest fault strategy, by the values.
+    """
+    wide = priced.pivot(index=["trace", "profile"], columns="strategy", values="cpu")
+    both = wide[wide[SCAN].notna()]
+    return {"all": len(both), "scan": int((both[SCAN] < both.drop(columns=SCAN).min(axis=1)).sum())}
+
+
+def stall_falls(longer):
+    """Return by what factor a stall falls from the shortest interval to the longest."""
+    wide = longer.pivot(index=["trace", "platform"], columns="interval_ms", values="stall_high")
+    return wide[wide.columns.min()] / wide[wide.columns.max()]

@@ -2,8 +2,6 @@
 
 from strategies.units import duration, number
 
-KINDS = ("measured", "modelled", "exact", "cited", "estimated")
-
 
 def two_digits(value):
     """Return a number to two digits."""
@@ -46,15 +44,22 @@ def draws(fraction):
     return f"{whole} %"
 
 
-def median_and_range(row):
-    """Return `p50 (p5 to p95)` of densities in per cent."""
-    return f"{share(row['p50'])} ({shares(row['p5'], row['p95'])})"
+def break_even(row):
+    """Return `p50 (p5 to p95)` of densities in per cent, and how many draws have one if not all."""
+    text = f"{share(row['p50'])} ({shares(row['p5'], row['p95'])})"
+    return text if row["share"] == 1 else f"{text} in {draws(row['share'])} of the draws"
 
 
-def listed(words):
-    """Return words as a list in a sentence."""
-    *first, last = words
-    return f"{', '.join(first)} and {last}" if first else last
+def of_draws(row, of):
+    """Return the range of the draws of a time."""
+    return times(row[f"{of}_p5"], row[f"{of}_p95"])
+
+
+def of_passes(row, of):
+    """Return the median of a time over passes, and in brackets the least and the greatest."""
+    least, most = time(row[f"{of}_least"]), time(row[f"{of}_most"])
+    text = time(row[of])
+    return text if least == most else f"{text} ({times(row[f'{of}_least'], row[f'{of}_most'])})"
 
 
 def _range(low, high):
