@@ -7,6 +7,7 @@ measured or modelled. Pictures are narrow and their letters large: a phone shows
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
 from strategies.registry import choices
@@ -155,15 +156,12 @@ def _mark_programs(panel, programs):
 
 def _side_legend():
     """Return a line for each side, and what solid and dashed mean."""
-    options = {"markersize": 5}
     lines = [
-        mpl.lines.Line2D(
-            [], [], color=style["color"], marker=style["marker"], label=side, **options
-        )
+        Line2D([], [], color=style["color"], marker=style["marker"], markersize=5, label=side)
         for side, style in SIDE_STYLES.items()
     ]
     for line, meaning in (("-", "a kernel there has it"), ("--", "a proposal: no kernel has it")):
-        lines.append(mpl.lines.Line2D([], [], color="0.2", linestyle=line, label=meaning))
+        lines.append(Line2D([], [], color="0.2", linestyle=line, label=meaning))
     return lines
 
 
@@ -186,16 +184,8 @@ def break_even_dots(frame, title):
         places = np.arange(len(rows)) + shift
         bars = (rows["p50"] - rows["p5"], rows["p95"] - rows["p50"])
         label = f"{vcpus} vCPU{'s' if vcpus > 1 else ''}"
-        panel.errorbar(
-            rows["p50"],
-            places,
-            xerr=bars,
-            linestyle="",
-            capsize=3,
-            markersize=7,
-            label=label,
-            **style,
-        )
+        options = {"linestyle": "", "capsize": 3, "markersize": 7, "label": label, **style}
+        panel.errorbar(rows["p50"], places, xerr=bars, **options)
         for place, row in zip(places, rows.itertuples(), strict=True):
             if row.share < 1:
                 text = f"  {100 * row.share:.3g}% of draws"
@@ -244,9 +234,8 @@ def scan_share_map(frame, title):
     bar.set_label("draws in which the scan costs less CPU time")
     _label_below(panels)
     figure.supylabel("one first-write fault: exit and handling")
-    figure.suptitle(
-        f"Modelled: how sure it is that the scan costs less\n{title}; bar: fault as drawn"
-    )
+    what = "Modelled: how sure it is that the scan costs less"
+    figure.suptitle(f"{what}\n{title}; bar: what a fault is taken to cost")
     return figure
 
 

@@ -200,7 +200,7 @@ def sparse_ratios(cells):
 
 
 def vga_busiest():
-    """Return of the recorded desktop its share of clean frames, and pages of the busiest (exact)."""
+    """Return the share of clean frames of the desktop, and pages of its busiest (exact)."""
     pages = np.sort(np.diff(load_trace(VGA).offsets))
     rank = -(-99 * len(pages) // 100) - 1
     return {"clean": float((pages == 0).mean()), "p99": int(pages[rank]), "most": int(pages[-1])}

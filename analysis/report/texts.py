@@ -1,4 +1,4 @@
-"""Tables of the report as people read them: numbers become texts of two digits, with their units."""
+"""Tables of the report as people read them: numbers become texts of two digits, with units."""
 
 import pandas as pd
 
@@ -146,7 +146,7 @@ def held_out(judged_cells):
 
 
 def fault_costs(costs):
-    """Return `tables.fault_costs` as text, and how many first writes a second cost 1 % of a vCPU."""
+    """Return `tables.fault_costs` as text, and how many faults a second take 1 % of a vCPU."""
     rows = list(costs.itertuples())
     per_second = [(1e7 / row.fault_high, 1e7 / row.fault_low) for row in rows]
     return pd.DataFrame(
@@ -180,7 +180,7 @@ def intervals(longer):
 
 
 def break_evens(slots):
-    """Return the break-evens of several slot sizes, for 1 and 64 vCPUs, and who wins without one."""
+    """Return break-evens of several slot sizes, for 1 and 64 vCPUs, and who wins without one."""
     rows = []
     for slot_bytes in slots:
         for _, row in curves.break_evens(slot_bytes).iterrows():

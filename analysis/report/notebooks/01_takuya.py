@@ -4,9 +4,9 @@
 # Looking at every page is slow even when nothing is dirty, he wrote; x86 checks 64 pages at once;
 # VGA slots are mostly clean, and migration is almost always sparse. Is it so, and does it matter?
 #
-# Kind of the numbers on this page, where nothing else is said: **measured**, on the machine that the
-# results name, by a clock inside compiled code, with the vCPUs stopped; each harvest was compared
-# with what was written before its time counted.
+# Kind of the numbers on this page, where nothing else is said: **measured**, on the machine that
+# the results name, by a clock inside compiled code, with the vCPUs stopped; each harvest was
+# compared with what was written before its time counted.
 
 # %%
 """Takuya's concern: harvest latency of clean and sparse slots."""
@@ -57,7 +57,7 @@ say(
 )
 table(
     texts.by_density(ratios),
-    "Modelled: harvest by scan / by the quickest of the fault strategies (5 % to 95 % of the draws)",
+    "Modelled: harvest by scan / by the quickest fault strategy (5 % to 95 % of the draws)",
 )
 
 # %% [markdown]
@@ -71,8 +71,8 @@ say(
     f"{busy['clean']:.0%} of the frames write nothing (*exact*). A frame's mean of "
     f"{vga['tlbies'].iloc[0]:.3g} tlbies hides the busiest: {busy['p99']} pages in the 99th "
     f"percentile and {busy['most']} at most (*exact*), {wording.times(*tlbies[0])} and "
-    f"{wording.times(*tlbies[1])} of tlbies on POWER (*modelled*). Tracking by faults makes as many "
-    "for the same frames, and takes the faults as well."
+    f"{wording.times(*tlbies[1])} of tlbies on POWER (*modelled*). Tracking by faults makes as many or "
+    "more for the same frames, and takes the faults as well."
 )
 table(
     texts.vga(vga),

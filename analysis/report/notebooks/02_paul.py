@@ -4,9 +4,9 @@
 # The alternative, he wrote, is read-only HPTEs and a fault for the first write to each page, which
 # slows the guest a little to speed up the harvest. How much?
 #
-# Kind of the numbers on this page: **modelled**, from counts that are **exact**, and so only as good
-# as the unit costs of the profiles. Those are cited, derived, transferred or estimated, each with a
-# range; what is shown are 5 % to 95 % of the draws over all of them.
+# Kind of the numbers on this page: **modelled**, from counts that are **exact**, and so only as
+# good as the unit costs of the profiles. Those are cited, derived, transferred or estimated, each
+# with a range; what is shown are 5 % to 95 % of the draws over all of them.
 
 # %%
 """Paul's concern: what the faults cost the guest."""
@@ -69,6 +69,7 @@ table(
 falls = tables.stall_falls(longer)
 assert (falls > 1).all(), "a longer interval costs more"
 say(
-    f"From 10 ms to a second the loss falls by a factor of {wording.factor(falls.min(), falls.max())}"
-    ", in each program and on each platform (*modelled*)."
+    "From 10 ms to a second the loss falls by a factor of "
+    f"{wording.factor(falls.min(), falls.max())}, in each program and on each platform "
+    "(*modelled*)."
 )

@@ -47,8 +47,8 @@ table(
 # %% [markdown]
 # ## What the verdict hangs on
 #
-# At the density of the median break-even: which unit costs explain most of the verdict (squared rank
-# correlation, as shares).
+# At the density of the median break-even: which unit costs explain most of the verdict (squared
+# rank correlation, as shares).
 
 # %%
 table(
