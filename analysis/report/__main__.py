@@ -45,7 +45,9 @@ figure { margin: 1rem 0; max-width: 52rem; }
 img { max-width: 100%; height: auto; }
 h1 { font-size: 1.5rem; margin: 0.3rem 0; }
 .origin { font-size: 0.85rem; color: #555; }
-@media (min-width: 64rem) { #at_a_glance { float: right; width: 46%; margin: 0 0 1rem 1.5rem; } }
+@media (min-width: 64rem) {
+  figure:has(#at_a_glance) { float: right; width: 50%; margin: 0 0 1rem 1.5rem; }
+}
 .table, .jp-RenderedMarkdown { overflow-x: auto; }
 .table { margin: 1rem 0; }
 .caption { font-weight: 600; margin: 0.3rem 0; }

@@ -71,8 +71,8 @@ say(
     f"{busy['clean']:.0%} of the frames write nothing (*exact*). A frame's mean of "
     f"{vga['tlbies'].iloc[0]:.3g} tlbies hides the busiest: {busy['p99']} pages in the 99th "
     f"percentile and {busy['most']} at most (*exact*), {wording.times(*tlbies[0])} and "
-    f"{wording.times(*tlbies[1])} of tlbies on POWER (*modelled*). Tracking by faults makes as many or "
-    "more for the same frames, and takes the faults as well."
+    f"{wording.times(*tlbies[1])} of tlbies on POWER HPT (*modelled*). Tracking by faults "
+    "makes as many or more for the same frames, and takes the faults as well."
 )
 table(
     texts.vga(vga),
