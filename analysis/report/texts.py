@@ -17,8 +17,10 @@ from analysis.report.wording import (
     times,
     two_digits,
 )
+from strategies.registry import TRACKERS
 from strategies.units import duration, size_text
 
+HISTORY = {name: f"{name} (history)" for name, one in TRACKERS.items() if one.family == "history"}
 USUAL = {"page_bytes": 4096, "mapping": "linear"}
 
 
@@ -84,9 +86,10 @@ def copies(frame):
         return rows
     wide = rows.pivot(index=["slot_bytes", "density"], columns="strategy", values="value")
     wide = wide.drop(columns=BASELINE).map(two_digits).reset_index()
-    return wide.assign(
+    wide = wide.assign(
         slot_bytes=wide["slot_bytes"].map(size_text), density=wide["density"].map(share)
     )
+    return wide.rename(columns={"slot_bytes": "slot", "density": "written"} | HISTORY)
 
 
 def toggles(frame):
@@ -97,8 +100,9 @@ def toggles(frame):
         for column, usual in USUAL.items():
             rows = rows[rows[column] == usual] if column in rows else rows
         found[what] = rows.set_index(["slot_bytes", "strategy"])["value"].map(time)
-    wide = pd.concat(found, axis=1).reset_index()
-    return wide.assign(slot_bytes=wide["slot_bytes"].map(size_text))
+    wide = pd.concat(found, axis=1).reset_index().replace({"strategy": HISTORY})
+    wide = wide.assign(slot_bytes=wide["slot_bytes"].map(size_text))
+    return wide.rename(columns={"slot_bytes": "slot"})
 
 
 def beside_stores(frame):
@@ -108,7 +112,9 @@ def beside_stores(frame):
         rows = measured(frame, f"Contention.{name}")
         if len(rows):
             found[title] = rows.set_index(["vcpus", "strategy"])["value"].map(time)
-    return pd.concat(found, axis=1).reset_index() if found else pd.DataFrame()
+    if not found:
+        return pd.DataFrame()
+    return pd.concat(found, axis=1).reset_index().replace({"strategy": HISTORY})
 
 
 def passes_differ(cells):
