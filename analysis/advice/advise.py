@@ -28,6 +28,7 @@ TRADED = {
     "shortest_harvest": "harvest_ns",
     "least_stall": "stall_fraction",
     "least_cpu": "cpu_ns",
+    "shortest_last_harvest": "last_ns",
 }
 SHOWN = ("harvest_ns", "stall_fraction", "cpu_ns", "enable_ns", "disable_ns")
 INTERVALS = ("p99_harvest_ns", "worst_harvest_ns", "p99_stall", "worst_stall")
