@@ -110,7 +110,8 @@ say(
     "- **The page size turns the verdict, for Paul.** Linux on POWER runs 64 KiB pages by default "
     f"(*cited*: ppc64_defconfig). 1,000 scattered first writes in {size_text(SLOT)} on POWER9 HPT "
     f"cost with 4 KiB pages {wording.of_draws(of_4k, 'scan')} by scan and "
-    f"{wording.of_draws(of_4k, 'faults')} by faults (the scan is cheaper in {wording.draws(of_4k['share'])} of the draws), with 64 KiB pages "
+    f"{wording.of_draws(of_4k, 'faults')} by faults (the scan is cheaper in "
+    f"{wording.draws(of_4k['share'])} of the draws), with 64 KiB pages "
     f"{wording.of_draws(of_64k, 'scan')} and {wording.of_draws(of_64k, 'faults')} "
     f"({wording.draws(of_64k['share'])}; {modelled})."
 )
