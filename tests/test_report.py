@@ -14,6 +14,7 @@ import pytest
 from analysis.measured import walks
 from analysis.model.scenario import scenario_of_trace
 from analysis.report import tables, wording
+from analysis.report.__main__ import put_answer
 from strategies.registry import names
 from strategies.workloads.trace import load_trace
 
@@ -321,3 +322,12 @@ def test_a_clean_slot_that_a_pass_lacks_is_not_lost():
 )
 def test_numbers_that_are_known_to_a_factor_have_two_digits(got, text):
     assert got == text
+
+
+def test_the_answer_is_put_between_the_marks_of_a_readme(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("# x\n\n<!-- results/a/answer.md -->\nold\n<!-- end -->\n\n# y\n")
+    for answer in ("one\n", "two\n"):
+        put_answer(readme, answer)
+    text = "# x\n\n<!-- results/a/answer.md -->\ntwo\n<!-- end -->\n\n# y\n"
+    assert readme.read_text() == text
