@@ -21,7 +21,7 @@ from analysis.model.break_even import (
 )
 from analysis.model.draws import drawn, drivers
 from analysis.model.evaluate import costs
-from analysis.model.profile import REFERENCE, load_profile
+from analysis.model.profile import load_profile
 from analysis.model.scenario import Scenario
 
 PERCENTILES = {"p5": 5, "p50": 50, "p95": 95}
@@ -47,11 +47,6 @@ class Platform(NamedTuple):
         """Return the scenario of a slot, and the profile with its costs there."""
         scenario = self.scenario(slot_bytes, vcpus)
         return scenario, load_profile(self.profile).at(scenario)
-
-    def is_transferred(self):
-        """Say whether its walks are those of the reference machine."""
-        constants = load_profile(self.profile).constants.values()
-        return any(constant.unit == REFERENCE for constant in constants)
 
 
 PLATFORMS = (

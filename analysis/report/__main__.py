@@ -30,6 +30,8 @@ PICTURE = re.compile(r'id="(\w+)" src="data:image/png;base64,([^"]+)"')
 CELL_ID = re.compile(r' id="cell-id=\w+"')
 """Drawn anew at each run; without them the same results give the same page."""
 
+MARK, END = r"(<!-- \S+answer\.md -->\n)", "<!-- end -->"
+
 CELL_TIMEOUT_S = 300
 TITLES = {
     "00_answer": "The answer",
@@ -44,6 +46,7 @@ p, li { max-width: 46rem; }
 figure { margin: 1rem 0; max-width: 52rem; }
 img { max-width: 100%; height: auto; }
 h1 { font-size: 1.5rem; margin: 0.3rem 0; }
+figcaption { font-size: 0.85rem; color: #555; max-width: 46rem; }
 .origin { font-size: 0.85rem; color: #555; }
 @media (min-width: 64rem) {
   figure:has(#at_a_glance) { float: right; width: 50%; margin: 0 0 1rem 1.5rem; }
@@ -149,15 +152,29 @@ def write_report(results, out):
         out.with_name(f"{name}.png").write_bytes(base64.b64decode(data))
 
 
+def put_answer(readme, answer):
+    """Replace what stands between the marks of a README by the answer."""
+    before, mark, rest = re.split(MARK, readme.read_text(encoding="utf-8"), maxsplit=1)
+    after = rest[rest.index(END) :]
+    readme.write_text(f"{before}{mark}{answer}{after}", encoding="utf-8")
+
+
 @click.command()
 @click.option("--results", type=click.Path(path_type=Path), default="results/local")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=None)
-def main(results, out):
+@click.option(
+    "--readme",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Put the answer between the marks of this file, too.",
+)
+def main(results, out, readme):
     """Write the offline report of a folder of results (by default into it)."""
     out = out or results / "report" / "index.html"
     start = time.monotonic()
     try:
         write_report(results, out)
+        if readme:
+            put_answer(readme, out.with_name("answer.md").read_text(encoding="utf-8"))
     except (ClaimError, InputError, OSError) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(1 if isinstance(error, ClaimError) else 2)

@@ -128,8 +128,9 @@ def table(frame, caption):
 
 def show(figure, name, caption):
     """Show a figure as a picture inside the page; the report writes it to a file of that name."""
-    picture = BytesIO()
-    figure.savefig(picture, dpi=DPI)
-    data = base64.b64encode(picture.getvalue()).decode()
+    file = BytesIO()
+    figure.savefig(file, dpi=DPI)
+    data = base64.b64encode(file.getvalue()).decode()
     source = f"data:image/png;base64,{data}"
-    display(HTML(f'<figure><img id="{name}" alt="{caption}" src="{source}"></figure>'))
+    picture = f'<img id="{name}" alt="{caption}" src="{source}">'
+    display(HTML(f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"))

@@ -26,9 +26,10 @@ say(
     "**Both were right.** A scan costs by the size of the slot, faults by what is written. At "
     f"{size_text(SLOT)} and 1 vCPU the two take the same CPU time where "
     f"{wording.shares(single['p50'].min(), single['p50'].max())} of the pages are written between "
-    f"two harvests (medians, platform by platform; with their ranges "
-    f"{wording.shares(single['p5'].min(), single['p95'].max())}; {modelled}). Below, take faults; "
-    "above, the scan. 64 vCPUs instead of 1 move the median down, on each platform here."
+    "two harvests (medians, platform by platform; with their ranges "
+    f"{wording.shares(single['p5'].min(), single['p95'].max())}; {modelled}): below, faults cost "
+    "less, above, the scan. 64 vCPUs instead of 1 move the median down, on each platform here. "
+    "Which of the two a kernel has, the table says."
 )
 
 # %%
@@ -40,8 +41,8 @@ show(
         f"what tracking costs, {size_text(SLOT)}, 1 vCPU",
     ),
     "at_a_glance",
-    "Modelled CPU time per interval of scan and faults against the share of pages written, a panel "
-    "for each platform, with ranges",
+    "Modelled CPU time per interval of scan and faults against the share of pages written, by "
+    f"platform and base page{study.walks}. Letters: how densely the recorded programs write",
 )
 
 # %%
@@ -49,12 +50,10 @@ clean = tables.clean_slots(study.passes)
 assert (clean["ratio_least"] > 10).all(), "a clean scan is not even ten times slower"
 base = clean[clean["page_bytes"] == 4096].set_index("slot_bytes")
 small, large = base.loc[base.index.min()], base.loc[base.index.max()]
-other = clean[clean["page_bytes"] == 65536]
-with_64k = (
-    f"; with 64 KiB pages {wording.of_passes(other.iloc[-1], 'scan')} for "
-    f"{size_text(other.iloc[-1]['slot_bytes'])}"
-    if len(other)
-    else ""
+is_largest = (clean["page_bytes"] == 65536) & (clean["slot_bytes"] == base.index.max())
+with_64k = "".join(
+    f", with 64 KiB pages {wording.of_passes(row, 'scan')} against {wording.of_passes(row, 'bitmap')}"
+    for _, row in clean[is_largest].iterrows()
 )
 say(
     "- **Takuya was right: a scan is slow when nothing is dirty.** With 4 KiB pages a clean slot "
@@ -94,7 +93,7 @@ assert programs["stall_low"].min() > 0.01, "there is a program that hardly notic
 say(
     "- **Paul was right: faults slow the guest**, and not always a little. The desktop loses "
     f"{wording.shares(desktop['stall_low'].min(), desktop['stall_high'].max())} of one vCPU's "
-    f"time, over all platforms (4 KiB pages). {len(recorded)} other programs lose "
+    f"time, over all platforms (4 KiB pages). The {len(recorded)} other programs lose "
     f"{wording.shares(programs['stall_low'].min(), programs['stall_high'].max())} when harvested "
     "every 10 ms (above 100 %: they could not write at that rate) and "
     f"{wording.shares(second['stall_low'].min(), second['stall_high'].max())} when harvested every "
@@ -110,7 +109,8 @@ say(
     "- **The page size turns the verdict, for Paul.** Linux on POWER runs 64 KiB pages by default "
     f"(*cited*: ppc64_defconfig). 1,000 scattered first writes in {size_text(SLOT)} on POWER9 HPT "
     f"cost with 4 KiB pages {wording.of_draws(of_4k, 'scan')} by scan and "
-    f"{wording.of_draws(of_4k, 'faults')} by faults (the scan is cheaper in {wording.draws(of_4k['share'])} of the draws), with 64 KiB pages "
+    f"{wording.of_draws(of_4k, 'faults')} by faults (the scan is cheaper in "
+    f"{wording.draws(of_4k['share'])} of the draws), with 64 KiB pages "
     f"{wording.of_draws(of_64k, 'scan')} and {wording.of_draws(of_64k, 'faults')} "
     f"({wording.draws(of_64k['share'])}; {modelled})."
 )
@@ -119,7 +119,8 @@ say(
 last = curves.last_rounds(LARGE, 0.001)
 scans = last[last["strategy"] == tables.SCAN].set_index("platform")
 hpt_4k, hpt_64k, radix = (
-    scans.loc[f"POWER9 {name}"] for name in ("HPT, 4 KiB", "HPT, 64 KiB", "radix, 64 KiB")
+    scans.loc[f"POWER9 {name}", ["p5", "p95"]]
+    for name in ("HPT, 4 KiB", "HPT, 64 KiB", "radix, 64 KiB")
 )
 by_faults = last[(last["strategy"] == "write_protect_batched") & last["offered"]]
 assert set(by_faults["platform"]) == {"x86, 4 KiB", "arm64 with DBM, 4 KiB"}
@@ -127,12 +128,11 @@ says_nothing = [load_profile(name).constants["manual_protect"].low for name in (
 assert says_nothing == [1, 1], "the last GET arms pages again"
 say(
     "- **The last round of a migration** (vCPUs stopped) is where a scan on POWER HPT hurts: it "
-    "makes a tlbie for each writable HPTE, changed or not, since C may still be on its way. "
-    f"{size_text(LARGE)} all mapped writable take "
-    f"{wording.times(hpt_4k['p5'], hpt_4k['p95'])} with 4 KiB pages and "
-    f"{wording.times(hpt_64k['p5'], hpt_64k['p95'])} with 64 KiB. POWER radix makes none for clean "
-    f"pages: {wording.times(radix['p5'], radix['p95'])} with 64 KiB. On x86 and arm64 the last GET "
-    "with manual protect arms no page again: "
+    "makes a tlbie for each writable HPTE, its C set or not, for C may still be on its way. "
+    f"{size_text(LARGE)} all mapped writable take {wording.times(*hpt_4k)} with 4 KiB pages and "
+    f"{wording.times(*hpt_64k)} with 64 KiB. POWER radix, the default since POWER9, makes none "
+    f"for clean pages: {wording.times(*radix)} with 64 KiB. On x86 and arm64 the last GET with "
+    "manual protect arms no page again: "
     f"{wording.times(by_faults['p5'].min(), by_faults['p95'].max())} ({modelled}; 0.1 % written)."
 )
 
@@ -168,8 +168,8 @@ show(
         crossings.reset_index(), f"{size_text(SLOT)}; mark: median, bar: 5 % to 95 % of the draws"
     ),
     "break_evens",
-    "Modelled density above which the scan costs less CPU time than faults, with ranges, for 1 and "
-    "64 vCPUs, by platform",
+    "Modelled density above which the scan costs less CPU time than faults, for 1 and 64 vCPUs; "
+    f"where not all draws have one, how many do{study.walks}",
 )
 
 # %%

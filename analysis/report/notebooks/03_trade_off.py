@@ -29,7 +29,7 @@ show(
     ),
     "scan_share",
     "Modelled share of the draws in which the scan costs less CPU time, over density and what a "
-    "first-write fault costs, a panel for each platform",
+    f"first-write fault costs, by platform and base page{study.walks}",
 )
 
 # %% [markdown]
