@@ -21,6 +21,7 @@ from strategies.workloads.synthetic import synthesize
 from strategies.workloads.trace import load_trace, save_trace
 
 ROW_KEYS = {
+    "kind",
     "strategy",
     "epochs",
     "pages_stored",
@@ -61,6 +62,7 @@ def test_every_tracker_reports_each_stored_page_and_loses_none(capsys, trace_fil
     assert tuple(rows) == registry.names()
     for name, row in rows.items():
         assert set(row) == ROW_KEYS
+        assert row["kind"] == "simulated"
         assert (row["epochs"], row["pages_stored"]) == (5, 150)
         read_too = 100 if name == "pte_flush" else 0
         if name == registry.BASELINE:
