@@ -28,31 +28,40 @@ def percentile_99(values):
     return int(ranked[-(-99 * len(ranked) // 100) - 1])
 
 
+def spread_of(values):
+    """Return median, 99th percentile and maximum of nanoseconds, as a row shows them."""
+    return {
+        "median": float(np.median(values)),
+        "p99": percentile_99(values),
+        "max": int(max(values)),
+    }
+
+
 def row_of(replay):
     """Return a replay as one JSON row; the baseline reports nothing, so its counts are null."""
     baseline = replay.is_baseline
     return {
+        "kind": "simulated",
         "strategy": replay.strategy,
         "epochs": len(replay.harvest_ns),
         "pages_stored": sum(replay.stored),
         "pages_reported": None if baseline else sum(replay.reported),
         "lost": None if baseline else sum(replay.lost),
         "spurious": None if baseline else sum(replay.spurious),
-        "harvest_ns": {
-            "median": float(np.median(replay.harvest_ns)),
-            "p99": percentile_99(replay.harvest_ns),
-            "max": int(max(replay.harvest_ns)),
-        },
+        "harvest_ns": spread_of(replay.harvest_ns),
         "events": replay.events,
         "state_bytes": replay.state_bytes,
     }
 
 
-SCHEMA = 2
+SCHEMA = 3
 
 
-def document(trace, vm, replays, price=None):
-    """Return the JSON document of a replay (a dict); `price` as for `run_replay`."""
+def document(trace, vm, replays, price=None, lane_rows=()):
+    """Return the JSON document of a replay (a dict); `price` as for `run_replay`.
+
+    Rows of kind "simulated" come first, then `lane_rows`, of kind "kernel".
+    """
     import numba
 
     rows = [row_of(replay) for replay in replays]
@@ -75,7 +84,7 @@ def document(trace, vm, replays, price=None):
             "python": platform.python_version(),
             "numba": numba.__version__,
         },
-        "rows": rows,
+        "rows": [*rows, *lane_rows],
     }
 
 
@@ -90,8 +99,9 @@ def cpu_model():
 
 
 def text_of(doc):
-    """Return the document as text for people: two tables under a line on what was run."""
-    trace, machine, rows = doc["trace"], doc["machine"], doc["rows"]
+    """Return what was simulated as text for people: two tables under a line on what was run."""
+    trace, machine = doc["trace"], doc["machine"]
+    rows = [row for row in doc["rows"] if row["kind"] == "simulated"]
     reads = "writes and reads" if trace["reads"] else "writes only, which flatters pte_flush"
     return "\n".join(
         (
@@ -175,11 +185,12 @@ def harvest_rows(trace, replays):
 
 def summary_rows(doc):
     """Yield the header and one flat row per tracker; events have a column each."""
-    events = list(doc["rows"][0]["events"])
+    rows = [row for row in doc["rows"] if row["kind"] == "simulated"]
+    events = list(rows[0]["events"])
     plain = ("strategy", "epochs", "pages_stored", "pages_reported", "lost", "spurious")
     times = ("median", "p99", "max")
     yield ("trace", *plain, *(f"harvest_ns_{key}" for key in times), "state_bytes", *events)
-    for row in doc["rows"]:
+    for row in rows:
         yield (
             doc["trace"]["name"],
             *("" if row[key] is None else row[key] for key in plain),

@@ -82,6 +82,12 @@ class Trace:
         """Share of the slot's pages written in an epoch, mean over all epochs."""
         return len(self.gfns) / (self.epochs * self.slot_pages)
 
+    def stores_of(self, epoch: int) -> np.ndarray:
+        """Return the page of each store of an epoch, in order: int64[stores]."""
+        part = slice(*self.offsets[epoch : epoch + 2])
+        pages = self.gfns[part].astype(np.int64)
+        return pages if self.stores is None else np.repeat(pages, self.stores[part])
+
     def coarsen(self, page_shift: int) -> "Trace":
         """Return the trace as a guest with larger pages makes it.
 
