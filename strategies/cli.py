@@ -19,6 +19,7 @@ COMMANDS = {
     "traces": "strategies.workloads.traces_command:traces",
     "synth": "strategies.workloads.synth_command:synth",
     "replay": "analysis.model.replay_command:replay",
+    "record": "strategies.record.record_command:record",
     "lanes": "strategies.lanes.lanes_command:lanes",
     "study": "strategies.replay.study_command:study",
     "explore": "strategies.explore.explore_command:explore",
