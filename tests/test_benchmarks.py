@@ -15,6 +15,7 @@ import pytest
 from platformdirs import user_cache_dir
 
 from analysis.measured.load import load_results
+from analysis.measured.walks import ENABLING, MADE_OF
 from benchmarks import common, get_dirty_log, groups, study
 from strategies import registry
 from strategies.fault.write_protect import WriteProtect
@@ -81,6 +82,10 @@ def test_asv_accepts_the_suite(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_full_grid_has_the_trackers_that_are_fitted():
+    assert set(common.FITTED) == MADE_OF.keys() - {ENABLING}
 
 
 def test_parameters_are_python_literals():

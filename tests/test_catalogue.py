@@ -55,6 +55,8 @@ HAZARDS = {
 
 RULES = {
     "no tlbie": "no-tlbie",
+    "no tlbie when an absent HPTE goes": "no-tlbie-of-an-absent-hpte",
+    "no tlbie when a read-only HPTE is protected": "protect-skips-its-tlbie",
     "no wait in the ptesync": "no-ptesync-wait",
     "plain store instead of exchange": "plain-store-not-exchange",
     "HPTE lock awaited under the rmap lock": "hpte-lock-awaited-under-rmap-lock",
@@ -66,12 +68,17 @@ RULES = {
     "a TLB fill that does not re-read": "fill-without-second-look",
     "no flush at the end": "no-flush",
     "C not merged in the fault handler": "fault-forgets-c",
+    "R cleared by a load and a store": "clear-ref-by-load-and-store",
+    "C that a TLB entry owes, without its lock": "owed-c-without-lock",
+    "R set by a load and a store": "r-by-load-and-store",
 }
 """Rules of the machine's design."""
 
 KINDS = {
     "hpte-lock-awaited-under-rmap-lock": "deadlock",
+    "no-tlbie-of-an-absent-hpte": "dead translation",
     "no-ptesync-wait": "dead translation",
+    "protect-skips-its-tlbie": "dead translation",
 }
 """What is found where it is not a lost page."""
 

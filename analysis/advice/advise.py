@@ -28,6 +28,7 @@ TRADED = {
     "shortest_harvest": "harvest_ns",
     "least_stall": "stall_fraction",
     "least_cpu": "cpu_ns",
+    "shortest_last_harvest": "last_ns",
 }
 SHOWN = ("harvest_ns", "stall_fraction", "cpu_ns", "enable_ns", "disable_ns")
 INTERVALS = ("p99_harvest_ns", "worst_harvest_ns", "p99_stall", "worst_stall")
@@ -69,6 +70,7 @@ def advise(scenario, profile, wish):
         "deployable": next((name for name in fitting if profile.is_offered(name)), None),
         "equal": equal,
         "runner_up": others[0] if others else None,
+        "rival": max(others, key=share.get, default=None),
         "margin": _margin(score, best, others),
         "share": share[best] if best else None,
         "tie": bool(others) and share[best] < SURE,
@@ -78,7 +80,7 @@ def advise(scenario, profile, wish):
             *_unpriced(profile),
         ],
         "flips": flips(scenario, profile, wish),
-        **_break_even(scenario, profile, draws, ranked),
+        **_break_even(scenario, profile, draws, [ranked[0], *others][:2]),
         "warnings": _warnings(scenario, found, ranked),
         "provenance": _provenance(profile, scenario),
     }
@@ -199,11 +201,11 @@ def _unpriced(profile):
     return rows
 
 
-def _break_even(scenario, profile, draws, ranked):
+def _break_even(scenario, profile, draws, rivals):
     """Return the break-even of scan against faults over the draws, and what the verdict hangs on.
 
     The verdict is that of CPU time between scan and faults; where a platform lacks one of the two,
-    between the two best.
+    between the two best that differ.
     """
     one = scenario.at_density(float(np.mean(scenario.dirty_pages)) / scenario.slot_pages)
     density, share = summary(break_even(one, profile))
@@ -211,7 +213,7 @@ def _break_even(scenario, profile, draws, ranked):
         rows, weights = rows_of(one)
         effect = (cpu_gap(rows, profile, drawn(profile)) * weights).sum(axis=0)
     else:
-        costs = [np.broadcast_to(draws[name].cpu_ns, DRAWS) for name in ranked[:2]]
+        costs = [np.broadcast_to(draws[name].cpu_ns, DRAWS) for name in rivals]
         effect = costs[0] / np.maximum(costs[-1], 1.0)
     return {
         "break_even_density": density,
@@ -230,8 +232,8 @@ def _warnings(scenario, found, ranked):
             said.append(f"{name}: a harvest takes {times:.3g} times the interval.")
         if one.worst_stall[0] > 1:
             said.append(
-                f"{name}: its faults take {one.worst_stall[0]:.3g} times the vCPUs' time; "
-                "the guest cannot write that fast, tracking throttles it."
+                f"{name}: tracking takes {one.worst_stall[0]:.3g} times the vCPUs' time; "
+                "the guest cannot write that fast, it is throttled."
             )
     return said
 

@@ -98,4 +98,4 @@ def flips(scenario, profile, wish):
 
 def _within(profile, parameter, value):
     constant = profile.constants.get(parameter)
-    return constant and constant.low <= value <= constant.high
+    return None if constant is None else bool(constant.low <= value <= constant.high)

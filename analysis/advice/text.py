@@ -44,15 +44,21 @@ def _verdict(advice, wish):
         nearest = candidates[0]
         reasons = "; ".join(f"{c['strategy']} {c['why']}" for c in candidates)
         return f"No strategy meets the limits; {nearest['strategy']} comes nearest. {reasons}."
-    best, other = advice["strategy"], advice["runner_up"]
+    best = advice["strategy"]
     weights = ", ".join(f"{name}={weight:g}" for name, weight in wish.weights.items() if weight)
     text = f"{best}: least by {weights} in {advice['share']:.0%} of the draws"
-    if advice["tie"]:
-        text = text.replace(":", f" or {other}, a tie:", 1)
     if advice["equal"]:
         text += f" (so is {' and '.join(advice['equal'])})"
+    if advice["rival"]:
+        share = next(c["share"] for c in candidates if c["strategy"] == advice["rival"])
+        text += f", {advice['rival']} in {share:.0%}"
+    if advice["tie"]:
+        text = f"A tie. {text}"
     if advice["margin"] is not None:
-        text += f"; {other} costs {number(1 + advice['margin'])} times as much"
+        text += (
+            f"; by the constants' values {advice['runner_up']} comes next at "
+            f"{number(1 + advice['margin'])} times the cost"
+        )
     broken = [c for c in candidates if not c["meets"]]
     if broken:
         text += ". Ruled out: " + ", ".join(f"{c['strategy']} ({c['why']})" for c in broken)

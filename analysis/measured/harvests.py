@@ -1,4 +1,4 @@
-"""What follows from the measured times: medians, ratios, costs per page.
+"""What follows from the measured times: medians over passes, spreads and ratios.
 
 All functions are pure: a DataFrame in, a DataFrame out. Every time here is measured. The other way
 from numbers to conclusions, unit costs of a platform, is `analysis.model.compare`.
@@ -10,29 +10,30 @@ import numpy as np
 import pandas as pd
 
 from analysis.measured.load import OK
+from analysis.measured.walks import ENABLING
 from strategies.errors import InputError
 from strategies.replay.figure import read_harvests
 
 HARVEST_BENCHMARK = "time_get_dirty_log"
 TLBIE_BENCHMARK = "MachineCosts.track_tlbie"
+ENABLE_BENCHMARK = "LoggingToggle.time_enable_logging"
+PROTECTING = ("write_protect", "write_protect_batched", "double_buffer")
 BASELINE = "null"
 REFERENCE = "write_protect"
 CLOCK_LIMIT_NS = 100
 """Times below are "below 100 ns": two readings of the clock cost up to 30."""
 
-LEAST_NS = 0.1
-"""Least cost of a dirty page in a fit: where noise hides it, the difference is negative."""
-
 SHOWN = ("lost", "harvest_ns_median")
 """Columns of a replay's summary that the report reads."""
 
+PARAMETERS = ["strategy", "slot_bytes", "density", "page_bytes", "mapping", "vcpus", "trace"]
 CELL = ["page_bytes", "mapping", "slot_bytes", "density"]
 SERIES = ["strategy", "page_bytes", "mapping"]
 NS_PER_SECOND = 1e9
 
 
 def harvests(frame):
-    """Return the measured harvests, one row for each cell that is ok.
+    """Return the measured harvests, one row for each cell that is ok in every pass that has it.
 
     Parameters
     ----------
@@ -42,9 +43,11 @@ def harvests(frame):
     Returns
     -------
     DataFrame
-        `strategy`, CELL, `slot_pages`, `dirty_pages`, `median_ns`, `q25_ns`, `q75_ns`, `lowest_ns`
-        (the least sample; the median where no samples were kept), `spread`
-        (quartile distance over median) and `ratio` to write_protect's median of the same cell.
+        `strategy`, CELL, `slot_pages`, `dirty_pages`; medians over the passes of a pass's
+        `median_ns`, `q25_ns`, `q75_ns` and `lowest_ns` (its least sample; its median where no
+        samples were kept); `passes` (how many), `spread` (between passes: the greatest of their
+        medians over the least, less 1; missing for one pass), `lowest_spread` (the same of their
+        least samples) and `ratio` to write_protect's median of the same cell.
 
     Raises
     ------
@@ -54,15 +57,14 @@ def harvests(frame):
     is_harvest = frame["benchmark"].str.endswith(HARVEST_BENCHMARK) & (frame["status"] == OK)
     if not is_harvest.any():
         raise InputError("the results hold no harvest: accepted are those of `make study`")
-    cells = frame.loc[is_harvest, ["strategy", *CELL]].reset_index(drop=True)
-    cells = cells.astype({"slot_bytes": np.int64, "page_bytes": np.int64})
+    rows = frame[is_harvest].reset_index(drop=True)
+    rows = rows.astype({"slot_bytes": np.int64, "page_bytes": np.int64})
+    for column, source in (("median_ns", "value"), ("q25_ns", "q25"), ("q75_ns", "q75")):
+        rows[column] = rows[source].astype(float) * NS_PER_SECOND
+    rows["lowest_ns"] = [_lowest(row) * NS_PER_SECOND for row in rows.itertuples()]
+    cells = _over_passes(rows)
     cells["slot_pages"] = cells["slot_bytes"] // cells["page_bytes"]
     cells["dirty_pages"] = (cells["slot_pages"] * cells["density"]).round().astype(np.int64)
-    for column, source in (("median_ns", "value"), ("q25_ns", "q25"), ("q75_ns", "q75")):
-        times = frame.loc[is_harvest, source].to_numpy(float)
-        cells[column] = times * NS_PER_SECOND
-    cells["lowest_ns"] = [_lowest(row) * NS_PER_SECOND for row in frame[is_harvest].itertuples()]
-    cells["spread"] = (cells["q75_ns"] - cells["q25_ns"]) / cells["median_ns"]
     return _with_ratio(cells).sort_values([*SERIES, "slot_bytes", "density"], ignore_index=True)
 
 
@@ -71,8 +73,19 @@ def _lowest(row):
     return min(row.samples) if isinstance(row.samples, list) else row.value
 
 
+def _over_passes(rows):
+    """Return a row for each cell: the medians of its times over the passes, and their spread."""
+    groups = rows.groupby(["strategy", *CELL])
+    cells = groups[["median_ns", "q25_ns", "q75_ns", "lowest_ns"]].median()
+    cells["passes"] = groups["median_ns"].size()
+    for column, of in (("spread", "median_ns"), ("lowest_spread", "lowest_ns")):
+        spread = groups[of].max() / groups[of].min() - 1
+        cells[column] = spread.where(cells["passes"] > 1)
+    return cells.reset_index()
+
+
 def _with_ratio(cells):
-    """Return the cells with their ratio to the reference of the same cell."""
+    """Return the cells with their ratio to the yardstick of the same cell."""
     reference = cells.loc[cells["strategy"] == REFERENCE, [*CELL, "median_ns"]]
     reference = reference.rename(columns={"median_ns": "reference_ns"})
     joined = cells.merge(reference, on=CELL, how="left")
@@ -81,7 +94,7 @@ def _with_ratio(cells):
 
 
 def measured(frame, name):
-    """Return the cells of one benchmark that are ok, its times in nanoseconds.
+    """Return the cells of one benchmark that are ok, medians over passes, times in nanoseconds.
 
     Parameters
     ----------
@@ -93,15 +106,18 @@ def measured(frame, name):
     Returns
     -------
     DataFrame
-        The columns of `frame`; empty where the benchmark was not run.
+        The parameters of the benchmark, `unit`, `value`, `passes` and `spread` (between passes, as
+        in `harvests`); empty where the benchmark was not run.
     """
     is_named = frame["benchmark"].str.endswith(f".{name}") & (frame["status"] == OK)
-    rows = frame[is_named].reset_index(drop=True)
-    unused = [name for name in rows if rows[name].isna().all()] if len(rows) else []
-    rows = rows.drop(columns=unused)
+    rows = frame[is_named].copy()
     if name.rpartition(".")[2].startswith("time_"):
         rows["value"] *= NS_PER_SECOND
-    return rows
+    parameters = [name for name in PARAMETERS if name in rows and rows[name].notna().any()]
+    groups = rows.groupby([*parameters, "unit"], sort=False, dropna=False)["value"]
+    cells = pd.DataFrame({"value": groups.median(), "passes": groups.size()})
+    cells["spread"] = (groups.max() / groups.min() - 1).where(cells["passes"] > 1)
+    return cells.reset_index()
 
 
 def base_cells(cells):
@@ -137,31 +153,33 @@ def _read_summary(path):
     return rows
 
 
-def page_costs(cells, of="lowest_ns"):
-    """Return what a page of a clean slot and what a dirty page adds, cell by cell.
+def enablings(frame):
+    """Return how long enabling took, less what enabling `null` took: a call, and nothing else.
 
-    Parameters
-    ----------
-    cells : DataFrame
-        As from `harvests`.
-    of : {"lowest_ns", "median_ns"}
-        Which time. Whatever else a machine does only adds to a time, so the lowest sample is the
-        best estimate of the cost itself (Chen and Revels, "Robust benchmarking in noisy
-        environments", 2016); the median is what is met there.
+    Only trackers that take a fault, and walk all pages to make them read-only.
 
     Returns
     -------
     DataFrame
-        SERIES, `slot_pages`, `density`, `page_ns` (of the clean slot) and `dirty_page_ns` (missing
-        for density 0, at least LEAST_NS). Where the harvest has tlbies, the simulation's are in it.
+        `strategy` (of the walk: ENABLING), `page_bytes`, `mapping`, `slot_pages`, `dirty_pages`
+        (0), `median_ns` and `lowest_ns` (the same: asv's median).
     """
-    clean = cells.loc[cells["dirty_pages"] == 0, [*SERIES, "slot_pages", of]]
-    clean = clean.rename(columns={of: "clean_ns"})
-    rows = cells.merge(clean, on=[*SERIES, "slot_pages"])
-    added = (rows[of] - rows["clean_ns"]) / rows["dirty_pages"].replace(0, np.nan)
-    rows["page_ns"] = rows["clean_ns"] / rows["slot_pages"]
-    rows["dirty_page_ns"] = added.clip(lower=LEAST_NS)
-    return rows[[*SERIES, "slot_pages", "density", "page_ns", "dirty_page_ns"]]
+    rows = measured(frame, ENABLE_BENCHMARK)
+    if rows.empty:
+        return rows
+    for column, default in (("page_bytes", 4096), ("mapping", "linear")):
+        rows[column] = rows.get(column, default)
+    at = ["slot_bytes", "page_bytes", "mapping"]
+    wide = rows.pivot(index=at, columns="strategy", values="value")
+    walk_ns = wide[[name for name in PROTECTING if name in wide]].sub(wide[BASELINE], axis=0)
+    cells = walk_ns.melt(value_name="median_ns", ignore_index=False).reset_index()
+    cells["slot_pages"] = (cells["slot_bytes"] // cells["page_bytes"]).astype(np.int64)
+    return cells.assign(strategy=ENABLING, dirty_pages=0, lowest_ns=cells["median_ns"])
+
+
+def clock_ns(cells):
+    """Return what a harvest of nothing takes, in ns: two readings of the clock."""
+    return float(cells.loc[cells["strategy"] == BASELINE, "lowest_ns"].median())
 
 
 def simulated_tlbie_ns(frame):

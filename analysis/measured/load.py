@@ -1,4 +1,4 @@
-"""The one reader of asv's result files: a folder of them becomes one tidy DataFrame."""
+"""The one reader of asv's result files: a folder, or one of passes, becomes one tidy DataFrame."""
 
 import ast
 import json
@@ -11,6 +11,7 @@ import pandas as pd
 from strategies.errors import InputError
 
 FORMAT_VERSION = 2
+SUITE = "benchmarks.json"
 OK, FAILED, SKIPPED = "ok", "failed", "skipped"
 
 STATISTICS = {
@@ -33,39 +34,29 @@ def load_results(folder):
     Parameters
     ----------
     folder : str or Path
-        What asv calls `results_dir`.
+        What asv calls `results_dir`, or a folder of several of them: passes, the same grid measured
+        at different hours.
 
     Returns
     -------
     DataFrame
-        `benchmark`, a column per parameter name (missing where a benchmark has none of that name),
-        `value` (NaN unless ok), `unit`, `status` (ok, failed, skipped; a cell that was not selected
-        counts as skipped), STATISTICS, `started_at`, `commit`, `machine`, `environment`, and the
-        versions that the environment fixes (`python`, `numpy`, ...). Results of another version of
-        a benchmark than the one in `benchmarks.json` are left out, as asv does.
+        `pass` (the name of the pass's folder), `benchmark`, a column per parameter name (missing
+        where a benchmark has none of that name), `value` (NaN unless ok), `unit`, `status` (ok,
+        failed, skipped; a cell that was not selected counts as skipped), STATISTICS, `started_at`,
+        `commit`, `machine`, `environment`, and the versions that the environment fixes (`python`,
+        `numpy`, ...). Results of another version of a benchmark than the one in `benchmarks.json`
+        are left out, as asv does.
 
     Raises
     ------
     InputError
-        No results, damaged ones, not asv's format 2, or of more than one machine or environment.
+        No results, damaged ones, not asv's format 2, of more than one machine or environment, or
+        several passes that are not of one commit.
     """
     folder = Path(folder)
-    suite = _read(folder / "benchmarks.json", folder)
-    files = sorted(path for path in folder.glob("*/*.json") if path.name != "machine.json")
-    rows = []
-    for path in files:
-        content = _read(path, folder)
-        try:
-            rows += _rows_of_file(content, suite)
-        # What was damaged, or edited, makes this raise half a dozen unrelated types.
-        except Exception as error:
-            raise InputError(
-                f"{str(path)!r} is no file of asv's, or benchmarks.json is not its: {error!r}"
-            ) from error
-    if not rows:
-        raise InputError(f"no results in {str(folder)!r}: accepted is a folder that asv wrote")
-    frame = pd.DataFrame(rows)
-    for column in ORIGIN:
+    passes = passes_of(folder)
+    frame = pd.DataFrame([row for one in passes for row in _rows_of_pass(one)])
+    for column in (*ORIGIN, *["commit"] * (len(passes) > 1)):
         found = frame[column].unique()
         if len(found) > 1:
             names = ", ".join(sorted(found))
@@ -73,9 +64,34 @@ def load_results(folder):
     return frame
 
 
+def passes_of(folder):
+    """Return the folders of the passes that a folder holds, sorted: itself if it is asv's."""
+    found = sorted(path.parent for path in Path(folder).glob(f"*/{SUITE}"))
+    return found if found and not Path(folder, SUITE).exists() else [Path(folder)]
+
+
+def _rows_of_pass(folder):
+    """Return the rows of one of asv's folders."""
+    suite = _read(folder / SUITE, folder)
+    files = sorted(path for path in folder.glob("*/*.json") if path.name != "machine.json")
+    rows = []
+    for path in files:
+        content = _read(path, folder)
+        try:
+            rows += [{"pass": folder.name, **row} for row in _rows_of_file(content, suite)]
+        # What was damaged, or edited, makes this raise half a dozen unrelated types.
+        except Exception as error:
+            raise InputError(
+                f"{str(path)!r} is no file of asv's, or {SUITE} is not its: {error!r}"
+            ) from error
+    if not rows:
+        raise InputError(f"no results in {str(folder)!r}: accepted is a folder that asv wrote")
+    return rows
+
+
 def load_machine(folder):
     """Return asv's description of the machine that a folder of its results is of: a dict."""
-    return json.loads(next(Path(folder).glob("*/machine.json")).read_text())
+    return json.loads(next(passes_of(folder)[0].glob("*/machine.json")).read_text())
 
 
 def latest(frame):

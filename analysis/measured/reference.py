@@ -5,16 +5,16 @@
 
 import csv
 import json
-from functools import cache, lru_cache
+from functools import cache
 from importlib import resources
 
-from analysis.measured.surface import Surface
+import numpy as np
+
+from analysis.measured.walks import Cost, harvest_ns
+from strategies.errors import InputError
 
 FOLDER = resources.files("results") / "reference" / "derived"
-COSTS, ORIGIN = "costs.csv", "origin.json"
-PAGES_PER_WORD = 64
-BASE = (4096, "linear")
-"""Page size and mapping of the costs: the grid's most complete part."""
+COSTS, ORIGIN = "walks.csv", "origin.json"
 
 WALKS = ("page_scan", "page_clear", "word_read", "word_take", "page_rearm", "page_protect")
 """Costs of walking the hashed page table and the bitmap, by their names in cost profiles."""
@@ -26,70 +26,60 @@ class Reference:
     Attributes
     ----------
     origin : dict
-        Machine, date, commit and versions; `tlbie_ns`, what one simulated tlbie costs; `noise`,
-        relative; `held_out_error`, relative, by statistic; `slot_pages` and `densities`, each
-        (least, greatest).
+        Machine, date, commit and versions; `passes`, when each pass began; `tlbie_ns`, what one
+        simulated tlbie costs; `noise`, relative; `held_out`, how well the fit predicts cells that
+        were left out of it; `grid`, for each page size and mapping the least and the greatest slot
+        (`slot_bytes`) and dirty density (`densities`).
     """
 
-    def __init__(self, surfaces, origin):
-        self._surfaces, self.origin = surfaces, origin
-
-    def covers(self, *a):
-        return True
-
-    def old_covers(self, scenario):
-        """Say whether slot size and density lie within the measured grid."""
-        (least, most), (sparse, dense) = self.origin["slot_pages"], self.origin["densities"]
-        density = scenario.density
-        return least <= scenario.slot_pages <= most and (not density or sparse <= density <= dense)
-
-    def harvest_ns(self, strategy, n, d, *a):
-        return self._surfaces[strategy].harvest_ns(n, d)
-
-    def old_harvest_ns(self, strategy, scenario):
-        """Return how long a harvest takes on the reference machine when nothing disturbs it, in ns.
-
-        Costs are constant beyond the grid.
-        """
-        return self._surfaces[strategy].harvest_ns(scenario.slot_pages, scenario.dirty_pages)
+    def __init__(self, costs, origin):
+        self._costs, self.origin = costs, origin
 
     def walks(self, slot_pages, page_bytes=4096, mapping="linear"):
-        o = self.walk_ns(float(slot_pages), 0.01)
-        return {n: (o.get(n, 20.0), 0.2) for n in WALKS}
-
-    @lru_cache(maxsize=4096)  # noqa: B019  one instance lives as long as the process
-    def walk_ns(self, slot_pages, density):
-        """Return the costs of walking the hashed page table and the bitmap, the tlbie taken off.
+        """Return what walks of the hashed page table and the bitmap cost, tlbies taken off.
 
         Parameters
         ----------
-        slot_pages, density : float
+        slot_pages : array_like of float
 
         Returns
         -------
-        dict of str to float
-            In ns, for each of WALKS; constant beyond the measured grid.
+        dict of str to (float, float)
+            For each of WALKS nanoseconds for each time, and their relative standard error; arrays
+            where `slot_pages` is one. Constant beyond the measured sizes.
         """
-        scan, protect, batched, unmap = (
-            self._surfaces[name]
-            for name in ("c_bit_scan", "write_protect", "write_protect_batched", "pte_flush")
-        )
-        at = unmap.clipped(density)
-        clear_ns = scan.dirty_page_ns(slot_pages, density or at) - self.origin["tlbie_ns"]
-        costs = (
-            scan.page_ns(slot_pages),
-            max(clear_ns, 0.0),
-            protect.page_ns(slot_pages) * PAGES_PER_WORD,
-            batched.dirty_page_ns(slot_pages, density or at),
-            unmap.dirty_page_ns(slot_pages, at) * at,
-        )
-        return dict(
-            zip(
-                ("page_scan", "page_clear", "word_read", "page_rearm", "page_unmap"),
-                costs,
-                strict=True,
+        # These raw results lack page_protect but for 4 KiB pages, linear; the next ones have it.
+        costs = self._variant(4096, "linear") | self._variant(page_bytes, mapping)
+        return {name: costs[name].at(slot_pages) for name in WALKS}
+
+    def harvest_ns(self, strategy, slot_pages, dirty_pages, page_bytes=4096, mapping="linear"):
+        """Return the time of a harvest, in ns, its simulated tlbies as they were measured.
+
+        Parameters
+        ----------
+        strategy : {"c_bit_scan", "write_protect", "write_protect_batched", "double_buffer"}
+        slot_pages, dirty_pages : array_like of float
+        """
+        return harvest_ns(self._variant(page_bytes, mapping), strategy, slot_pages, dirty_pages)
+
+    def covers(self, slot_pages, density, page_bytes=4096, mapping="linear"):
+        """Say whether slot size and density lie within what was measured."""
+        for grid in self.origin["grid"]:
+            if (grid["page_bytes"], grid["mapping"]) == (page_bytes, mapping):
+                slot_bytes, density = np.multiply(slot_pages, page_bytes), np.asarray(density)
+                (least, most), (sparse, dense) = grid["slot_bytes"], grid["densities"]
+                is_density = (density == 0) | ((sparse <= density) & (density <= dense))
+                return (least <= slot_bytes) & (slot_bytes <= most) & is_density
+        return False
+
+    def _variant(self, page_bytes, mapping):
+        """Return the costs of a page size and mapping."""
+        if (page_bytes, mapping) not in self._costs:
+            accepted = ", ".join(f"{size} {name}" for size, name in self._costs)
+            raise InputError(
+                f"no walks of pages of {page_bytes} bytes, {mapping}: accepted are {accepted}"
             )
-        )
+        return self._costs[page_bytes, mapping]
 
 
 @cache
@@ -97,11 +87,13 @@ def load_reference(folder=FOLDER):
     """Return the reference results of a folder that `analysis.derived` wrote."""
     with (folder / COSTS).open(newline="") as file:
         rows = list(csv.DictReader(file))
-    points = {}
+    costs = {}
     for row in rows:
-        if (int(row["page_bytes"]), row["mapping"]) == BASE:
-            numbers = ("slot_pages", "density", "page_ns", "dirty_page_ns")
-            point = tuple(float(row[name] or "nan") for name in numbers)
-            points.setdefault(row["strategy"], []).append(point)
-    surfaces = {name: Surface(of_strategy) for name, of_strategy in points.items()}
-    return Reference(surfaces, json.loads((folder / ORIGIN).read_text()))
+        walks = costs.setdefault((int(row["page_bytes"]), row["mapping"]), {})
+        knot = tuple(float(row[name]) for name in ("slot_pages", "ns", "error"))
+        walks.setdefault(row["walk"], []).append(knot)
+    costs = {
+        variant: {name: Cost(*np.transpose(knots)) for name, knots in walks.items()}
+        for variant, walks in costs.items()
+    }
+    return Reference(costs, json.loads((folder / ORIGIN).read_text()))

@@ -17,8 +17,8 @@ def fault_strategies(profile):
     return [name for name in profile.strategies() if TRACKERS[name].family == "fault"]
 
 
-def cpu_gap(scenario, profile, constants):
-    """Return the logarithm of what a scan costs over what the best fault strategy does (CPU time).
+def cpu_times(scenario, profile, constants):
+    """Return the CPU time of a scan, and that of the best fault strategy, in ns.
 
     Parameters
     ----------
@@ -26,10 +26,21 @@ def cpu_gap(scenario, profile, constants):
         As for `analysis.model.evaluate.costs`; they broadcast.
     """
     found = costs([SCAN, *fault_strategies(profile)], scenario, constants)
-    scan = found.pop(SCAN).cpu_ns
-    best = np.minimum.reduce(np.broadcast_arrays(*(one.cpu_ns for one in found.values())))
+    scan, *faults = np.broadcast_arrays(*(one.cpu_ns for one in found.values()))
+    return scan, np.minimum.reduce(faults)
+
+
+def cpu_gap(scenario, profile, constants):
+    """Return the logarithm of what a scan costs over what the best fault strategy does (CPU time).
+
+    Parameters
+    ----------
+    scenario, constants
+        As for `cpu_times`.
+    """
     tiny = np.finfo(float).tiny
-    return np.log(np.maximum(scan, tiny)) - np.log(np.maximum(best, tiny))
+    scan, faults = cpu_times(scenario, profile, constants)
+    return np.log(np.maximum(scan, tiny)) - np.log(np.maximum(faults, tiny))
 
 
 def crossings(gaps, densities):

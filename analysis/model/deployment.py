@@ -152,7 +152,7 @@ def _scenario(options, slot_pages, dirty, base, entry):
 def _slot(options, profile):
     base, entry = pages_of(profile, options.page_size)
     if options.slot % (base * entry):
-        size = size_text(base * entry)
+        size = size_text(base * entry).replace(" ", "")
         raise InputError(f"--slot must be a multiple of {size}, not {options.slot} bytes")
     return options.slot // base, base, entry
 

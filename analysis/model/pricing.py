@@ -12,13 +12,22 @@ LOW, HIGH = 5, 95
 """Percentiles over the draws."""
 
 
-def counts_of(replay):
-    """Return by phase what the machine counted of COUNTS, summed over all epochs of a replay."""
-    events = replay.events
+def counts_of(events, reported, trace):
+    """Return by phase what the machine counted of COUNTS, summed over all epochs of a replay.
+
+    Parameters
+    ----------
+    events : mapping of str to int
+        Exact counts: of a `Replay`, or a row of its summary.
+    reported : int
+        Pages reported, all harvests together.
+    trace : Trace
+    """
+    written = np.diff(trace.offsets)
     shared = {
-        "any_dirty": sum(1 for pages in replay.reported if pages),
-        "reported_pages": sum(replay.reported),
-        "dirty_pages": sum(replay.stored),
+        "any_dirty": int(np.count_nonzero(written)),
+        "reported_pages": reported,
+        "dirty_pages": int(written.sum()),
     }
     harvest = {
         "slot_entries": events["pages_scanned"],
@@ -32,11 +41,19 @@ def counts_of(replay):
 
 
 def price(replay, trace, profile, *, vcpus, mapping):
-    """Return the modelled cost of a replay, over the whole trace.
+    """Return the modelled cost of a replay, over the whole trace: see `price_counts`."""
+    counted = counts_of(replay.events, sum(replay.reported), trace)
+    return price_counts(replay.strategy, counted, trace, profile, vcpus=vcpus, mapping=mapping)
+
+
+def price_counts(strategy, counted, trace, profile, *, vcpus=1, mapping="linear"):
+    """Return what exact counts of a replay cost on a platform, over the whole trace.
 
     Parameters
     ----------
-    replay : strategies.replay.run.Replay
+    strategy : str
+    counted : dict
+        As from `counts_of`.
     trace : Trace
     profile : Profile
     vcpus : int
@@ -48,7 +65,7 @@ def price(replay, trace, profile, *, vcpus, mapping):
         `harvest_ns`, `stall_ns` and `cpu_ns`, each a dict of `value`, `low` and `high` (5 % and
         95 % of the draws); None for a tracker that the profile does not price.
     """
-    if replay.strategy not in profile.strategies():
+    if strategy not in profile.strategies():
         return None
     scenario = Scenario(
         slot_pages=trace.slot_pages,
@@ -59,9 +76,8 @@ def price(replay, trace, profile, *, vcpus, mapping):
         mapping=mapping,
     )
     profile = profile.at(scenario)
-    counted = counts_of(replay)
-    value = _sums(replay.strategy, scenario, profile.values(), counted)
-    draws = _sums(replay.strategy, scenario, drawn(profile), counted)
+    value = _sums(strategy, scenario, profile.values(), counted)
+    draws = _sums(strategy, scenario, drawn(profile), counted)
     return {key: _range(value[key], draws[key]) for key in value}
 
 

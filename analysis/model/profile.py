@@ -46,6 +46,7 @@ MECHANISMS = {
 }
 """What a platform does: numbers in the formulas of counts."""
 
+FLAGS = MECHANISMS.keys() - {"fault_tlbies", "vcore_threads", "uncontended_vcpus"}
 CONSTANTS = COSTS | MECHANISMS
 KINDS = ("cited", "derived", "estimated", "measured", "transferred")
 MAX_COST = 1e12
@@ -121,8 +122,9 @@ class Profile:
         return [{"platform": self.name, **{key: one.get(key) for key in keys}} for one in known]
 
     def is_offered(self, strategy):
-        """Say whether a kernel of the platform has a strategy."""
-        return any(one["how"] for one in self.settings_of(strategy))
+        """Say whether a kernel of today has a strategy on the platform."""
+        is_there = any(one["how"] for one in self.settings_of(strategy))
+        return is_there and strategy not in self.hypothetical
 
     def at(self, scenario):
         """Return the profile with all walks in nanoseconds, as they are in a scenario."""
@@ -255,6 +257,8 @@ def _constant(name, table):
     if not isinstance(table, dict):
         raise InputError(f"{name} must be a table with value, low, high, unit, kind, source")
     value, low, high = (_number(name, table, key) for key in ("value", "low", "high"))
+    if name in FLAGS and high > 1:
+        raise InputError(f"{name} must be from 0 (no) to 1 (yes), not {short(high)}")
     if not low <= value <= high:
         raise InputError(f"{name} must have low <= value <= high, not {low}, {value}, {high}")
     unit = table.get("unit")

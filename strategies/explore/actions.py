@@ -9,6 +9,7 @@ from strategies.core.h_enter import h_enter
 from strategies.core.h_remove import h_remove
 from strategies.core.hpt import group_of, hpte_v_of
 from strategies.core.hpte import (
+    HPTE_R_RC,
     HPTE_V_BOLTED,
     HPTE_V_SECONDARY,
     HPTES_PER_GROUP,
@@ -97,18 +98,19 @@ def remove(gfn=0, view=VIEW_BASE):
     return Action(_label("H_REMOVE", gfn, view), run)
 
 
-def enter(gfn=0, view=VIEW_BASE):
-    """H_ENTER a page's HPTE where it was at the start."""
+def enter(gfn=0, view=VIEW_BASE, *, is_clean=False):
+    """H_ENTER a page's HPTE where it was at the start; clean: with R and C clear, unlike Linux."""
+    rights = H_ENTER_RIGHTS & ~HPTE_R_RC if is_clean else H_ENTER_RIGHTS
 
     def run(scene, vcpu, _stamp):
         machine, shift = scene.machine, view_shift(scene.machine, view)
         pteh = hpte_v_of(address_of(machine, view, gfn), shift)
-        ptel = U64(gfn << machine.page_shift) | H_ENTER_RIGHTS
+        ptel = U64(gfn << machine.page_shift) | rights
         if shift == SHIFT_64K:
             ptel |= LP_64K
         h_enter(machine, vcpu, H_EXACT, U64(scene.hptes[view, gfn]), pteh, ptel)
 
-    return Action(_label("H_ENTER", gfn, view), run)
+    return Action(_label("H_ENTER clean" if is_clean else "H_ENTER", gfn, view), run)
 
 
 def crowd(gfn=1, other=2):

@@ -234,6 +234,21 @@ PROGRAMS = (
         (_STORE, guest(protect(writable=True))),
     ),
     Program("store-clear-mod", "a store, H_CLEAR_MOD", (_STORE, guest(clear_mod())), **_DIRTY),
+    Program("store-clear-ref", "a store, H_CLEAR_REF", (_STORE, guest(clear_ref()))),
+    Program(
+        "delayed-c-replaced",
+        "the TLB entry of a store, with its C, is replaced; H_REMOVE",
+        (guest(store(), load(view=VIEW_ALIAS)), guest(remove())),
+        **_ALIASED,
+        **_DELAYED_C,
+    ),
+    Program(
+        "delayed-c-load",
+        "a load; the TLB entry of a store, with its C, is replaced",
+        (guest(load()), guest(store(), load(view=VIEW_ALIAS))),
+        **_ALIASED,
+        **_DELAYED_C,
+    ),
     Program(
         "two-removes",
         "H_REMOVE of both HPTEs of a page, and H_ENTER",

@@ -1,10 +1,10 @@
 """Figures of a replay, drawn from its CSV file."""
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
 from strategies.errors import InputError
+from strategies.styles import style_of
 
 MICROSECOND = 1000
 
@@ -45,11 +45,9 @@ def harvest_time_per_epoch(harvests):
     count = len(groups)
     figure = Figure(figsize=(10, 1.5 * count + 2.2), layout="constrained")
     axes = figure.subplots(count + 1, 1, sharex=True)
-    for panel, (strategy, rows), color in zip(
-        axes[:-1], groups, mpl.color_sequences["tab10"], strict=False
-    ):
+    for panel, (strategy, rows) in zip(axes[:-1], groups, strict=True):
         panel.sharey(axes[0])
-        _draw_times(panel, strategy, rows, color)
+        _draw_times(panel, strategy, rows)
     axes[0].set_yscale("log")
     _draw_pages(axes[-1], groups[0][1])
     figure.supylabel("time of one harvest (µs, measured, logarithmic)", fontsize=10)
@@ -57,10 +55,12 @@ def harvest_time_per_epoch(harvests):
     return figure
 
 
-def _draw_times(panel, strategy, rows, color):
-    """Draw each harvest of one tracker as a dot, and the median as a line."""
+def _draw_times(panel, strategy, rows):
+    """Draw each harvest of one tracker as a mark, and the median as a line."""
     times = rows["harvest_ns"] / MICROSECOND
-    panel.plot(rows["epoch"], times, ".", markersize=2.5, color=color)
+    panel.plot(
+        rows["epoch"], times, linestyle="", markersize=2.5, markeredgewidth=0, **style_of(strategy)
+    )
     panel.axhline(times.median(), color="black", linewidth=0.8, linestyle="--")
     label = f"{strategy}: median {times.median():,.3g} µs (dashed), maximum {times.max():,.3g} µs"
     panel.set_title(label, loc="left", fontsize=10)
