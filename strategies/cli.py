@@ -18,6 +18,7 @@ COMMANDS = {
     "strategies": "strategies.strategies_command:strategies",
     "traces": "strategies.workloads.traces_command:traces",
     "synth": "strategies.workloads.synth_command:synth",
+    "import": "strategies.workloads.import_command:import_",
     "replay": "analysis.model.replay_command:replay",
     "record": "strategies.record.record_command:record",
     "lanes": "strategies.lanes.lanes_command:lanes",

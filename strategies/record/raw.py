@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from strategies.workloads.compact import compact
+from strategies.workloads.compact import Compaction, laid_out
 from strategies.workloads.trace import Trace
 
 BASELINE, EPOCH, STARTED, CHILD, FAILED = 1, 2, 3, 4, 5
@@ -97,7 +97,8 @@ def trace_of(raw, *, name, command, interval_ns):
         Nothing was seen.
     """
     epochs = raw.epochs or [np.empty(0, np.int64)]
-    offsets, gfns, slot_pages, runs = compact(epochs, raw.resident)
+    offsets, pages = laid_out(epochs)
+    slot = Compaction(np.concatenate([pages, raw.resident]))
     lengths = np.diff(raw.at_ns) / 1e6
     quantiles = np.percentile(lengths, [1, 50, 99]) if len(lengths) else []
     meta = {
@@ -105,7 +106,7 @@ def trace_of(raw, *, name, command, interval_ns):
         "program": Path(command[0]).name,
         "command": " ".join(os.fsencode(word).decode(errors="replace") for word in command),
         "page_size": 4096,
-        "slot_pages": slot_pages,
+        "slot_pages": slot.slot_pages,
         "epoch_ms": interval_ns / 1e6,
         "epochs": len(epochs),
         "recorder": "userfaultfd-wp-async",
@@ -114,6 +115,6 @@ def trace_of(raw, *, name, command, interval_ns):
         "limits": LIMITS,
         "interval_ms_p1_p50_p99": [round(float(ms), 3) for ms in quantiles],
         "children_not_followed": len(raw.children),
-        "address_runs": runs,
+        "address_runs": slot.address_runs,
     }
-    return Trace(offsets=offsets, gfns=gfns, meta=meta)
+    return Trace(offsets=offsets, gfns=slot.gfns(pages).astype(np.uint32), meta=meta)

@@ -9,50 +9,56 @@ PIECE_PAGES = 64
 """Pages of 4 KiB of a piece of address space that is kept or left out as a whole: 256 KiB."""
 
 
-def compact(pages, resident=()):
-    """Return a trace's arrays from the page numbers of sparse addresses.
+class Compaction:
+    """A slot made of the pieces of 256 KiB in which some page was seen, in order of address.
 
-    Pieces of 256 KiB in which no page was seen are left out, the others joined in the order of
-    their addresses: adjacency within a piece is kept.
+    Adjacency within a piece is kept.
 
     Parameters
     ----------
-    pages : sequence of int64[n]
-        Written pages of each epoch (address / 4096), in any order.
-    resident : int64[n]
-        Pages seen besides, which keep their piece.
+    seen : int64[n]
+        Page numbers (address / 4096), in any order.
 
-    Returns
-    -------
-    tuple
-        `offsets` int64[epochs + 1], `gfns` uint32[total], the slot's pages, and
-        `address_runs`: a list of [address of the first byte, first gfn, pages].
+    Attributes
+    ----------
+    slot_pages : int
+    address_runs : list of [int, int, int]
+        Address of the first byte, first gfn, and pages of each run of adjacent pieces.
 
     Raises
     ------
     InputError
-        No page at all, or more than a slot holds.
+        No page at all, or more pieces than a slot holds.
     """
-    epochs = [np.unique(epoch) for epoch in pages]
-    seen = np.concatenate([np.asarray(resident, np.int64), *epochs]).astype(np.int64)
-    if not len(seen):
-        raise InputError("no page was written; accepted: at least one")
-    pieces = np.unique(seen // PIECE_PAGES)
-    slot_pages = len(pieces) * PIECE_PAGES
-    if slot_pages > MAX_SLOT_PAGES:
-        raise InputError(f"{slot_pages} pages are too many; accepted: at most {MAX_SLOT_PAGES}")
-    written = np.concatenate([np.empty(0, np.int64), *epochs])
-    place = np.searchsorted(pieces, written // PIECE_PAGES)
-    gfns = (place * PIECE_PAGES + written % PIECE_PAGES).astype(np.uint32)
-    offsets = np.concatenate(([0], np.cumsum([len(epoch) for epoch in epochs]))).astype(np.int64)
-    return offsets, gfns, slot_pages, _runs(pieces)
+
+    def __init__(self, seen):
+        if not len(seen):
+            raise InputError("no page was seen; accepted: at least one")
+        self._pieces = np.unique(np.asarray(seen, np.int64) // PIECE_PAGES)
+        self.slot_pages = len(self._pieces) * PIECE_PAGES
+        if self.slot_pages > MAX_SLOT_PAGES:
+            raise InputError(
+                f"{self.slot_pages} pages are too many; accepted: at most {MAX_SLOT_PAGES}"
+            )
+        self.address_runs = self._runs()
+
+    def gfns(self, pages):
+        """Return the pages of the slot (int64) that these became; all must have been seen."""
+        piece, within = np.divmod(pages, PIECE_PAGES)
+        return np.searchsorted(self._pieces, piece) * PIECE_PAGES + within
+
+    def _runs(self):
+        pieces = self._pieces
+        first = np.flatnonzero(np.diff(pieces, prepend=pieces[0] - 2) != 1)
+        counts = np.diff(np.append(first, len(pieces)))
+        return [
+            [int(pieces[at]) * PIECE_PAGES * 4096, int(at) * PIECE_PAGES, int(count) * PIECE_PAGES]
+            for at, count in zip(first, counts, strict=True)
+        ]
 
 
-def _runs(pieces):
-    """Return where each run of adjacent pieces lies in the slot."""
-    first = np.flatnonzero(np.diff(pieces, prepend=pieces[0] - 2) != 1)
-    counts = np.diff(np.append(first, len(pieces)))
-    return [
-        [int(pieces[at]) * PIECE_PAGES * 4096, int(at) * PIECE_PAGES, int(count) * PIECE_PAGES]
-        for at, count in zip(first, counts, strict=True)
-    ]
+def laid_out(epochs):
+    """Return offsets (int64) and pages (int64) of the epochs' pages, sorted, each once an epoch."""
+    epochs = [np.unique(np.asarray(pages, np.int64)) for pages in epochs]
+    offsets = np.cumsum([0, *(len(pages) for pages in epochs)], dtype=np.int64)
+    return offsets, np.concatenate([np.empty(0, np.int64), *epochs])

@@ -18,7 +18,7 @@ from strategies.errors import InputError
 from strategies.lanes.uffd_async import UffdAsync
 from strategies.record import recording
 from strategies.record.raw import read_raw
-from strategies.workloads.compact import compact
+from strategies.workloads.compact import Compaction, laid_out
 from strategies.workloads.trace import load_trace
 
 PROGRAM = Path(sys.executable).with_name("dirtylog")
@@ -253,11 +253,12 @@ def test_a_raw_file_that_breaks_off_keeps_its_whole_records(tmp_path):
 
 
 def test_sparse_pages_are_compacted_by_pieces():
-    # 10**6 * 64 lies below 10**9: the last piece but one was resident, and never written.
-    epochs = [np.array([10**9, 3, 70]), np.array([], np.int64), np.array([3, 3])]
-    offsets, gfns, slot_pages, runs = compact(epochs, np.array([10**6 * 64]))
+    offsets, pages = laid_out([[10**9, 3, 70], [], [3, 3]])
+    never_written = 10**6 * 64
+    slot = Compaction(np.append(pages, never_written))
     piece = 10**9 // 64
-    assert slot_pages == 256
+    assert slot.slot_pages == 256
     assert offsets.tolist() == [0, 3, 3, 4]
-    assert runs == [[0, 0, 128], [10**6 * 64 * 4096, 128, 64], [piece * 64 * 4096, 192, 64]]
-    assert gfns.tolist() == [3, 70, 192 + 10**9 % 64, 3]
+    assert slot.gfns(pages).tolist() == [3, 70, 192 + 10**9 % 64, 3]
+    expected = [[0, 0, 128], [never_written * 4096, 128, 64], [piece * 64 * 4096, 192, 64]]
+    assert slot.address_runs == expected
