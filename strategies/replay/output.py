@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from strategies.errors import InputError
-from strategies.units import duration
+from strategies.units import duration, size_text
 
 HARVEST_COLUMNS = (
     "trace",
@@ -107,7 +107,7 @@ def text_of(doc):
         (
             f"{trace['name']}: {trace['epochs']} epochs of {trace['epoch_ms']:.4g} ms, "
             f"{machine['slot_pages']} pages of {machine['page_size'] >> 10} KiB, "
-            f"mean density {trace['mean_density']:.3%}; {reads}",
+            f"mean density {trace['mean_density']:.3%}; {reads}{_recorded(trace)}",
             f"{machine['mapping']} mapping, {machine['vcpus']} vCPU, HPT of order "
             f"{machine['hpt_order']}; {machine['cpu']}",
             "",
@@ -119,6 +119,11 @@ def text_of(doc):
             *_priced(rows),
         )
     )
+
+
+def _recorded(trace):
+    size = trace.get("recorded_page_size")
+    return f"; recorded in pages of {size_text(size)}, each cut into 4 KiB" if size else ""
 
 
 def _priced(rows):

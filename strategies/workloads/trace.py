@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from strategies.errors import InputError
-from strategies.workloads.archive import read_arrays, write_arrays
-from strategies.workloads.checks import check_trace, written_too
+from strategies.workloads.archive import MAX_TRACE_BYTES, read_arrays, write_arrays
+from strategies.workloads.checks import check_meta, check_trace, written_too
 
 FILE_PAGE_SIZE = 4096
 REQUIRED_ARRAYS = ("offsets", "gfns", "meta")
@@ -87,6 +87,35 @@ class Trace:
         part = slice(*self.offsets[epoch : epoch + 2])
         pages = self.gfns[part].astype(np.int64)
         return pages if self.stores is None else np.repeat(pages, self.stores[part])
+
+    def refine(self, page_size: int) -> "Trace":
+        """Return the trace with each page cut into pages of this size, all of them written.
+
+        That is what a host knows of a large page. Stores are then one each; `recorded_page_size`
+        in the meta says what was recorded.
+
+        Raises
+        ------
+        InputError
+            The slot would have too many pages, or the pages are smaller.
+        """
+        parts = self.page_size // page_size
+        if parts == 1:
+            return self
+        if not parts:
+            raise InputError(f"pages of {self.page_size} bytes; accepted: {page_size} or more")
+        sizes = {"page_size": page_size, "slot_pages": self.slot_pages * parts}
+        meta = self.meta | sizes | {"recorded_page_size": self.page_size}
+        check_meta(meta)
+        reads = 0 if self.read_gfns is None else len(self.read_gfns)
+        nbytes = (len(self.gfns) + reads) * parts * self.gfns.itemsize
+        if nbytes > MAX_TRACE_BYTES:
+            raise InputError(f"{nbytes} bytes once cut into pages of {page_size}: too many")
+        cut = {"offsets": self.offsets * parts, "gfns": _cut(self.gfns, parts)}
+        if self.read_gfns is not None:
+            cut["read_offsets"] = self.read_offsets * parts
+            cut["read_gfns"] = _cut(self.read_gfns, parts)
+        return Trace(meta=meta, **cut)
 
     def coarsen(self, page_shift: int) -> "Trace":
         """Return the trace as a guest with larger pages makes it.
@@ -176,6 +205,12 @@ def _union(offsets: np.ndarray, gfns: np.ndarray, epochs: int, times: int, slot_
     return starts, (pages % slot_pages).astype(np.uint32), place
 
 
+def _cut(gfns: np.ndarray, parts: int) -> np.ndarray:
+    """Return the pages that so many parts of each page are."""
+    first = np.repeat(gfns * np.uint32(parts), parts)
+    return first + np.tile(np.arange(parts, dtype=np.uint32), len(gfns))
+
+
 def _running_count(flags: np.ndarray) -> np.ndarray:
     """Return int64[len + 1]: how many of `flags` are True before each position."""
     return np.concatenate(([0], np.cumsum(flags, dtype=np.int64)))
@@ -205,7 +240,8 @@ def load_trace(name_or_path: str | Path) -> Trace:
     Parameters
     ----------
     name_or_path : str or Path
-        One of `bundled()`, or the path of an npz file of 4 KiB pages.
+        One of `bundled()`, or the path of an npz file. Its integers may be of any width. Pages
+        larger than 4 KiB become as many of 4 KiB (see `Trace.refine`).
 
     Raises
     ------
@@ -216,8 +252,8 @@ def load_trace(name_or_path: str | Path) -> Trace:
         with _locate(name_or_path).open("rb") as file:
             arrays = read_arrays(file, REQUIRED_ARRAYS, OPTIONAL_ARRAYS)
         meta = _parse_meta(arrays.pop("meta"))
-        trace = Trace(meta=meta, **arrays)
-        _check_file_pages(trace)
+        trace = Trace(meta=meta, **{name: _cast(name, array) for name, array in arrays.items()})
+        trace = trace.refine(FILE_PAGE_SIZE)
     except OSError as error:
         raise InputError(f"trace {str(name_or_path)!r}: {error.strerror}") from error
     except InputError as error:
@@ -261,6 +297,18 @@ def _parse_meta(text: np.ndarray) -> Any:
         return json.loads(text.item())
     except (ValueError, RecursionError) as error:
         raise InputError(f"meta must be a JSON object ({error})") from error
+
+
+def _cast(name: str, array: np.ndarray) -> np.ndarray:
+    """Return integers of any width in the array's own type, where nothing is lost."""
+    wanted = np.int64 if name in ("offsets", "read_offsets") else np.uint32
+    if array.dtype.kind not in "iu" or array.dtype == wanted:
+        return array
+    cast = array.astype(wanted)
+    bad = cast != array
+    if bad.any():
+        raise InputError(f"{name} must fit into {np.dtype(wanted)}, but {array[bad][0]} does not")
+    return cast
 
 
 def _check_file_pages(trace: Trace) -> None:
