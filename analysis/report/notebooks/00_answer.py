@@ -182,7 +182,8 @@ say(
     "proposal; no POWER kernel write-protects for the log, so faults are one there. **What history "
     "chose** (*cited*): POWER HPT kept the scan (kvmppc_hv_get_dirty_log_hpt, e641a317830b), POWER "
     "radix took it up (8f7b79b8379a, 2017); s390 went from hardware change bits to faults "
-    "(kvm-s390 pull request of 2014-04-22); Intel added a log in hardware (PML, Huang 2015)."
+    "(kvm-s390 pull request of 2014-04-22); Intel added a log in hardware (PML, Huang 2015). What "
+    "can be set on each platform, `dirtylog advise` lists."
 )
 
 # %%
