@@ -131,7 +131,7 @@ def test_a_tracker_looks_the_same_wherever_it_stands_in_a_command():
     def looks(order):
         rows = [(name, epoch) for name in order for epoch in range(3)]
         frame = pd.DataFrame(rows, columns=["strategy", "epoch"])
-        frame = frame.assign(trace="t", harvest_ns=1000.0, pages_stored=1)
+        frame = frame.assign(trace="t", harvest_ns=1000.0 + frame["epoch"], pages_stored=1)
         panels = harvest_time_per_epoch(frame).axes[:-1]
         lines = [panel.lines[0] for panel in panels]
         return {n: (p.get_color(), p.get_marker()) for n, p in zip(order, lines, strict=True)}

@@ -52,7 +52,8 @@ base = clean[clean["page_bytes"] == 4096].set_index("slot_bytes")
 small, large = base.loc[base.index.min()], base.loc[base.index.max()]
 is_largest = (clean["page_bytes"] == 65536) & (clean["slot_bytes"] == base.index.max())
 with_64k = "".join(
-    f", with 64 KiB pages {wording.of_passes(row, 'scan')} against {wording.of_passes(row, 'bitmap')}"
+    f", with 64 KiB pages {wording.of_passes(row, 'scan')} against "
+    f"{wording.of_passes(row, 'bitmap')}"
     for _, row in clean[is_largest].iterrows()
 )
 say(
