@@ -24,6 +24,7 @@ COMMANDS = {
     "lanes": "strategies.lanes.lanes_command:lanes",
     "study": "strategies.replay.study_command:study",
     "explore": "strategies.explore.explore_command:explore",
+    "calibrate": "analysis.model.calibrate_command:calibrate",
     "model": "analysis.model.model_command:model",
     "advise": "analysis.advice.advise_command:advise",
 }

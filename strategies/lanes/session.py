@@ -7,6 +7,7 @@ from strategies.core.memory import available_bytes
 from strategies.errors import InputError
 from strategies.lanes.child import in_child
 from strategies.lanes.errors import LaneError, Unavailable
+from strategies.lanes.exactness import check_lane, is_exact
 from strategies.lanes.kvm import KvmLane, backend
 from strategies.lanes.registry import LANES, get
 from strategies.lanes.run import replay_lane
@@ -56,6 +57,28 @@ def table():
         }
         for name in LANES
     ]
+
+
+def check_all(rows, writes):
+    """Add to the row of each lane that is available and reports what `check_lane` counted.
+
+    Returns
+    -------
+    bool
+        Whether all were exact. A lane that hung or failed has `error` in place of `check`.
+    """
+    exact = True
+    for row in rows:
+        name = row["lane"]
+        if not row["available"] or not get(name).reports:
+            continue
+        try:
+            row["check"] = in_child(check_lane, name, writes)
+            exact &= is_exact(row["check"])
+        except (LaneError, Unavailable) as error:
+            row["error"] = _last_line(error)
+            exact = False
+    return exact
 
 
 def choose(wanted):
