@@ -1,5 +1,7 @@
 """Defects that the tests plant: each shows that the explorer notices one kind of failure."""
 
+from strategies.explore.command import find_defect
+
 from strategies.core import atomics, h_change, hostfault, protect, tlb
 from strategies.core.hpt import va_of_hpte
 from strategies.core.hpte import HPTE_V_HVLOCK, hpte_page_shift
@@ -14,7 +16,6 @@ from strategies.core.memslot import (
 from strategies.core.papr import save_in_rmap
 from strategies.core.rmap import ring_head
 from strategies.core.words import I64, ONE, U64, ZERO, ctz
-from strategies.explore.command import find_defect
 from strategies.explore.defect import Defect
 
 
