@@ -1,8 +1,9 @@
 """Write what advice and readers need of a folder of raw results: `python -m analysis.derived`.
 
-From `DIR/raw`, asv's results, to `DIR/derived`: `harvests.csv` (every cell), `costs.csv` (what a
-page costs) and `origin.json` (where and when, noise, how well the costs predict). Nothing here is
-typed by hand, and the same raw results give the same files.
+From `DIR/raw`, passes of asv's results, to `DIR/derived`: `harvests.csv` (every cell), `walks.csv`
+(what each walk costs, fitted), `held_out.csv` (cells predicted by fits without them) and
+`origin.json` (where and when, noise, how well the fit predicts). Nothing here is typed by hand, and
+the same raw results give the same files.
 """
 
 import json
@@ -10,47 +11,68 @@ import sys
 from pathlib import Path
 
 import click
+import pandas as pd
 
-from analysis.derive import (
+from analysis.measured.fit import VARIANT, fit_walks, held_out, summary
+from analysis.measured.harvests import (
     BASELINE,
     HARVEST_BENCHMARK,
-    base_cells,
+    clock_ns,
+    enablings,
     harvests,
-    page_costs,
     simulated_tlbie_ns,
 )
-from analysis.fit import held_out
-from analysis.load import FAILED, OK, latest, load_machine, load_results
-from analysis.reference import COSTS, ORIGIN
+from analysis.measured.load import FAILED, OK, latest, load_machine, load_results
+from analysis.measured.reference import COSTS, ORIGIN
+from analysis.measured.walks import MADE_OF
 from strategies.errors import InputError
 
-HARVESTS = "harvests.csv"
+HARVESTS, HELD_OUT = "harvests.csv", "held_out.csv"
 DIGITS = "%.6g"
 
 
 def noise(frame):
-    """Return the relative half-width of the 99 % confidence interval of a harvest's median.
+    """Return by how much a harvest's median is uncertain, relative: the median over the cells.
 
-    The median over the cells; two harvests whose medians differ by less are a tie.
+    With several passes what the farthest two of them differ by (`spread`), with one half the 99 %
+    confidence interval of its median. Two harvests whose medians differ by less are a tie.
     """
+    if frame["pass"].nunique() > 1:
+        cells = harvests(frame)
+        return float(cells.loc[cells["strategy"] != BASELINE, "spread"].median())
     rows = frame[frame["benchmark"].str.endswith(HARVEST_BENCHMARK) & (frame["status"] == OK)]
     rows = rows[rows["strategy"] != BASELINE]
     half_width = (rows["ci99_high"] - rows["ci99_low"]).astype(float) / 2
     return float((half_width / rows["value"]).median())
 
 
-def origin(frame, cells, machine):
-    """Return where and when the results were measured, and how far to trust them.
+def grid(cells):
+    """Return for each page size and mapping the bounds of slot sizes and dirty densities."""
+    return [
+        {
+            "page_bytes": int(page_bytes),
+            "mapping": mapping,
+            "slot_bytes": [int(rows["slot_bytes"].min()), int(rows["slot_bytes"].max())],
+            "densities": _bounds(rows.loc[rows["dirty_pages"] > 0, "density"]),
+        }
+        for (page_bytes, mapping), rows in cells.groupby(VARIANT)
+    ]
+
+
+def _bounds(values):
+    return [float(values.min()), float(values.max())]
+
+
+def origin(frame, machine):
+    """Return where and when the results were measured: a dict.
 
     Parameters
     ----------
-    frame, cells : DataFrame
-        As from `load_results` and `harvests`.
+    frame : DataFrame
+        As from `load_results`.
     machine : dict
         asv's `machine.json`.
     """
-    base = base_cells(cells)
-    dirty = base.loc[base["dirty_pages"] > 0, "density"]
     first = frame.iloc[0]
     return {
         "machine": machine["machine"],
@@ -58,19 +80,22 @@ def origin(frame, cells, machine):
         "num_cpu": int(machine["num_cpu"]),
         "os": machine["os"],
         "date": str(frame["started_at"].max().date()),
+        "passes": [
+            f"{start:%Y-%m-%d %H:%M}" for start in frame.groupby("pass")["started_at"].min()
+        ],
         "commit": first["commit"],
         **{name: str(first[name]) for name in ("python", "numpy", "numba") if name in frame},
         "cells": {status: int(n) for status, n in frame["status"].value_counts().items()},
         "failed": int((frame["status"] == FAILED).sum()),
-        "slot_pages": [int(base["slot_pages"].min()), int(base["slot_pages"].max())],
-        "densities": [float(dirty.min()), float(dirty.max())],
-        "tlbie_ns": float(DIGITS % simulated_tlbie_ns(frame)),
-        "noise": float(DIGITS % noise(frame)),
-        "held_out_error": {
-            of: float(DIGITS % held_out(base, of)["error"].median())
-            for of in ("lowest_ns", "median_ns")
-        },
     }
+
+
+def fitted(frame):
+    """Return harvests, fitted walks, held-out cells, and what the fit took as known."""
+    cells = harvests(frame)
+    known_ns = {"clock": clock_ns(cells), "tlbie": simulated_tlbie_ns(frame)}
+    fit = pd.concat([cells[cells["strategy"].isin(MADE_OF)], enablings(frame)], ignore_index=True)
+    return cells, fit_walks(fit, known_ns), held_out(fit, known_ns), known_ns
 
 
 def write_derived(results, out):
@@ -83,13 +108,30 @@ def write_derived(results, out):
     """
     raw = Path(results, "raw")
     frame = latest(load_results(raw))
-    cells = harvests(frame)
-    about = origin(frame, cells, load_machine(raw))
+    cells, walks, judged, known_ns = fitted(frame)
+    about = origin(frame, load_machine(raw)) | {
+        "grid": grid(cells[cells["strategy"].isin(MADE_OF)]),
+        "clock_ns": _rounded(known_ns["clock"]),
+        "tlbie_ns": _rounded(known_ns["tlbie"]),
+        "noise": _rounded(noise(frame)),
+        "held_out": {"cells": len(judged)}
+        | {name: _rounded(value) for name, value in summary(judged).items()},
+    }
     out.mkdir(parents=True, exist_ok=True)
-    cells.to_csv(out / HARVESTS, index=False, float_format=DIGITS)
-    costs = page_costs(cells[cells["strategy"] != BASELINE])
-    costs.to_csv(out / COSTS, index=False, float_format=DIGITS)
+    for table, name in ((cells, HARVESTS), (walks, COSTS), (judged[SHOWN], HELD_OUT)):
+        table.to_csv(out / name, index=False, float_format=DIGITS)
     (out / ORIGIN).write_text(json.dumps(about, indent=2) + "\n")
+
+
+def _rounded(number):
+    return float(DIGITS % number)
+
+
+SHOWN = [
+    *("strategy", *VARIANT, "slot_bytes", "density", "left_out"),
+    *("lowest_ns", "predicted_ns", "error", "limit", "holds"),
+]
+"""Columns of HELD_OUT."""
 
 
 @click.command()

@@ -1,8 +1,8 @@
 """What the benchmarks share: the grid, one machine for each process, fresh patterns, checks.
 
-Environment variables choose the grid, for asv reads the parameters when it imports a file:
-DIRTYLOG_GRID=study is the small one of `make study`, DIRTYLOG_LARGE=1 adds a slot of 256 GiB to the
-full one. DIRTYLOG_PROGRESS names a file that grows by one byte for each cell that is begun.
+An environment variable chooses the grid, for asv reads the parameters when it imports a file:
+DIRTYLOG_GRID=study is the small one of `make study`. DIRTYLOG_PROGRESS names a file that grows by
+one byte for each cell that is begun.
 """
 
 import os
@@ -20,18 +20,31 @@ MIB, GIB = 1 << 20, 1 << 30
 PAGE_4K, PAGE_64K = 1 << 12, 1 << 16
 
 IS_STUDY = os.environ.get("DIRTYLOG_GRID") == "study"
-IS_LARGE = os.environ.get("DIRTYLOG_LARGE") == "1"
 
 STRATEGIES = list(registry.names())
 LOGGING = [name for name in STRATEGIES if name != registry.BASELINE]
 
-STUDY_SLOTS = [16 * MIB, 256 * MIB, 4 * GIB, 16 * GIB]
-FULL_SLOTS = [*(MIB << shift for shift in range(4, 15)), *[256 * GIB] * IS_LARGE]
-SLOTS = STUDY_SLOTS if IS_STUDY else FULL_SLOTS
+FITTED = ["c_bit_scan", "write_protect", "write_protect_batched", "double_buffer"]
+"""Trackers whose harvests are fitted: the full grid measures them in all its cells."""
 
+STUDY_SLOTS = [16 * MIB, 256 * MIB, 4 * GIB, 16 * GIB]
 STUDY_DENSITIES = [0.0, 0.001, 0.01, 0.1]
 FULL_DENSITIES = [0.0, 0.0001, 0.001, 0.01, 0.1, 1.0]
 DENSITIES = STUDY_DENSITIES if IS_STUDY else FULL_DENSITIES
+
+BASE = (PAGE_4K, "linear")
+VARIANTS = {BASE: STUDY_SLOTS}
+if not IS_STUDY:
+    VARIANTS = {
+        BASE: [MIB << shift for shift in range(4, 15)],
+        (PAGE_4K, "scattered"): [MIB << shift for shift in range(4, 15, 2)],
+        (PAGE_64K, "linear"): [MIB << shift for shift in (*range(8, 15), 16)],
+        (PAGE_64K, "scattered"): [MIB << shift for shift in (8, 10, 12, 13, 14, 16)],
+    }
+"""Slot sizes by page size and mapping, in order."""
+
+SLOTS = sorted({slot for slots in VARIANTS.values() for slot in slots})
+PAGES, MAPPINGS = (list(dict.fromkeys(names)) for names in zip(*VARIANTS, strict=True))
 
 SLOT = 0
 """The number of the one slot of a machine; it covers all of the guest's memory."""
@@ -172,7 +185,7 @@ class OwnClock:
 
     ns = 0
     warmup_time = 0.1
-    repeat = (5, 20, 1.0) if IS_STUDY else (5, 10, 0.5)
+    repeat = (5, 20, 1.0) if IS_STUDY else (4, 20, 0.5)
     rounds = 2
     version = "1"
 

@@ -93,7 +93,7 @@ class Contention:
     """
 
     param_names = ("strategy", "vcpus")
-    params = (LOGGING, [2] if IS_STUDY else [1, 2, 4, 8])
+    params = (LOGGING, [2] if IS_STUDY else [1, 2])
     version = "1"
 
     def setup(self, strategy, vcpus):

@@ -3,15 +3,20 @@
 import numpy as np
 
 from benchmarks.common import (
+    BASE,
     DENSITIES,
+    FITTED,
+    FULL_DENSITIES,
     GIB,
     IS_STUDY,
+    MAPPINGS,
     MIB,
-    PAGE_4K,
-    PAGE_64K,
+    PAGES,
     SLOT,
     SLOTS,
     STRATEGIES,
+    STUDY_SLOTS,
+    VARIANTS,
     OwnClock,
     open_cell,
     page_count,
@@ -27,13 +32,10 @@ COPY_BYTES = 16 * MIB
 
 RELATIVE_HARVESTS = 15
 
-VARIANTS = {
-    (PAGE_4K, "linear"): SLOTS,
-    (PAGE_4K, "scattered"): [64 * MIB, 256 * MIB, 4 * GIB],
-    (PAGE_64K, "linear"): [256 * MIB, 4 * GIB, 16 * GIB],
-    (PAGE_64K, "scattered"): [],
-}
-"""Slot sizes of the full grid by page size and mapping."""
+STAGGERED = (0.001, 1.0), (0.0001, 0.1)
+"""Densities of every other slot of the full grid, beside 0 and 1 %: a fit wants spread."""
+
+FEW = 0.0, 0.01
 
 COPIED = [16 * MIB, 256 * MIB, 4 * GIB]
 """Slot sizes whose harvest is compared with a copy."""
@@ -59,21 +61,38 @@ def copy_ns(source):
     return copies_ns(source, out, times)[0] / times
 
 
+def densities_of(slot_bytes, page_bytes, mapping):
+    """Return the densities at which the full grid measures a slot.
+
+    All at the smallest and the largest slot, and at those that the study has; half of them between.
+    """
+    variant = page_bytes, mapping
+    number = VARIANTS[variant].index(slot_bytes)
+    is_end = number in (0, len(VARIANTS[variant]) - 1)
+    if is_end or (variant == BASE and slot_bytes in STUDY_SLOTS):
+        return FULL_DENSITIES
+    return *FEW, *STAGGERED[number % 2]
+
+
 def is_left_out(strategy, slot_bytes, density, page_bytes, mapping):
     """Say which cells of the grid are not run."""
+    if slot_bytes not in VARIANTS.get((page_bytes, mapping), ()):
+        return True
     if IS_STUDY:
-        few = (0.0,) if strategy == registry.BASELINE else (0.0, 0.01)
+        few = (0.0,) if strategy == registry.BASELINE else FEW
         return slot_bytes == 16 * GIB and density not in few
     if density and not page_count(slot_bytes // page_bytes, density):
         return True  # less than one page
-    return slot_bytes not in VARIANTS[page_bytes, mapping]
+    if strategy not in FITTED:
+        is_studied = (page_bytes, mapping) == BASE and slot_bytes in STUDY_SLOTS
+        return not is_studied or density not in FEW
+    return density not in densities_of(slot_bytes, page_bytes, mapping)
 
 
 def is_not_copied(strategy, slot_bytes, density, page_bytes, mapping):
-    """Say which cells are not compared with a copy: those left out, variants, some sizes."""
-    is_base = page_bytes == PAGE_4K and mapping == "linear"
-    is_left = is_left_out(strategy, slot_bytes, density, page_bytes, mapping)
-    return not is_base or is_left or slot_bytes not in COPIED
+    """Say which cells are not compared with a copy: any that is dirty, variants, most sizes."""
+    is_base = (page_bytes, mapping) == BASE
+    return not is_base or slot_bytes not in COPIED or density > 0
 
 
 class GetDirtyLog(OwnClock):
@@ -84,8 +103,8 @@ class GetDirtyLog(OwnClock):
         STRATEGIES,
         SLOTS,
         DENSITIES,
-        [PAGE_4K] if IS_STUDY else [PAGE_4K, PAGE_64K],
-        ["linear"] if IS_STUDY else ["linear", "scattered"],
+        PAGES,
+        MAPPINGS,
     )
     skip_params = skipped(is_left_out, *params)
 

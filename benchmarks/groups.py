@@ -36,24 +36,27 @@ class Group:
     cells: set
 
 
-def patterns(is_full, slots):
+def patterns(is_full, variants):
     """Yield name and pattern of each group, in the order in which they run."""
     yield "cost of a call", r"^get_dirty_log\.GetDirtyLogCall\."
-    for slot in slots:
-        pattern = rf"^get_dirty_log\.GetDirtyLog\.time_get_dirty_log\('\w+', {slot}, "
-        yield f"harvest, {slot >> 20} MiB", pattern
+    harvest = r"^get_dirty_log\.GetDirtyLog\.time_get_dirty_log\("
+    for (page_bytes, mapping), slots in variants.items():
+        if is_full:
+            pattern = rf"{harvest}.*, {page_bytes}, '{mapping}'\)"
+            yield f"harvest, {page_bytes >> 10} KiB pages, {mapping}", pattern
+        else:
+            for slot in slots:
+                yield f"harvest, {slot >> 20} MiB", rf"{harvest}'\w+', {slot}, "
     yield "enable and disable", r"^logging_toggle\."
     yield "guest interval", r"^guest_interval\."
-    if not is_full:
+    if is_full:
+        yield "machine costs", r"^machine_costs\."
+        yield "harvest against copy", r"^get_dirty_log\.GetDirtyLog\.track_relative_to_copy\("
+        yield "contention", r"^contention\.Contention\.track_(lost_pages|faults|harvest|store)\("
+    else:
         yield "simulated tlbie", r"^machine_costs\.MachineCosts\.track_tlbie\("
         yield "events", r"^events\.Events\.track_(faults|tlbies)\("
         yield "contention", r"^contention\.Contention\.track_lost_pages\("
-        return
-    yield "machine costs", r"^machine_costs\."
-    yield "harvest against copy", r"^get_dirty_log\.GetDirtyLog\.track_relative_to_copy\("
-    yield "events", r"^events\."
-    yield "contention", r"^contention\."
-    yield "recordings", r"^recordings\."
 
 
 def suite_cells():
@@ -82,5 +85,5 @@ def groups_of(is_full):
             pattern,
             {cell for cell in cells if re.search(pattern, f"{cell[0]}({', '.join(cell[1])})")},
         )
-        for name, pattern in patterns(is_full, common.SLOTS)
+        for name, pattern in patterns(is_full, common.VARIANTS)
     ]

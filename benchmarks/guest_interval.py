@@ -1,16 +1,6 @@
 """What tracking costs the guest: its stores between two harvests."""
 
-from benchmarks.common import (
-    FULL_DENSITIES,
-    GIB,
-    IS_STUDY,
-    MIB,
-    STRATEGIES,
-    OwnClock,
-    open_cell,
-    page_count,
-    skipped,
-)
+from benchmarks.common import GIB, IS_STUDY, MIB, STRATEGIES, OwnClock, open_cell
 from strategies.core.clock import monotonic_ns
 from strategies.core.guest import VIEW_BASE, store_pages
 from strategies.core.jit import kernel
@@ -34,9 +24,8 @@ class GuestInterval(OwnClock):
     params = (
         STRATEGIES,
         [256 * MIB] if IS_STUDY else [16 * MIB, 256 * MIB, 4 * GIB],
-        [0.01] if IS_STUDY else FULL_DENSITIES[1:],
+        [0.01],
     )
-    skip_params = skipped(lambda _, size, density: not page_count(size // 4096, density), *params)
 
     def setup(self, strategy, slot_bytes, density):
         """Choose the pages."""

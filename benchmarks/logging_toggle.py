@@ -3,17 +3,24 @@
 import time
 
 from benchmarks.common import (
+    BASE,
     GIB,
     IS_STUDY,
+    MAPPINGS,
     MIB,
+    PAGE_64K,
+    PAGES,
     SLOT,
     STRATEGIES,
     OwnClock,
     WrongHarvestError,
     open_cell,
+    skipped,
 )
+from strategies import registry
 
 CHECKED_DENSITY = 0.01
+SLOTS = [256 * MIB] if IS_STUDY else [16 * MIB, 256 * MIB, 4 * GIB, 64 * GIB]
 FAULTS = ("write_faults", "map_faults")
 
 
@@ -24,6 +31,19 @@ def outside_ns(function, *args):
     return time.perf_counter_ns() - start
 
 
+def is_left_out(strategy, slot_bytes, page_bytes, mapping):
+    """Say which cells are not run: large slots of small pages, most trackers in the variants."""
+    if slot_bytes not in ((256 * MIB, 4 * GIB, 64 * GIB) if page_bytes == PAGE_64K else SLOTS[:3]):
+        return True
+    return (page_bytes, mapping) != BASE and strategy not in ("write_protect", registry.BASELINE)
+
+
+def is_not_disabled(strategy, slot_bytes, page_bytes, mapping):
+    """Say where disabling is not measured: in the variants."""
+    is_base = (page_bytes, mapping) == BASE
+    return not is_base or is_left_out(strategy, slot_bytes, page_bytes, mapping)
+
+
 class LoggingToggle(OwnClock):
     """A slot whose pages were all written since the guest mapped them, as of a guest that ran long.
 
@@ -31,12 +51,14 @@ class LoggingToggle(OwnClock):
     microseconds of call included (see `null`).
     """
 
-    param_names = ("strategy", "slot_bytes")
-    params = (STRATEGIES, [256 * MIB] if IS_STUDY else [16 * MIB, 256 * MIB, 4 * GIB])
+    param_names = ("strategy", "slot_bytes", "page_bytes", "mapping")
+    params = (STRATEGIES, SLOTS, PAGES, MAPPINGS)
+    skip_params = skipped(is_left_out, *params)
+    version = "2"
 
-    def setup(self, strategy, slot_bytes):
+    def setup(self, strategy, slot_bytes, page_bytes, mapping):
         """Write all pages while nothing logs."""
-        self.cell = open_cell(strategy, slot_bytes)
+        self.cell = open_cell(strategy, slot_bytes, page_bytes, mapping)
         self.cell.tracker.disable_logging(SLOT)
         self.cell.dirty(1.0)
 
@@ -61,3 +83,5 @@ class LoggingToggle(OwnClock):
         if any(after[fault] != before[fault] for fault in FAULTS):
             raise WrongHarvestError(f"{self.cell.tracker.name}: faults after logging was disabled")
         self.ns += ns
+
+    time_disable_logging.skip_params = skipped(is_not_disabled, *params)

@@ -2,7 +2,7 @@
 
     python -m benchmarks.study              # the study: at most 120 cells, in this environment
     python -m benchmarks.study --full       # the full grid, in an environment that asv makes
-    python -m benchmarks.study --full --append    # once more: samples are added to those there are
+    python -m benchmarks.study --full --results results/reference/raw/pass-1      # one of several
 
 What an invocation measured is saved when it ends, so an interrupt or a kill costs the group that
 runs; the next call goes on with what is missing for the same code. Exit status: 1 if a cell failed,
@@ -33,7 +33,7 @@ from strategies.errors import InputError
 STUDY_RESULTS, FULL_RESULTS = ROOT / "results/local/raw", ROOT / "results/local/bench/raw"
 POLL_SECONDS = 0.2
 STOP_SECONDS = 15
-STUDY_SECONDS_PER_CELL, FULL_SECONDS_PER_CELL = 1.0, 1.2
+SECONDS_PER_CELL = 1.0
 MANAGED_SETUP_SECONDS = 100
 """For the estimate, as measured on two cores."""
 
@@ -65,11 +65,10 @@ def write_config(folder, repo, results):
     return path
 
 
-def asv_command(config, commit, *, is_full, is_append):
+def asv_command(config, commit, *, is_full):
     """Return the asv command of a group, without its pattern."""
     command = [sys.executable, "-m", "asv", "run", "--config", str(config), "--record-samples"]
     command += ["--launch-method", "forkserver", "--show-stderr", "-a", "rounds=1"]
-    command += ["--append-samples"] * is_append
     if is_full:
         return [*command, f"{commit}^!"]
     return [*command, "-E", "existing", "--set-commit-hash", commit]
@@ -177,8 +176,7 @@ def progress_bar(console):
 def announce(console, todo, groups, is_full):
     """Say how much there is to do and how long it will take."""
     cells = sum(len(group.cells) for group in todo)
-    per_cell = FULL_SECONDS_PER_CELL if is_full else STUDY_SECONDS_PER_CELL
-    seconds = cells * per_cell + (MANAGED_SETUP_SECONDS if is_full else 0)
+    seconds = cells * SECONDS_PER_CELL + (MANAGED_SETUP_SECONDS if is_full else 0)
     kept = len(groups) - len(todo)
     if kept:
         console.print(f"{kept} of {len(groups)} groups were measured before and are kept")
@@ -189,26 +187,25 @@ def announce(console, todo, groups, is_full):
         )
 
 
-def study(console, *, is_full, is_append, results, chosen):
-    """Measure what is missing, or all once more; return the exit status."""
+def study(console, *, is_full, results, chosen):
+    """Measure what is missing; return the exit status."""
     groups = [g for g in groups_of(is_full) if not chosen or re.search(chosen, g.name)]
     if not groups:
-        names = ", ".join(name for name, _ in patterns(is_full, ()))
+        names = ", ".join(name for name, _ in patterns(is_full, {}))
         raise InputError(f"no group matches {chosen!r}: accepted are harvest, {names}")
     repo, commit, note = identify(needs_commit=is_full)
     if note:
         console.print(note)
     results.mkdir(parents=True, exist_ok=True)
     drop_torn(results)
-    have = set() if is_append else measured_cells(results, commit)
-    todo = [group for group in groups if group.cells - have]
+    todo = [group for group in groups if group.cells - measured_cells(results, commit)]
     announce(console, todo, groups, is_full)
     with tempfile.TemporaryDirectory() as folder:
         # asv writes in place, and goes on if this process is killed: never in the results.
         stage = shutil.copytree(results, Path(folder, "results"))
         config = write_config(folder, repo, stage)
         have_machine_file(config)
-        command = asv_command(config, commit, is_full=is_full, is_append=is_append)
+        command = asv_command(config, commit, is_full=is_full)
         status = run_groups(console, todo, command, stage, results, commit)
     console.print(f"results of {commit[:8]}: {os.path.relpath(results)}")
     return status
@@ -222,9 +219,6 @@ def main(arguments=None):
     parser.add_argument(
         "--full", action="store_true", help="the full grid, in an environment that asv builds"
     )
-    parser.add_argument(
-        "--append", action="store_true", help="measure again, adding to the samples there are"
-    )
     parser.add_argument("--groups", metavar="REGEX", help="only the groups that it matches")
     parser.add_argument("--results", type=Path, help="asv's results (default: in results/local)")
     options = parser.parse_args(arguments)
@@ -234,7 +228,6 @@ def main(arguments=None):
         return study(
             console,
             is_full=options.full,
-            is_append=options.append,
             results=results,
             chosen=options.groups,
         )

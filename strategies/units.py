@@ -3,20 +3,22 @@
 import re
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from strategies.errors import InputError
 
-_SIZE_TEXT = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*(?:([KMGT])(?:iB)?|B)?", re.IGNORECASE)
+_SIZE_TEXT = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*(?:([KMGT])(?:i?B)?|B)?", re.IGNORECASE)
 _FRACTION_TEXT = re.compile(
     r"([0-9]{1,15}(?:\.[0-9]{1,15})?(?:e-?[0-9]{1,2})?)\s*(%?)", re.IGNORECASE
 )
 
 
 def parse_size(text: str) -> int:
-    """Return the bytes in ``64MiB``, ``4 GiB``, ``0.5G`` or ``4096``; K, M, G, T are binary.
+    """Return the bytes in ``64MiB``, ``4 GiB``, ``0.5G``, ``3GB`` or ``4096``.
+
+    K, M, G and T are binary, as VMMs and KVM's tools mean them.
 
     Raises
     ------
@@ -51,13 +53,15 @@ def parse_fraction(text: str) -> float:
     return float(value)
 
 
-_DURATION_TEXT = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*(ns|us|µs|ms|s)", re.IGNORECASE)
+_DURATION_TEXT = re.compile(
+    r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*(ns|us|µs|ms|s|min|Hz)", re.IGNORECASE
+)
 _WEIGHT_TEXT = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
-_NANOSECONDS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9}
+_NANOSECONDS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9}
 
 
 def parse_duration(text: str) -> float:
-    """Return the nanoseconds in ``100ms``, ``5us`` or ``1.5 s``.
+    """Return the nanoseconds in ``100ms``, ``5us``, ``1.5 s``, ``1min``, or between ``60Hz``.
 
     Raises
     ------
@@ -65,10 +69,53 @@ def parse_duration(text: str) -> float:
         If `text` is not a duration above 0 with its unit.
     """
     match = _DURATION_TEXT.fullmatch(text.strip())
-    value = Fraction(match[1]) * _NANOSECONDS[match[2].lower()] if match else 0
-    if value <= 0:
-        raise InputError(f"{text!r} is not a duration; accepted: above 0 as in 100ms, 5us, 1.5s")
-    return float(value)
+    number, unit = (Fraction(match[1]), match[2].lower()) if match else (Fraction(0), "s")
+    if not number:
+        raise InputError(
+            f"{text!r} is not a duration; accepted: above 0 as in 100ms, 5us, 1.5s, 1min, 60Hz"
+        )
+    return float(10**9 / number if unit == "hz" else number * _NANOSECONDS[unit])
+
+
+class Density(NamedTuple):
+    """Pages written / pages of the slot: in an interval, or in a second."""
+
+    value: float
+    per_second: bool
+
+
+def parse_density(text: str) -> Density:
+    """Return the density in ``0.1%``, ``0.001``, or in a second, as ``0.5%/s``.
+
+    Raises
+    ------
+    InputError
+        If `text` is neither, or an interval's is outside 0 to 1.
+    """
+    amount, slash, unit = text.strip().partition("/")
+    if not slash:
+        return Density(parse_fraction(text), per_second=False)
+    match = _FRACTION_TEXT.fullmatch(amount.strip())
+    if not match or unit.strip().lower() != "s":
+        raise InputError(f"{text!r} is not a density; accepted: 0.1%, 0.001, or a second's, 0.5%/s")
+    return Density(float(Fraction(match[1]) / (100 if match[2] else 1)), per_second=True)
+
+
+def parse_rate(text: str) -> int:
+    """Return the bytes a second in ``264MiB/s`` or ``1208MB/s``.
+
+    Raises
+    ------
+    InputError
+        If `text` is not a size and ``/s``.
+    """
+    amount, slash, unit = text.strip().partition("/")
+    try:
+        if slash and unit.strip().lower() == "s":
+            return parse_size(amount)
+    except InputError:
+        pass
+    raise InputError(f"{text!r} is not a rate; accepted: a size a second, as in 264MiB/s")
 
 
 def parse_weights(text: str) -> dict[str, float]:
@@ -118,3 +165,35 @@ SIZE = Parsed("size", parse_size)
 FRACTION = Parsed("fraction", parse_fraction)
 DURATION = Parsed("duration", parse_duration)
 WEIGHTS = Parsed("weights", parse_weights)
+DENSITY = Parsed("density", parse_density)
+RATE = Parsed("rate", parse_rate)
+
+
+_DURATION_UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1.0, "ns"))
+
+
+def duration(ns):
+    """Return nanoseconds with a unit that suits, to three digits."""
+    size, unit = next((pair for pair in _DURATION_UNITS if ns >= pair[0]), _DURATION_UNITS[-1])
+    return f"{number(ns / size)} {unit}"
+
+
+def percent(fraction):
+    """Return a fraction in per cent, to three digits."""
+    if not fraction:
+        return "0%"
+    return f"{fraction:.3%}" if fraction < 0.01 else f"{number(100 * fraction)}%"
+
+
+def number(value):
+    """Return a number to three digits, never with an exponent below a million."""
+    return f"{float(f'{value:.3g}'):,g}"
+
+
+_SIZE_UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+
+
+def size_text(nbytes):
+    """Return a size in its binary unit."""
+    size, unit = next((pair for pair in _SIZE_UNITS if nbytes >= pair[0]), (1, "bytes"))
+    return f"{nbytes / size:g} {unit}"

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from platformdirs import user_cache_dir
 
-from analysis.load import load_results
+from analysis.measured.load import load_results
+from analysis.measured.walks import ENABLING, MADE_OF
 from benchmarks import common, get_dirty_log, groups, study
 from strategies import registry
-from strategies.write_protect import WriteProtect
+from strategies.fault.write_protect import WriteProtect
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -81,6 +82,10 @@ def test_asv_accepts_the_suite(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_full_grid_has_the_trackers_that_are_fitted():
+    assert set(common.FITTED) == MADE_OF.keys() - {ENABLING}
 
 
 def test_parameters_are_python_literals():

@@ -17,7 +17,7 @@ MOST_SCHEDULES = 150
 EXPLORE = """
 import json
 from strategies.explore import catalogue
-from strategies.explore.command import find
+from strategies.explore.session import find
 from strategies.explore.explorer import explore
 
 defects = {}

@@ -15,13 +15,13 @@ import pytest
 from matplotlib.image import imread
 from platformdirs import user_cache_dir
 
-from analysis.derive import read_replays
-from analysis.load import load_results
-from analysis.replay import read_harvests
+from analysis.measured.harvests import read_replays
+from analysis.measured.load import load_results
 from benchmarks import study
 from benchmarks.snapshot import identify
 from strategies import registry
 from strategies.cli import main
+from strategies.replay.figure import read_harvests
 from strategies.workloads.synthetic import synthesize
 from strategies.workloads.trace import save_trace
 

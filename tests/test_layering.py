@@ -12,7 +12,8 @@ from strategies import registry
 STRATEGIES = Path(strategies.__file__).parent
 ANALYSIS = Path(analysis.__file__).parent
 CORE = sorted((STRATEGIES / "core").glob("*.py"))
-TRACKER_FILES = [STRATEGIES / f"{name}.py" for name in registry.names()]
+TRACKERS = [registry.module_of(name) for name in registry.names()]
+TRACKER_FILES = [STRATEGIES.parent / f"{name.replace('.', '/')}.py" for name in TRACKERS]
 ALL = sorted(STRATEGIES.rglob("*.py")) + sorted(ANALYSIS.rglob("*.py"))
 
 LOCAL_ARRAYS = {"gfns", "out"}
@@ -78,10 +79,41 @@ def test_tracker_imports_core_and_base_alone(path):
     assert [name for name in ours(path) if not name.startswith(allowed)] == []
 
 
+@parametrize(sorted((STRATEGIES / "lanes").glob("*.py")))
+def test_lanes_know_no_simulated_machine(path):
+    core = {"atomics", "clock", "jit", "memory", "words"}
+    of_core = {name.split(".")[2] for name in ours(path) if name.startswith("strategies.core.")}
+    assert of_core <= core
+    forbidden = (*TRACKERS, "strategies.base", "strategies.registry", "strategies.replay")
+    assert [name for name in ours(path) if name.startswith(forbidden)] == []
+
+
 @parametrize(sorted(ANALYSIS.rglob("*.py")))
 def test_analysis_does_not_import_the_machine_or_trackers(path):
-    forbidden = ("strategies.core", *(f"strategies.{name}" for name in registry.names()))
+    forbidden = ("strategies.core", *TRACKERS)
     assert [name for name in ours(path) if name.startswith(forbidden)] == []
+
+
+WINGS = ("measured", "model", "advice", "report")
+"""Folders of `analysis`, in the order of imports: each may import those before it."""
+
+
+@parametrize([path for wing in WINGS for path in sorted((ANALYSIS / wing).rglob("*.py"))])
+def test_imports_between_the_wings_of_analysis_go_one_way(path):
+    wing = path.relative_to(ANALYSIS).parts[0]
+    later = tuple(f"analysis.{name}" for name in WINGS[WINGS.index(wing) + 1 :])
+    assert [name for name in ours(path) if later and name.startswith(later)] == []
+
+
+@parametrize([path for path in ALL if "report" not in path.parts])
+def test_matplotlib_is_for_the_report_and_the_figure_of_a_replay(path):
+    drawn = [name for name in imports_of(path) if name.startswith("matplotlib")]
+    assert drawn == [] or path == STRATEGIES / "replay" / "figure.py"
+
+
+@parametrize(sorted(STRATEGIES.rglob("*.py")))
+def test_strategies_do_not_import_analysis(path):
+    assert [name for name in ours(path) if name.startswith("analysis")] == []
 
 
 @parametrize(ALL)

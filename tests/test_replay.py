@@ -15,13 +15,14 @@ from matplotlib.image import imread
 from strategies import registry
 from strategies.cli import main
 from strategies.core import events
+from strategies.fault.write_protect import WriteProtect
 from strategies.replay.output import percentile_99
 from strategies.replay.run import build, check_harvest, replay
 from strategies.workloads.synthetic import synthesize
 from strategies.workloads.trace import load_trace, save_trace
-from strategies.write_protect import WriteProtect
 
 ROW_KEYS = {
+    "kind",
     "strategy",
     "epochs",
     "pages_stored",
@@ -62,6 +63,7 @@ def test_every_tracker_reports_each_stored_page_and_loses_none(capsys, trace_fil
     assert tuple(rows) == registry.names()
     for name, row in rows.items():
         assert set(row) == ROW_KEYS
+        assert row["kind"] == "simulated"
         assert (row["epochs"], row["pages_stored"]) == (5, 150)
         read_too = 100 if reports_reads(name) else 0
         if name == registry.BASELINE:

@@ -1,14 +1,11 @@
 """What makes a trace valid; every check is vectorised and names the first offender."""
 
 from reprlib import repr as short
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from strategies.errors import InputError
-
-if TYPE_CHECKING:
-    from strategies.workloads.trace import Trace
 
 REQUIRED_META = ("name", "page_size", "slot_pages", "epoch_ms", "epochs")
 MAX_SLOT_PAGES = 2**31
@@ -18,7 +15,7 @@ MAX_EPOCH_MS = 86_400_000
 MAX_EPOCH_STORES = 2**26
 
 
-def check_trace(trace: "Trace") -> None:
+def check_trace(trace: Any) -> None:
     """Raise InputError with one line if the arrays and the meta data do not make a trace."""
     check_meta(trace.meta)
     _check_pages("offsets", trace.offsets, "gfns", trace.gfns, trace.meta)
@@ -122,7 +119,7 @@ def _refuse_first(
     raise InputError(f"{name} must be {rule}, but gfn {gfns[index]} in epoch {epoch} is not")
 
 
-def _check_stores(trace: "Trace") -> None:
+def _check_stores(trace: Any) -> None:
     _check_array("stores", trace.stores, np.uint32)
     if len(trace.stores) != len(trace.gfns):
         raise InputError(
@@ -135,7 +132,7 @@ def _check_stores(trace: "Trace") -> None:
         raise InputError(f"stores must be at most {MAX_EPOCH_STORES} in an epoch")
 
 
-def _check_disjoint(trace: "Trace") -> None:
+def _check_disjoint(trace: Any) -> None:
     written = written_too(trace.read_offsets, trace.read_gfns, trace.offsets, trace.gfns)
     rule = "pages not written in the same epoch"
     _refuse_first(written, rule, "read_gfns", trace.read_offsets, trace.read_gfns)

@@ -14,8 +14,8 @@ from strategies.core.memslot import (
 from strategies.core.papr import save_in_rmap
 from strategies.core.rmap import ring_head
 from strategies.core.words import I64, ONE, U64, ZERO, ctz
-from strategies.explore.command import find_defect
 from strategies.explore.defect import Defect
+from strategies.explore.session import find_defect
 
 
 def tlbie_does_not_wait(machine, cpu, v, r, index):

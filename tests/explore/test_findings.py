@@ -6,10 +6,10 @@ import pytest
 from planted import PLANTED, SUBTLE
 
 from strategies.errors import InputError
-from strategies.explore.command import Job, find
 from strategies.explore.defect import substituted
 from strategies.explore.explorer import explore, prepared
 from strategies.explore.programs import PROGRAMS, TRACKERS
+from strategies.explore.session import Job, find
 from strategies.explore.trace import Replay, Tracer, schedule_string
 
 

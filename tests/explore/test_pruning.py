@@ -3,8 +3,8 @@
 import pytest
 from toy import Toy, draw
 
-from strategies.explore.command import find
 from strategies.explore.explorer import explore
+from strategies.explore.session import find
 
 PROGRAMS = (
     ("store-harvest", "write_protect", 2),

@@ -10,8 +10,8 @@ from fuzzing import fuzz, refusal_of
 from hypothesis import strategies as st
 from mutation import changed, changes, damaged, damages, json_bytes
 
-from analysis.derive import SHOWN, read_replays
-from analysis.load import latest, load_results
+from analysis.measured.harvests import SHOWN, read_replays
+from analysis.measured.load import latest, load_results
 
 RECORDED = Path(__file__).parent.parent / "data" / "asv"
 FILES = {

@@ -1,6 +1,5 @@
 """Losses of the trackers that keep bitmaps: how a harvest takes the log and arms the pages."""
 
-from strategies import double_buffer, pte_flush, write_protect, write_protect_batched
 from strategies.core import atomics, hostfault, memslot, protect
 from strategies.core.clock import monotonic_ns
 from strategies.core.hostfault import wait_for_handlers
@@ -23,6 +22,8 @@ from strategies.core.protect import (
 from strategies.core.tlb import flush_tlbs
 from strategies.core.words import ONE, U64, ZERO
 from strategies.explore.defect import Defect
+from strategies.fault import double_buffer, write_protect, write_protect_batched
+from strategies.history import pte_flush
 
 _mark_pages_dirty = memslot.mark_pages_dirty
 

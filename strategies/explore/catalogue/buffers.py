@@ -2,13 +2,13 @@
 
 import errno
 
-from strategies import c_bit_scan
 from strategies.base import DirtyTracker
 from strategies.core import atomics
 from strategies.core.memslot import PAGES_PER_WORD
 from strategies.core.words import ONE, U64
 from strategies.explore.defect import Defect
-from strategies.write_protect import WriteProtect, _get_dirty_log
+from strategies.fault.write_protect import WriteProtect, _get_dirty_log
+from strategies.scan import c_bit_scan
 
 BIG_ENDIAN = 56
 """Added to a bit number modulo 64: the eight bytes of a word the other way round."""

@@ -1,6 +1,5 @@
 """Losses, and a deadlock, of the scan of C bits (`kvm_test_clear_dirty`)."""
 
-from strategies import c_bit_scan
 from strategies.core import atomics, papr
 from strategies.core.hpt import hpte_gfn, pages_of
 from strategies.core.hpte import (
@@ -16,6 +15,7 @@ from strategies.core.papr import invalidate_hpte
 from strategies.core.rmap import RMAP_CHANGED, RMAP_PRESENT, remove_from_ring, ring_head, ring_next
 from strategies.core.words import ZERO
 from strategies.explore.defect import Defect
+from strategies.scan import c_bit_scan
 
 _clear_c = c_bit_scan._clear_c
 _get_dirty_log = c_bit_scan._get_dirty_log

@@ -1,0 +1,276 @@
+"""Advice as people read it: what does not fit, the verdict, the trade, the tables, what to set."""
+
+import shutil
+import textwrap
+
+import numpy as np
+
+from strategies.units import duration, number, percent, size_text
+
+SHOWN_FLIPS = 5
+SHOWN_DRIVERS = 3
+WIDTH = 100
+NARROW = 80
+"""Columns below which a table row becomes a few lines."""
+
+
+def _two_digits(value):
+    return number(float(f"{value:.2g}"))
+
+
+def _time(ns):
+    """Return a time with two digits: more is not known of it."""
+    return duration(float(f"{ns:.2g}"))
+
+
+def _share(fraction):
+    return f"{_two_digits(100 * fraction)}%"
+
+
+def _spread(quantity, form):
+    """Return `value (low to high)`, low and high in the unit of the value."""
+    value, low, high = (quantity[key] for key in ("value", "low", "high"))
+    text = form(value)
+    if low == high:
+        return text
+    unit = 0.01 if form is _share else value / float(text.split()[0].replace(",", "")) or 1.0
+    return f"{text} ({_two_digits(low / unit)} to {_two_digits(high / unit)})"
+
+
+def _verdict(advice, wish):
+    """Return what to deploy, and how surely."""
+    candidates = [c for c in advice["candidates"] if c["priced"]]
+    if advice["strategy"] is None:
+        nearest = candidates[0]
+        reasons = "; ".join(f"{c['strategy']} {c['why']}" for c in candidates)
+        return f"No strategy meets the limits; {nearest['strategy']} comes nearest. {reasons}."
+    best = advice["strategy"]
+    weights = ", ".join(f"{name}={weight:g}" for name, weight in wish.weights.items() if weight)
+    text = f"{best}: least by {weights} in {advice['share']:.0%} of the draws"
+    if advice["equal"]:
+        text += f" (so is {' and '.join(advice['equal'])})"
+    if advice["rival"]:
+        share = next(c["share"] for c in candidates if c["strategy"] == advice["rival"])
+        text += f", {advice['rival']} in {share:.0%}"
+    if advice["tie"]:
+        text = f"A tie. {text}"
+    if advice["margin"] is not None:
+        text += (
+            f"; by the constants' values {advice['runner_up']} comes next at "
+            f"{number(1 + advice['margin'])} times the cost"
+        )
+    broken = [c for c in candidates if not c["meets"]]
+    if broken:
+        text += ". Ruled out: " + ", ".join(f"{c['strategy']} ({c['why']})" for c in broken)
+    return text + "."
+
+
+def _offer(advice):
+    """Yield what no kernel of the platform has, of what is recommended."""
+    best, deployable = advice["strategy"], advice["deployable"]
+    if best is None or best == deployable:
+        return
+    one = next(c for c in advice["candidates"] if c["strategy"] == best)
+    yield f"{best} is a proposal here: {one['hypothetical'] or 'no kernel of the platform has it.'}"
+    if deployable:
+        yield f"Of what a kernel of the platform has, {deployable} is least."
+    else:
+        yield "No kernel of the platform has one that meets the limits."
+
+
+TRADES = (
+    ("shortest_harvest", "Shortest harvest", "harvest_ns", _time),
+    ("least_stall", "Least guest stall", "stall_fraction", _share),
+    ("least_cpu", "Least CPU time", "cpu_ns", _time),
+)
+
+
+def _trade(advice):
+    """Yield for each of the three aims who does best, by how much, and how surely."""
+    by_name = {c["strategy"]: c for c in advice["candidates"]}
+    for key, label, of, form in TRADES:
+        trade = advice["trade"][key]
+        value = form(by_name[trade["strategy"]][of]["value"])
+        text = f"{label}: {trade['strategy']}, {value}"
+        if trade["runner_up"] is None:
+            yield text + "."
+        elif trade["ratio"] == 1:
+            yield f"{text}; {trade['runner_up']} the same."
+        elif trade["ratio"] is None:
+            yield f"{text}; {trade['runner_up']} comes next."
+        else:
+            yield (
+                f"{text}; {trade['runner_up']} {number(trade['ratio'])} times that "
+                f"(least in {trade['share']:.0%} of the draws)."
+            )
+
+
+def _other_pages(one):
+    return (
+        f"With pages of {size_text(one['page_bytes'])}, the same share written: {one['strategy']} "
+        f"(least in {one['share']:.0%} of the draws)."
+    )
+
+
+def _table(head, rows, width):
+    """Yield rows as aligned columns, or where the terminal is narrow as a few lines each."""
+    if width < NARROW:
+        for name, *cells in rows:
+            yield name
+            yield from (f"  {label}: {cell}" for label, cell in zip(head[1:], cells, strict=True))
+        return
+    table = [head, *rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        cells = (cell.ljust(size) for cell, size in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
+
+
+def _interval_table(priced, width):
+    head = ("strategy", "harvest", "guest stall", "CPU time", "least in")
+    rows = [
+        (
+            c["strategy"],
+            _spread(c["harvest_ns"], _time),
+            _spread(c["stall_fraction"], _share),
+            _spread(c["cpu_ns"], _time),
+            f"{c['share']:.0%}",
+        )
+        for c in priced
+    ]
+    return _table(head, rows, width)
+
+
+def _once_table(priced, width):
+    head = ("strategy", "enable", "last harvest, vCPUs stopped", "disable")
+    keys = ("enable_ns", "last_harvest_ns", "disable_ns")
+    rows = [(c["strategy"], *(_spread(c[key], _time) for key in keys)) for c in priced]
+    return _table(head, rows, width)
+
+
+def _worst_table(priced, width):
+    head = ("strategy", "harvest p99", "harvest worst", "stall p99", "stall worst")
+    rows = [
+        (
+            c["strategy"],
+            *(_time(c[f"{rank}_harvest_ns"]["value"]) for rank in ("p99", "worst")),
+            *(_share(c[f"{rank}_stall"]["value"]) for rank in ("p99", "worst")),
+        )
+        for c in priced
+    ]
+    return _table(head, rows, width)
+
+
+def _flip(flip):
+    form = {
+        "density": percent,
+        "slot_pages": lambda pages: f"{pages:.4g} pages",
+        "vcpus": lambda vcpus: f"{vcpus:.2g}",
+    }
+    show = form.get(flip["parameter"], duration)
+    change = f"from {show(flip['from'])} to {show(flip['to'])}"
+    within = "  (within its range)" if flip["within"] else ""
+    return f"  {flip['parameter']:12} {change}: {flip['winner']}{within}"
+
+
+def _break_even(advice):
+    """Yield the density above which a scan costs less than faults."""
+    density, share = advice["break_even_density"], advice["crossing_share"]
+    if density:
+        texts = [_share(density[key]) for key in ("p50", "p5", "p95")]
+        yield (
+            f"A scan takes less CPU time than faults above {texts[0]} written per interval "
+            f"({texts[1]} to {texts[2]}; {share:.0%} of the draws have such a density)."
+        )
+    shown = advice["drivers"][:SHOWN_DRIVERS]
+    if shown:
+        parts = ", ".join(f"{one['constant']} {one['share']:.0%}" for one in shown)
+        yield f"The verdict hangs most on: {parts} (share of rank variance)."
+
+
+def _settings(candidates):
+    """Yield for every strategy what to set."""
+    for c in candidates:
+        for one in c["settings"]:
+            if one["how"]:
+                since = f" (since {one['since']})" if one["since"] else ""
+                yield f"  {c['strategy']}: {one['how']}{since}"
+            else:
+                yield f"  {c['strategy']}: no kernel has it. {c.get('hypothetical') or ''}".rstrip()
+
+
+def _measured(advice, priced):
+    """Yield what was measured on the reference machine, and whether its grid has this slot."""
+    origin = advice["provenance"]["reference"]
+    times = ", ".join(f"{c['strategy']} {duration(c['reference_harvest_ns'])}" for c in priced)
+    yield (
+        f"The same harvest on the reference machine, {origin['cpu']} ({origin['date']}; measured, "
+        f"its tlbie simulated): {times}."
+    )
+    if not origin["covers"]:
+        yield "Its grid does not reach so far: the costs of its edge are used."
+
+
+def _scenario(scenario, advice):
+    """Return what was asked, in one sentence."""
+    written = percent(float(np.mean(scenario.dirty_pages)) / scenario.slot_pages)
+    size, of = size_text(scenario.page_bytes), "written every"
+    huge = scenario.page_bytes * scenario.entry_pages
+    backed = f" in entries of {size_text(huge)}" if scenario.entry_pages > 1 else ""
+    return (
+        f"{scenario.slot_pages} pages of {size}{backed}, {written} {of} "
+        f"{duration(scenario.interval_ns)}, {scenario.vcpus} vCPU; "
+        f"{advice['provenance']['title']}. All figures are modelled; ranges are 5 % to 95 % of "
+        f"{advice['provenance']['draws']} draws over all constants."
+    )
+
+
+def text_of(advice, scenario, wish):
+    """Return the advice as text, at most 100 columns wide.
+
+    Parameters
+    ----------
+    advice : dict
+        As the command puts it together: `analysis.advice.advise.advise`, `note` (what was assumed:
+        it comes first) and `other_page_sizes`.
+    scenario : Scenario
+    wish : Wish
+    """
+    width = min(shutil.get_terminal_size((WIDTH, 24)).columns, WIDTH)
+    priced = [c for c in advice["candidates"] if c["priced"]]
+    is_trace = np.size(scenario.dirty_pages) > 1
+    flips = [_flip(flip) for flip in advice["flips"][:SHOWN_FLIPS]]
+    paragraphs = [
+        *([advice["note"]] if advice["note"] else []),
+        *advice["warnings"],
+        _verdict(advice, wish),
+        *_offer(advice),
+        *_trade(advice),
+        *(_other_pages(one) for one in advice["other_page_sizes"]),
+        "",
+        _scenario(scenario, advice),
+    ]
+    tables = ["", *_interval_table(priced, width)]
+    if is_trace:
+        tables += ["", "Single intervals, by pages written:", *_worst_table(priced, width)]
+    tables += ["", *_once_table(priced, width), ""]
+    after = [
+        *_break_even(advice),
+        "",
+        "What would change the winner, the smallest move first:",
+        *(flips or ["  nothing within a factor of 1000"]),
+        "",
+        "What to set:",
+        *_settings(advice["candidates"]),
+        *(f"  {c['strategy']}: {c['why']}" for c in advice["candidates"] if not c["priced"]),
+        "",
+        *_measured(advice, priced),
+    ]
+    return "\n".join([*_wrapped(paragraphs, width), *tables, *_wrapped(after, width)])
+
+
+def _wrapped(paragraphs, width):
+    for text in paragraphs:
+        indent = "  " if text.startswith("  ") else ""
+        lines = textwrap.wrap(text, width, subsequent_indent=indent * 2, break_long_words=False)
+        yield from lines or [""]

@@ -1,0 +1,121 @@
+"""The command `dirtylog calibrate`."""
+
+import platform
+from datetime import date
+from pathlib import Path
+
+import click
+
+from strategies.errors import InputError
+from strategies.units import DURATION
+
+SIZES_MIB = (64, 256, 1024)
+SECONDS_A_REPETITION = 6
+LEAST_REPETITIONS = 3
+
+
+@click.command()
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="my-host.toml",
+    show_default=True,
+)
+@click.option("--budget", type=DURATION, default="90s", show_default=True, help="About so long.")
+@click.option("--base", default="x86-kvm", show_default=True, help="Gives what no lane can tell.")
+@click.option("--force", is_flag=True, help="Replace the file; write it on a noisy machine too.")
+def calibrate(out, budget, base, force):
+    """Measure unit costs through this machine's kernel, and write a profile for --profile.
+
+    Exit status 1, and no file: the machine was too noisy to trust.
+    """
+    from analysis.model.profile import bundled
+
+    if base not in bundled():
+        raise InputError(f"no profile {base!r}; accepted: {', '.join(bundled())}")
+    if out.exists() and not force:
+        raise InputError(f"{str(out)!r} exists; give another --out, or --force to replace it")
+    repetitions = max(LEAST_REPETITIONS, int(budget / 1e9 / SECONDS_A_REPETITION))
+    measured, noises, error = _measure(repetitions)
+    from analysis.model.calibrate import MOST_NOISE, profile_text
+
+    noisiest = max(noises.values())
+    click.echo(
+        f"repetitions deviate by {noisiest:.1%} (median, the noisier lane); trusted up to "
+        f"{MOST_NOISE:.0%}; the fits' median error is {error:.1%}"
+    )
+    if noisiest > MOST_NOISE and not force:
+        click.echo("dirtylog: too noisy: no profile written; --force writes it", err=True)
+        return 1
+    text = profile_text(
+        measured, base=base, name=out.stem, title=_title(), source=_source(repetitions, noises)
+    )
+    out.write_text(text, encoding="utf-8")
+    for name, one in measured.items():
+        click.echo(f"{name:<11} {one.value:9.3g} ns ({one.low:.3g} to {one.high:.3g}), measured")
+    click.echo(f"wrote {click.format_filename(out)}; all other constants are transferred: {base}")
+    return 0
+
+
+def _measure(repetitions):
+    """Return the constants, the noise of each lane, and the worst fit's median error."""
+    from analysis.model.calibrate import LANES, fault, fit, noise
+    from strategies.lanes.session import choose
+
+    lanes = [name for name in choose(["all"])[0] if name in LANES]
+    if not lanes:
+        raise InputError(f"none of {', '.join(LANES)} is available: see `dirtylog lanes`")
+    measured, noises, errors = {}, {}, []
+    for lane in lanes:
+        samples = _samples(lane, repetitions)
+        found, error = fit({name: samples[name] for name in LANES[lane]}, samples["harvest_ns"])
+        measured |= found
+        noises[lane] = noise(samples["cell"], samples["harvest_ns"])
+        errors.append(error)
+        if lane == "kvm_bitmap":
+            measured["fault"] = fault(samples["lost_ns"], samples["pages"])
+    return measured, noises, max(errors)
+
+
+def _samples(lane, repetitions):
+    """Return what a lane did with the cells of all sizes: a dict of arrays, one entry an epoch."""
+    import numpy as np
+
+    from analysis.model.calibrate import counts
+    from strategies.lanes.cells import cell_trace, cells
+    from strategies.lanes.session import replay_lanes
+    from strategies.terminal import progress_bar
+
+    warm, parts = len(cells()), []
+    for number, mib in enumerate(SIZES_MIB):
+        trace, order = cell_trace(mib << 8, repetitions, seed=number)
+        with progress_bar() as bar:
+            (result,) = replay_lanes(trace, [lane], thp=False, bar=bar)
+        if any(result.lost):
+            raise InputError(f"lane {lane} lost pages: its times mean nothing")
+        part = counts(trace) | {
+            "cell": order + number * len(cells()),
+            "harvest_ns": np.array(result.harvest_ns, float),
+            "lost_ns": np.subtract(result.write_ns, result.again_ns),
+            "pages": np.array(result.stored),
+        }
+        parts.append({name: values[warm:] for name, values in part.items()})
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _title():
+    from strategies.replay.output import cpu_model
+
+    return f"{cpu_model()}, measured {date.today().isoformat()}"
+
+
+def _source(repetitions, noises):
+    from strategies.lanes.kvm import backend
+    from strategies.replay.output import cpu_model
+
+    spread = ", ".join(f"{lane} {share:.1%}" for lane, share in noises.items())
+    return (
+        f"dirtylog calibrate, {repetitions} repetitions, slots of 64 to 1024 MiB, "
+        f"{date.today().isoformat()}; {cpu_model()}, Linux {platform.release()}, "
+        f"KVM by {backend()}; repetitions deviate by {spread}"
+    )

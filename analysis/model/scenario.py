@@ -1,0 +1,130 @@
+"""What the guest does between two harvests: the numbers that the model's formulas start from."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+NAMES = ("slot_pages", "dirty_pages", "read_pages", "vcpus", "entry_pages")
+"""Attributes that formulas may name."""
+
+PAGES_PER_WORD = 64
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One deployment, or several at once: numbers may be arrays, and they broadcast.
+
+    Attributes
+    ----------
+    slot_pages, dirty_pages, read_pages : float or array
+        Base pages of the slot, pages written and pages only read per interval.
+    interval_ns : float
+    vcpus : int or array
+        That store, each its share.
+    page_bytes : int
+        Of a base page: what a bit of the log speaks for.
+    entry_pages : int
+        Base pages of one page-table entry before logging: above 1 for huge pages.
+    mapping : {"linear", "scattered"}
+        How guest addresses follow memory; matters to walks of a hashed page table.
+    resend_ns : float
+        What sending one page again costs; the price of a page that is reported but was not
+        written.
+    counted : dict of str to float or array
+        Counts of `analysis.model.terms.COUNTS` that were counted and need no formula.
+    """
+
+    slot_pages: float
+    dirty_pages: float
+    interval_ns: float
+    vcpus: float = 1
+    read_pages: float = 0.0
+    page_bytes: int = 4096
+    entry_pages: float = 1
+    mapping: str = "linear"
+    resend_ns: float = 0.0
+    counted: dict = field(default_factory=dict)
+
+    @property
+    def density(self):
+        """Share of the slot's pages that are written in an interval."""
+        return self.dirty_pages / self.slot_pages
+
+    def names(self):
+        """Return what formulas may name, by name."""
+        return {name: np.asarray(getattr(self, name), float) for name in NAMES} | self.counted
+
+    def at_density(self, density):
+        """Return the same scenario with another share of pages written, scattered at random."""
+        return replace(self, dirty_pages=density * self.slot_pages, counted={})
+
+
+def scenario_of_trace(trace, vcpus=1, entry_pages=1):
+    """Return the scenario of a recording: an array element for each epoch, counted, not expected.
+
+    Parameters
+    ----------
+    trace : Trace
+    vcpus : int
+    entry_pages : int
+        Base pages that one entry speaks for while logging.
+    """
+    epochs = np.repeat(np.arange(trace.epochs), np.diff(trace.offsets))
+    reads = 0.0 if trace.read_offsets is None else np.diff(trace.read_offsets).astype(float)
+    return Scenario(
+        slot_pages=trace.slot_pages,
+        dirty_pages=np.diff(trace.offsets).astype(float),
+        interval_ns=trace.epoch_ms * 1e6,
+        vcpus=vcpus,
+        read_pages=reads,
+        page_bytes=trace.page_size,
+        entry_pages=entry_pages,
+        counted={
+            "touched_words": _distinct(trace, epochs, max(PAGES_PER_WORD, entry_pages))
+            * max(1, entry_pages // PAGES_PER_WORD),
+            "dirty_entries": _distinct(trace, epochs, entry_pages),
+        },
+    )
+
+
+def _distinct(trace, epochs, pages):
+    """Return for each epoch in how many aligned groups of so many pages something was written."""
+    groups = trace.gfns // np.uint32(pages)
+    begins = np.ones(len(groups), bool)
+    begins[1:] = (groups[1:] != groups[:-1]) | (epochs[1:] != epochs[:-1])
+    return np.bincount(epochs[begins], minlength=trace.epochs).astype(float)
+
+
+ROWS = ("clean", "written", "p99", "worst")
+
+
+def rows_of(scenario):
+    """Return a scenario of four rows that stand for all its intervals, and the rows' weights.
+
+    `clean`: an interval without a write; `written`: the mean of the others. The terms of the model
+    are linear in the counts of such intervals, so the two, weighted, give the mean over all of
+    them exactly. `p99` and `worst` are single intervals, by pages written; their weight is 0.
+
+    Returns
+    -------
+    tuple of (Scenario, float[4, 1])
+        With arrays of shape (4, 1), to broadcast against draws.
+    """
+    dirty = np.atleast_1d(np.asarray(scenario.dirty_pages, float))
+    order = np.argsort(dirty, kind="stable")
+    clean = dirty == 0
+    single = [order[-(-99 * dirty.size // 100) - 1], order[-1]]
+
+    def four(values):
+        values = np.broadcast_to(np.asarray(values, float), dirty.shape)
+        written = values[~clean].mean() if not clean.all() else values.mean()
+        unwritten = values[clean].mean() if clean.any() else 0.0
+        return np.array([unwritten, written, *values[single]])[:, None]
+
+    weights = np.array([clean.mean(), 1 - clean.mean(), 0.0, 0.0])[:, None]
+    return replace(
+        scenario,
+        dirty_pages=four(dirty),
+        read_pages=four(scenario.read_pages),
+        counted={name: four(values) for name, values in scenario.counted.items()},
+    ), weights

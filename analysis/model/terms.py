@@ -1,0 +1,150 @@
+"""The model: a table of terms, strategy by strategy. Everything here is data.
+
+A term says: in this phase, this party pays `count` times the unit cost. Counts are formulas over
+the names of a scenario, over COUNTS above them, and over a platform's mechanisms
+(`analysis.model.profile.MECHANISMS`); they hold nothing but `+ - * / **`, `min`, `max` and `ceil`,
+so that any language evaluates the same table. A test holds them to what the machine counts.
+
+A strategy without terms is not priced; it is shown as that, never left out.
+"""
+
+from typing import NamedTuple
+
+PHASES = ("enable", "harvest", "last", "interval", "disable")
+"""`harvest` runs beside the vCPUs; `last` is the definitive one, all vCPUs stopped; `interval` is
+what the guest pays between two harvests."""
+
+PAYERS = ("host", "guest", "both", "wait")
+"""Whose time it is; `both`: the harvest's thread and a vCPU, each; `wait`: the harvest sleeps, so
+it takes longer and costs no CPU time."""
+
+COUNTS = {
+    "words": "ceil(slot_pages / 64)",
+    "density": "dirty_pages / slot_pages",
+    "any_dirty": "min(dirty_pages, 1)",
+    "tracked_pages": "max(entry_pages * (1 - splits), 1)",
+    "slot_entries": "slot_pages / tracked_pages",
+    "dirty_entries": "slot_entries * (1 - (1 - density) ** tracked_pages)",
+    "reported_pages": "dirty_entries * tracked_pages",
+    "touched_words": "words * (1 - (1 - density) ** max(tracked_pages, 64))",
+    "huge_pages": "min(entry_pages - 1, 1) * slot_pages / entry_pages",
+    "looked_words": "any_dirty * words",
+    "further_vcpus": "vcpus - 1",
+    "waiting_vcpus": "max(vcpus - uncontended_vcpus, 0)",
+    "stalled_vcpus": "min(vcpus, vcore_threads)",
+}
+"""Name and formula, each after what it is made of.
+
+`tracked_pages`: base pages that one changed bit or one permission speaks for while logging.
+`any_dirty`: 1 if anything is written; below one page an interval, the chance of it.
+`looked_words`: those of an interval in which something was written.
+`dirty_entries`, `touched_words`: expected, written pages being scattered at random.
+"""
+
+
+class Term(NamedTuple):
+    """A line of the table."""
+
+    phase: str
+    payer: str
+    count: str
+    unit: str
+
+
+def _each(phases, payer, count, unit):
+    """Return the same term for several phases."""
+    return tuple(Term(phase, payer, count, unit) for phase in phases.split())
+
+
+def _invalidating(phases, count, unit):
+    """Return what invalidations cost, by entry (tlbie) or of everything (flush).
+
+    With all vCPUs stopped there is no further one to wait for.
+    """
+    running = phases.replace("last", "")
+    return (
+        *_each(phases, "host", count, unit),
+        *_each(running, "both", f"({count}) * further_vcpus", f"{unit}_vcpu"),
+    )
+
+
+TOGGLING = (
+    Term("enable", "host", "huge_pages * splits", "split"),
+    *_each("enable disable", "host", "slot_entries * toggle_unmaps", "page_protect"),
+    *_invalidating("enable disable", "slot_entries * toggle_unmaps", "tlbie"),
+)
+"""Of all strategies: what the platform does when a log is turned on or off."""
+
+OVER_REPORTED = (Term("interval", "host", "reported_pages - dirty_pages", "resend"),)
+
+SCAN = (
+    Term("enable", "host", "slot_entries * enable_clears", "page_scan"),
+    # A guest that has run for long has written all it has.
+    Term("enable", "host", "slot_entries * enable_clears", "page_clear"),
+    *_invalidating("enable", "slot_entries * tlbie_each * enable_clears", "tlbie"),
+    *_invalidating("enable", "(1 - tlbie_each) * enable_clears", "flush"),
+    *_each("harvest last", "host", "slot_entries", "page_scan"),
+    *_each("harvest last", "host", "dirty_entries", "page_clear"),
+    *_invalidating("harvest last", "dirty_entries * tlbie_each", "tlbie"),
+    *_invalidating("harvest last", "any_dirty * (1 - tlbie_each)", "flush"),
+    # C may still be on its way from a TLB: each writable entry with C clear is invalidated, too.
+    Term("last", "host", "(slot_entries - dirty_entries) * definitive_tlbies", "tlbie"),
+    Term("interval", "guest", "dirty_entries", "set_changed"),
+)
+
+FAULTS = (
+    Term("interval", "guest", "dirty_entries * stalled_vcpus", "exit"),
+    Term("interval", "guest", "dirty_entries * stalled_vcpus", "fault"),
+    Term("interval", "guest", "dirty_entries * waiting_vcpus", "fault_wait"),
+    Term("interval", "guest", "dirty_entries * stalled_vcpus * fault_tlbies", "tlbie"),
+    Term("interval", "guest", "dirty_entries * fault_tlbies * further_vcpus", "tlbie_vcpu"),
+)
+
+PROTECTING = (
+    Term("enable", "host", "slot_entries * (1 - initially_all_set)", "page_protect"),
+    *_invalidating("enable", "1 - initially_all_set", "flush"),
+    Term("disable", "host", "slot_entries", "page_protect"),
+)
+
+TAKING = (
+    *_each("harvest last", "host", "touched_words", "word_take"),
+    Term("harvest", "host", "dirty_entries", "page_rearm"),
+    # Where a GET leaves re-arming to a later CLEAR, the last one does without.
+    Term("last", "host", "dirty_entries * (1 - manual_protect)", "page_rearm"),
+)
+
+READING = _each("harvest last", "host", "words", "word_read")
+
+ONE_FLUSH = (
+    *_invalidating("harvest", "any_dirty", "flush"),
+    *_invalidating("last", "any_dirty * (1 - manual_protect)", "flush"),
+)
+
+TERMS = {
+    "c_bit_scan": (*TOGGLING, *SCAN, *OVER_REPORTED),
+    "write_protect": (
+        *TOGGLING,
+        *PROTECTING,
+        *READING,
+        *TAKING,
+        *_invalidating("harvest", "dirty_entries", "tlbie"),
+        *_invalidating("last", "dirty_entries * (1 - manual_protect)", "tlbie"),
+        *FAULTS,
+        *OVER_REPORTED,
+    ),
+    "write_protect_batched": (
+        *TOGGLING, *PROTECTING, *READING, *TAKING, *ONE_FLUSH, *FAULTS, *OVER_REPORTED,
+    ),
+    "double_buffer": (
+        *TOGGLING,
+        *PROTECTING,
+        # A count of 0 needs no look at the bitmap.
+        *_each("harvest last", "host", "looked_words", "word_read"),
+        *TAKING,
+        *_each("harvest last", "wait", "any_dirty", "grace"),
+        *ONE_FLUSH,
+        *FAULTS,
+        *OVER_REPORTED,
+    ),
+}  # fmt: skip
+"""Terms by strategy. One invalidation stands for all sizes of entry."""

@@ -1,0 +1,24 @@
+"""The command `dirtylog explore`."""
+
+import click
+
+from strategies.options import STRATEGY
+
+
+@click.command()
+@click.argument("program", required=False)
+@STRATEGY
+@click.option("--bound", type=click.IntRange(0, 9), help="Preemptions at most.")
+@click.option("--replay", "schedule", help="Run this one schedule of PROGRAM and print its trace.")
+@click.option("--defect", help="Switch on a defect of the catalogue.")
+@click.option("--long", "is_long", is_flag=True, help="More threads and preemptions: minutes.")
+@click.option("--catalogue", is_flag=True, help="Show which known defects are found.")
+@click.option("--list", "listed", is_flag=True, help="List the programs.")
+def explore(program, chosen, **arguments):
+    """Run small programs of the machine under all schedules, for every tracker.
+
+    PROGRAM is one that --list shows; by default all of them. Exit status 1: a schedule fails.
+    """
+    from strategies.explore.session import run_explore
+
+    return run_explore(program, chosen, **arguments)

@@ -1,0 +1,1 @@
+"""Trackers that take a fault at the first write to a page."""

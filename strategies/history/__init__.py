@@ -1,0 +1,1 @@
+"""Trackers that no kernel has any more: shown as history, never among the choices."""

@@ -1,0 +1,1 @@
+"""Trackers that read the changed bits which the hardware sets."""

@@ -1,0 +1,34 @@
+"""The command `dirtylog strategies`."""
+
+import json
+
+import click
+
+from strategies.options import FORMAT
+from strategies.registry import TRACKERS, get
+from strategies.terminal import echo_columns
+
+SCHEMA = 2
+
+
+@click.command()
+@FORMAT
+def strategies(fmt):
+    """List the trackers."""
+    rows = [
+        {
+            "schema": SCHEMA,
+            "name": name,
+            "family": entry.family,
+            "year": entry.year,
+            "place": entry.place,
+            "summary": get(name).__doc__.strip().splitlines()[0],
+        }
+        for name, entry in TRACKERS.items()
+    ]
+    if fmt == "json":
+        click.echo(json.dumps(rows, indent=2))
+        return
+    shown = ("name", "family", "year", "place", "summary")
+    head = ("strategy", "family", "year", "place", "what it does")
+    echo_columns([head, *([row[key] for key in shown] for row in rows)])

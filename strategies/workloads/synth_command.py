@@ -1,0 +1,55 @@
+"""The command `dirtylog synth`."""
+
+from pathlib import Path
+
+import click
+
+from strategies.errors import InputError
+from strategies.units import FRACTION, SIZE
+
+
+@click.command()
+@click.argument("pattern")
+@click.option("--slot", type=SIZE, help="Memory of the slot.  [default: 256MiB]")
+@click.option("--pages", type=int, help="Pages of 4 KiB of the slot, instead of --slot.")
+@click.option(
+    "--density",
+    type=FRACTION,
+    default="1%",
+    show_default=True,
+    help="Pages written per epoch / pages of the slot.",
+)
+@click.option("--epochs", type=int, default=100, show_default=True)
+@click.option("--epoch-ms", type=float, default=10.0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--stores", type=int, help="Stores per epoch.  [default: one to each written page]")
+@click.option("--reads", type=int, default=0, show_default=True, help="Pages only read per epoch.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True)
+@click.option("--force", is_flag=True, help="Replace the file if it exists.")
+def synth(pattern, slot, pages, out, force, **arguments):
+    """Make a synthetic trace.
+
+    PATTERN is uniform, zipf, sequential, clustered or framebuffer.
+    """
+    from strategies.workloads.synthetic import synthesize
+    from strategies.workloads.trace import save_trace
+
+    if out.exists() and not force:
+        raise InputError(f"{str(out)!r} exists; give another --out, or --force to replace it")
+    trace = synthesize(pattern, slot_pages=_slot_pages(slot, pages), **arguments)
+    save_trace(trace, out)
+    click.echo(
+        f"wrote {click.format_filename(out)}: {trace.slot_pages} pages of 4 KiB, "
+        f"{trace.epochs} epochs of {trace.epoch_ms:g} ms, mean density {trace.density:.3%}"
+    )
+
+
+def _slot_pages(slot_bytes: int | None, pages: int | None) -> int:
+    if slot_bytes is not None and pages is not None:
+        raise InputError("--slot and --pages both give the size; accepted: one of them")
+    if pages is not None:
+        return pages
+    slot_bytes = slot_bytes or 256 << 20
+    if slot_bytes % 4096:
+        raise InputError(f"--slot must be a multiple of 4KiB, not {slot_bytes} bytes")
+    return slot_bytes // 4096
