@@ -34,12 +34,12 @@ DIGITS = "%.6g"
 def noise(frame):
     """Return by how much a harvest's median is uncertain, relative: the median over the cells.
 
-    With several passes half of what two of them differ by at most (`spread`), with one half the
-    99 % confidence interval of its median. Two harvests whose medians differ by less are a tie.
+    With several passes what the farthest two of them differ by (`spread`), with one half the 99 %
+    confidence interval of its median. Two harvests whose medians differ by less are a tie.
     """
     if frame["pass"].nunique() > 1:
         cells = harvests(frame)
-        return float(cells.loc[cells["strategy"] != BASELINE, "spread"].median()) / 2
+        return float(cells.loc[cells["strategy"] != BASELINE, "spread"].median())
     rows = frame[frame["benchmark"].str.endswith(HARVEST_BENCHMARK) & (frame["status"] == OK)]
     rows = rows[rows["strategy"] != BASELINE]
     half_width = (rows["ci99_high"] - rows["ci99_low"]).astype(float) / 2

@@ -69,6 +69,10 @@ RULES = {
     "no flush at the end": "no-flush",
     "C not merged in the fault handler": "fault-forgets-c",
     "R cleared by a load and a store": "clear-ref-by-load-and-store",
+    "permission changed by a load and a store": "permission-by-load-and-store",
+    "R cleared with C": "r-cleared-with-c",
+    "CHANGED reported and left": "changed-not-taken",
+    "an absent HPTE not found": "absent-is-not-found",
     "C that a TLB entry owes, without its lock": "owed-c-without-lock",
     "R set by a load and a store": "r-by-load-and-store",
 }
@@ -78,6 +82,10 @@ KINDS = {
     "hpte-lock-awaited-under-rmap-lock": "deadlock",
     "no-tlbie-of-an-absent-hpte": "dead translation",
     "no-ptesync-wait": "dead translation",
+    "permission-by-load-and-store": "guest's C lost",
+    "r-cleared-with-c": "guest's R lost",
+    "changed-not-taken": "spurious page",
+    "absent-is-not-found": "wrong return code",
     "protect-skips-its-tlbie": "dead translation",
 }
 """What is found where it is not a lost page."""
@@ -87,6 +95,7 @@ IN_ONE_SCHEDULE = (
     "delayed-c-trusted",
     "large-page-one-bit",
     "memset-of-the-log",
+    "changed-not-taken",
     "last-word-forgotten",
     "big-endian-bits",
     "efault-after-clear",

@@ -246,7 +246,7 @@ def test_a_break_even_is_a_range(answer):
     assert len(rows) == 8
     for _, single, many, *_ in rows:
         for cell in (single, many):
-            assert re.match(r" [\d.]+ % \([\d.]+ to [\d.]+ %\)", cell)
+            assert re.match(r" [\d.]+% \([\d.]+ to [\d.]+%\)", cell)
 
 
 def without_pictures(page):
@@ -314,12 +314,12 @@ def test_a_clean_slot_that_a_pass_lacks_is_not_lost():
     [
         (wording.times(6310.0, 152000.0), "6.3 to 150 us"),
         (wording.times(278e6, 8.4e9), "280 ms to 8.4 s"),
-        (wording.shares(0.0011, 0.0055), "0.11 to 0.55 %"),
+        (wording.shares(0.0011, 0.0055), "0.11 to 0.55%"),
         (wording.factor(160.4, 5291), "160 to 5,300"),
-        (wording.draws(0.996), "> 99 %"),
-        (wording.draws(1.0), "100 %"),
-        (wording.draws(0.0), "0 %"),
-        (wording.draws(0.001), "< 1 %"),
+        (wording.draws(0.996), ">99%"),
+        (wording.draws(1.0), "100%"),
+        (wording.draws(0.0), "0%"),
+        (wording.draws(0.001), "<1%"),
     ],
 )
 def test_numbers_that_are_known_to_a_factor_have_two_digits(got, text):

@@ -12,8 +12,9 @@ from analysis.measured.walks import (
     BY_SIZE,
     CONSTANT,
     ENABLING,
-    KNOTS,
+    KNOT_BYTES,
     MADE_OF,
+    TABLE_BYTES,
     Cost,
     counts,
     harvest_ns,
@@ -96,14 +97,15 @@ class Design:
 
 
 def _knots(name, cells):
-    """Return the knots of a walk: no more than sizes at which it was measured."""
+    """Return the knots of a walk, in pages: no more of them than sizes at which it was measured."""
     if name in CONSTANT:
         return (1.0,)
     has = [name in MADE_OF[strategy] for strategy in cells["strategy"]]
-    sizes = np.unique(cells.loc[has, "slot_pages"])
-    inner = [knot for knot in KNOTS if sizes[0] < knot < sizes[-1]]
-    knots = (float(sizes[0]), *map(float, inner), float(sizes[-1]))
-    return knots if len(knots) <= len(sizes) else tuple(map(float, sizes))
+    sizes = np.unique(cells.loc[has, "slot_pages"]).astype(float)
+    inner = np.array(KNOT_BYTES) / TABLE_BYTES[cells["page_bytes"].iloc[0]]
+    inner = inner[(sizes[0] < inner) & (inner < sizes[-1])].round()
+    knots = np.unique([sizes[0], *inner, sizes[-1]])
+    return tuple(knots if len(knots) <= len(sizes) else sizes)
 
 
 def _least_squares(design, times):
@@ -150,7 +152,7 @@ def fit_costs(cells, known_ns, of="lowest_ns"):
     design = Design(cells, known_ns)
     logs, covariance = _least_squares(design, cells[of].to_numpy(float))
     errors = np.sqrt(np.diag(covariance))
-    costs = {name: Cost(np.ones(1), np.array([ns]), np.zeros(1)) for name, ns in known_ns.items()}
+    costs = {name: Cost(*np.array([[1], [ns], [np.nan]])) for name, ns in known_ns.items()}
     for name, knots in design.knots.items():
         mine = [k for k, (column, _) in enumerate(design.columns) if column == name]
         costs[name] = Cost(np.array(knots), np.exp(logs[mine]), errors[mine])
@@ -180,7 +182,8 @@ def fit_walks(cells, known_ns, of="lowest_ns"):
     Returns
     -------
     DataFrame
-        VARIANT, `walk`, `slot_pages` (the knot), `ns`, `error` (relative standard error).
+        VARIANT, `walk`, `slot_pages` (the knot), `ns`, `error` (relative standard error; missing
+        for what was measured apart).
     """
     rows = [
         (*variant, name, *row)

@@ -14,7 +14,7 @@ from analysis.measured.walks import ENABLING
 from strategies.errors import InputError
 from strategies.replay.figure import read_harvests
 
-HARVEST_BENCHMARK = "time_get_dirty_log"
+HARVEST_BENCHMARK = "GetDirtyLog.time_get_dirty_log"
 TLBIE_BENCHMARK = "MachineCosts.track_tlbie"
 ENABLE_BENCHMARK = "LoggingToggle.time_enable_logging"
 PROTECTING = ("write_protect", "write_protect_batched", "double_buffer")
@@ -54,18 +54,23 @@ def harvests(frame):
     InputError
         The results hold no harvest.
     """
-    is_harvest = frame["benchmark"].str.endswith(HARVEST_BENCHMARK) & (frame["status"] == OK)
-    if not is_harvest.any():
+    rows = _times(frame, HARVEST_BENCHMARK)
+    if rows.empty:
         raise InputError("the results hold no harvest: accepted are those of `make study`")
-    rows = frame[is_harvest].reset_index(drop=True)
-    rows = rows.astype({"slot_bytes": np.int64, "page_bytes": np.int64})
-    for column, source in (("median_ns", "value"), ("q25_ns", "q25"), ("q75_ns", "q75")):
-        rows[column] = rows[source].astype(float) * NS_PER_SECOND
-    rows["lowest_ns"] = [_lowest(row) * NS_PER_SECOND for row in rows.itertuples()]
-    cells = _over_passes(rows)
+    cells = _over_passes(rows, ["strategy", *CELL])
     cells["slot_pages"] = cells["slot_bytes"] // cells["page_bytes"]
     cells["dirty_pages"] = (cells["slot_pages"] * cells["density"]).round().astype(np.int64)
     return _with_ratio(cells).sort_values([*SERIES, "slot_bytes", "density"], ignore_index=True)
+
+
+def _times(frame, name):
+    """Return the rows of a benchmark that are ok, with what was timed in nanoseconds."""
+    rows = frame[frame["benchmark"].str.endswith(f".{name}") & (frame["status"] == OK)]
+    rows = rows.reset_index(drop=True).astype({"slot_bytes": np.int64, "page_bytes": np.int64})
+    for column, source in (("median_ns", "value"), ("q25_ns", "q25"), ("q75_ns", "q75")):
+        rows[column] = rows[source].astype(float) * NS_PER_SECOND
+    rows["lowest_ns"] = [_lowest(row) * NS_PER_SECOND for row in rows.itertuples()]
+    return rows
 
 
 def _lowest(row):
@@ -73,9 +78,9 @@ def _lowest(row):
     return min(row.samples) if isinstance(row.samples, list) else row.value
 
 
-def _over_passes(rows):
+def _over_passes(rows, cell):
     """Return a row for each cell: the medians of its times over the passes, and their spread."""
-    groups = rows.groupby(["strategy", *CELL])
+    groups = rows.groupby(cell)
     cells = groups[["median_ns", "q25_ns", "q75_ns", "lowest_ns"]].median()
     cells["passes"] = groups["median_ns"].size()
     for column, of in (("spread", "median_ns"), ("lowest_spread", "lowest_ns")):
@@ -112,7 +117,7 @@ def measured(frame, name):
     is_named = frame["benchmark"].str.endswith(f".{name}") & (frame["status"] == OK)
     rows = frame[is_named].copy()
     if name.rpartition(".")[2].startswith("time_"):
-        rows["value"] *= NS_PER_SECOND
+        rows = rows.assign(value=rows["value"] * NS_PER_SECOND, unit="ns")
     parameters = [name for name in PARAMETERS if name in rows and rows[name].notna().any()]
     groups = rows.groupby([*parameters, "unit"], sort=False, dropna=False)["value"]
     cells = pd.DataFrame({"value": groups.median(), "passes": groups.size()})
@@ -156,25 +161,23 @@ def _read_summary(path):
 def enablings(frame):
     """Return how long enabling took, less what enabling `null` took: a call, and nothing else.
 
-    Only trackers that take a fault, and walk all pages to make them read-only.
+    Only of trackers that walk all pages to make them read-only.
 
     Returns
     -------
     DataFrame
         `strategy` (of the walk: ENABLING), `page_bytes`, `mapping`, `slot_pages`, `dirty_pages`
-        (0), `median_ns` and `lowest_ns` (the same: asv's median).
+        (0), `median_ns` and `lowest_ns`, as in `harvests`.
     """
-    rows = measured(frame, ENABLE_BENCHMARK)
-    if rows.empty:
-        return rows
-    for column, default in (("page_bytes", 4096), ("mapping", "linear")):
-        rows[column] = rows.get(column, default)
-    at = ["slot_bytes", "page_bytes", "mapping"]
-    wide = rows.pivot(index=at, columns="strategy", values="value")
-    walk_ns = wide[[name for name in PROTECTING if name in wide]].sub(wide[BASELINE], axis=0)
-    cells = walk_ns.melt(value_name="median_ns", ignore_index=False).reset_index()
-    cells["slot_pages"] = (cells["slot_bytes"] // cells["page_bytes"]).astype(np.int64)
-    return cells.assign(strategy=ENABLING, dirty_pages=0, lowest_ns=cells["median_ns"])
+    times = ["median_ns", "lowest_ns"]
+    at = ["page_bytes", "mapping", "slot_bytes"]
+    rows = _times(frame, ENABLE_BENCHMARK)
+    cells = _over_passes(rows, ["strategy", *at]).set_index(at)
+    walks = cells[cells["strategy"].isin(PROTECTING)]
+    calls = cells.loc[cells["strategy"] == BASELINE, times].reindex(walks.index)
+    walks = (walks[times] - calls).reset_index()
+    walks["slot_pages"] = walks["slot_bytes"] // walks["page_bytes"]
+    return walks.assign(strategy=ENABLING, dirty_pages=0)
 
 
 def clock_ns(cells):

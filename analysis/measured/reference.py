@@ -46,11 +46,13 @@ class Reference:
         -------
         dict of str to (float, float)
             For each of WALKS nanoseconds for each time, and their relative standard error; arrays
-            where `slot_pages` is one. Constant beyond the measured sizes.
+            where `slot_pages` is one. Constant beyond the measured sizes. A word is taken by an
+            atomic exchange. Not in them: what a harvest pays for each REGION_PAGES that it enters.
         """
-        # These raw results lack page_protect but for 4 KiB pages, linear; the next ones have it.
-        costs = self._variant(4096, "linear") | self._variant(page_bytes, mapping)
-        return {name: costs[name].at(slot_pages) for name in WALKS}
+        costs = self._variant(page_bytes, mapping)
+        found = {name: costs[name].at(slot_pages) for name in WALKS}
+        take, exchange = found["word_take"], costs["word_exchange"].at(slot_pages)
+        return found | {"word_take": _both(take, exchange)}
 
     def harvest_ns(self, strategy, slot_pages, dirty_pages, page_bytes=4096, mapping="linear"):
         """Return the time of a harvest, in ns, its simulated tlbies as they were measured.
@@ -82,6 +84,12 @@ class Reference:
         return self._costs[page_bytes, mapping]
 
 
+def _both(one, other):
+    """Return the sum of two costs, each (ns, relative standard error)."""
+    ns = one[0] + other[0]
+    return ns, np.hypot(one[0] * one[1], other[0] * other[1]) / ns
+
+
 @cache
 def load_reference(folder=FOLDER):
     """Return the reference results of a folder that `analysis.derived` wrote."""
@@ -90,7 +98,7 @@ def load_reference(folder=FOLDER):
     costs = {}
     for row in rows:
         walks = costs.setdefault((int(row["page_bytes"]), row["mapping"]), {})
-        knot = tuple(float(row[name]) for name in ("slot_pages", "ns", "error"))
+        knot = tuple(float(row[name] or "nan") for name in ("slot_pages", "ns", "error"))
         walks.setdefault(row["walk"], []).append(knot)
     costs = {
         variant: {name: Cost(*np.transpose(knots)) for name, knots in walks.items()}

@@ -114,7 +114,7 @@ def at_a_glance(curves, programs, title):
         title=f"recorded: {names}",
         title_fontsize=9.5,
     )
-    figure.suptitle(f"Modelled: {title}\nlines: median; bands: 5 % to 95 % of the draws")
+    figure.suptitle(f"Modelled: {title}\nlines: median; bands: 5% to 95% of the draws")
     return figure
 
 

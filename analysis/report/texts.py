@@ -144,7 +144,7 @@ def held_out(judged_cells):
                 "pages": size_text(page_bytes),
                 "cells": len(group),
                 "median error": share(errors.median()),
-                "90 % below": share(errors.quantile(0.9)),
+                "90% below": share(errors.quantile(0.9)),
                 "within its limit": share(group["holds"].mean()),
             }
         )
@@ -162,7 +162,7 @@ def fault_costs(costs):
             "by the changed bit": [
                 "none" if pd.isna(row.bit_low) else times(row.bit_low, row.bit_high) for row in rows
             ],
-            "faults a second that take 1 %": [factor(low, high) for low, high in per_second],
+            "faults a second that take 1%": [factor(low, high) for low, high in per_second],
         }
     )
 

@@ -28,20 +28,20 @@ def times(low, high):
 
 def share(fraction):
     """Return a fraction in per cent, to two digits."""
-    return f"{two_digits(100 * fraction)} %"
+    return f"{two_digits(100 * fraction)}%"
 
 
 def shares(low, high):
     """Return a range of fractions in per cent."""
-    return f"{_range(two_digits(100 * low), two_digits(100 * high))} %"
+    return f"{_range(two_digits(100 * low), two_digits(100 * high))}%"
 
 
 def draws(fraction):
     """Return a share of the draws in whole per cent; 0 and 100 only where it is exactly that."""
     whole = round(100 * fraction)
     if whole in (0, 100) and fraction not in (0.0, 1.0):
-        return "< 1 %" if whole == 0 else "> 99 %"
-    return f"{whole} %"
+        return "<1%" if whole == 0 else ">99%"
+    return f"{whole}%"
 
 
 def break_even(row):

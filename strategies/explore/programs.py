@@ -101,6 +101,7 @@ _LARGE = {"views": (VIEW_LARGE, VIEW_SMALL), "page_shift": 22, "pages": 4}
 _TWO_WORDS = {"views": (VIEW_LARGE,), "page_shift": 17, "pages": 128, "is_big": True}
 _DIRTY = {"before": ((0, store()),)}
 _OFF = {"enabled": False}
+_CLEAN = {"before": ((0, remove()), (0, enter(is_clean=True)))}
 _DELAYED_C = {"options": {"delayed_c": True}, "strategies": ("c_bit_scan",)}
 
 PROGRAMS = (
@@ -177,7 +178,20 @@ PROGRAMS = (
         strategies=tuple(name for name in TRACKERS if name != "pte_flush"),  # of 7600 schedules
         before=((0, crowd()), (0, store_through_crowd())),
     ),
+    Program(
+        "clean-access-harvest",
+        "a load and a store through an HPTE with R and C clear, a harvest",
+        (guest(load(), store()), _HARVEST),
+        **_CLEAN,
+    ),
     Program("enable-store", "a store while logging starts", (_STORE, host(enable())), **_OFF),
+    Program(
+        "clean-enable-store",
+        "a store through an HPTE with R and C clear while logging starts",
+        (_STORE, host(enable())),
+        **_CLEAN,
+        **_OFF,
+    ),
     Program(
         "enable-harvest-store",
         "two stores while logging starts and a first harvest",

@@ -1,5 +1,7 @@
 """Defects that the tests plant: each shows that the explorer notices one kind of failure."""
 
+from strategies.explore.command import find_defect
+
 from strategies.core import atomics, h_change, hostfault, protect, tlb
 from strategies.core.hpt import va_of_hpte
 from strategies.core.hpte import HPTE_V_HVLOCK, hpte_page_shift
@@ -82,6 +84,15 @@ PLANTED = {
         "remove-enter-harvest", "c_bit_scan", wait_hpte_unlocked, spins_without_relax
     ),
     "error": planted("protect-harvest", "write_protect", h_change.h_protect, h_protect_fails),
+}
+PLANTED |= {
+    kind: find_defect(name)
+    for kind, name in (
+        ("spurious page", "changed-not-taken"),
+        ("guest's C lost", "permission-by-load-and-store"),
+        ("guest's R lost", "r-cleared-with-c"),
+        ("wrong return code", "absent-is-not-found"),
+    )
 }
 
 

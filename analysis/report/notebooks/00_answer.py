@@ -73,9 +73,9 @@ tlbie = load_profile("power9").constants["tlbie"]
 part = vga["high_ns"] / vga["frame_ns"]
 assert (part < 0.02).all(), "a scan takes a part of the frame"
 say(
-    f"- **It does not matter for VGA.** In a recorded desktop the scan of the visible "
-    f"{size_text(visible['slot_bytes'])} takes {wording.time(visible['walk_ns'])} a frame "
-    f"(*measured*) and {visible['tlbies']:.3g} tlbies (*exact*, mean). At "
+    "- **It does not matter for VGA.** In a recorded desktop the scan of the visible "
+    f"{size_text(visible['slot_bytes'])}, 4 KiB pages, takes {wording.time(visible['walk_ns'])} a "
+    f"frame (*measured*) and {visible['tlbies']:.3g} tlbies (*exact*, mean). At "
     f"{wording.times(tlbie.low, tlbie.high)} for each (*estimated*: none is published) that makes "
     f"{wording.times(visible['low_ns'], visible['high_ns'])}, and "
     f"{wording.times(whole['low_ns'], whole['high_ns'])} for a slot of "
@@ -96,7 +96,7 @@ say(
     f"{wording.shares(desktop['stall_low'].min(), desktop['stall_high'].max())} of one vCPU's "
     f"time, over all platforms (4 KiB pages). The {len(recorded)} other programs lose "
     f"{wording.shares(programs['stall_low'].min(), programs['stall_high'].max())} when harvested "
-    "every 10 ms (above 100 %: they could not write at that rate) and "
+    "every 10 ms (above 100%: they could not write at that rate) and "
     f"{wording.shares(second['stall_low'].min(), second['stall_high'].max())} when harvested every "
     f"second (POWER with both page sizes; {modelled} from *exact* counts)."
 )
@@ -134,7 +134,7 @@ say(
     f"{wording.times(*hpt_64k)} with 64 KiB. POWER radix, the default since POWER9, makes none "
     f"for clean pages: {wording.times(*radix)} with 64 KiB. On x86 and arm64 the last GET with "
     "manual protect arms no page again: "
-    f"{wording.times(by_faults['p5'].min(), by_faults['p95'].max())} ({modelled}; 0.1 % written)."
+    f"{wording.times(by_faults['p5'].min(), by_faults['p95'].max())} ({modelled}; 0.1% written)."
 )
 
 # %%
@@ -147,7 +147,7 @@ rows = pd.DataFrame(
         "platform, base page": single.index,
         "same CPU time at, 1 vCPU": [wording.break_even(row) for _, row in single.iterrows()],
         "64 vCPUs": [wording.break_even(row) for _, row in many.iterrows()],
-        "scan costs less at 0.01 / 0.1 / 1 / 10 % written": [
+        "scan costs less at 0.01 / 0.1 / 1 / 10% written": [
             " / ".join(wide.loc[platform]) for platform in single.index
         ],
         "a kernel there today": [platforms.TODAY[one.profile] for one in curves.PLATFORMS],
@@ -156,7 +156,7 @@ rows = pd.DataFrame(
 assert list(single.index) == [one.label for one in curves.PLATFORMS]
 say(
     f"**Where scan and faults cost the same CPU time** ({modelled}; {size_text(SLOT)}; share of "
-    "pages written per interval: median and 5 % to 95 % of the draws over all unit costs; where "
+    "pages written per interval: median and 5% to 95% of the draws over all unit costs; where "
     "not all draws have a crossing, how many have), then in how many draws the scan costs less "
     "(1 vCPU) than the cheapest way of taking faults, and what mainline "
     "does (*cited*). arm64 without DBM has no changed bit to scan."
@@ -166,7 +166,7 @@ say_table(rows)
 # %%
 show(
     figures.break_even_dots(
-        crossings.reset_index(), f"{size_text(SLOT)}; mark: median, bar: 5 % to 95 % of the draws"
+        crossings.reset_index(), f"{size_text(SLOT)}; mark: median, bar: 5% to 95% of the draws"
     ),
     "break_evens",
     "Modelled density above which the scan costs less CPU time than faults, for 1 and 64 vCPUs; "
@@ -182,7 +182,8 @@ say(
     "proposal; no POWER kernel write-protects for the log, so faults are one there. **What history "
     "chose** (*cited*): POWER HPT kept the scan (kvmppc_hv_get_dirty_log_hpt, e641a317830b), POWER "
     "radix took it up (8f7b79b8379a, 2017); s390 went from hardware change bits to faults "
-    "(kvm-s390 pull request of 2014-04-22); Intel added a log in hardware (PML, Huang 2015)."
+    "(kvm-s390 pull request of 2014-04-22); Intel added a log in hardware (PML, Huang 2015). What "
+    "can be set on each platform, `dirtylog advise` lists."
 )
 
 # %%
@@ -200,7 +201,7 @@ huge = [(size, curves.reported_share(0.001, (1 << 24) // size)) for size in (655
 assert load_profile("power9").constants["splits"].high == 0
 assert all(load_profile(name).constants["splits"].low == 1 for name in ("x86-kvm", "arm64-dbm"))
 say(
-    "- **Huge pages.** HPT cannot split the guest's entries, so one C bit speaks for 16 MiB: 0.1 % "
+    "- **Huge pages.** HPT cannot split the guest's entries, so one C bit speaks for 16 MiB: 0.1% "
     "of the pages written at random report "
     + " and ".join(f"{wording.share(share)} ({size_text(size)} pages)" for size, share in huge)
     + " of memory, 1 - (1 - 0.001)^pages (*exact* in expectation). x86, arm64 and POWER radix "

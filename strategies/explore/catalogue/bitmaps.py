@@ -1,8 +1,9 @@
 """Losses of the trackers that keep bitmaps: how a harvest takes the log and arms the pages."""
 
-from strategies.core import atomics, memslot
+from strategies.core import atomics, hostfault, memslot
 from strategies.core.clock import monotonic_ns
 from strategies.core.hostfault import wait_for_handlers
+from strategies.core.hpte import HPTE_R_PERMISSION
 from strategies.core.machine import SLOT_ACTIVE, SLOT_BASE_GFN, SLOT_DIRTY, SLOT_WORDS
 from strategies.core.memslot import PAGES_PER_WORD, bitmap_start, clear_log, slot_field
 from strategies.core.protect import (
@@ -17,6 +18,12 @@ from strategies.core.words import ONE, U64, ZERO
 from strategies.explore.defect import Defect
 from strategies.fault import double_buffer, write_protect, write_protect_batched
 from strategies.history import pte_flush
+
+
+def set_permission_by_store(hpt, index, permission):
+    """Change the permission by a load and a store, over R and C that are set between them."""
+    r = atomics.load(hpt, 2 * index + 1)
+    atomics.store(hpt, 2 * index + 1, (r & ~HPTE_R_PERMISSION) | permission)
 
 
 def protect_then_take(machine, slot, out, words):
@@ -111,6 +118,15 @@ def switch_with_one_count(machine, slot, out, words):
 
 
 DEFECTS = (
+    Defect(
+        name="permission-by-load-and-store",
+        what="An HPTE becomes read-only in place by a load and a store, over the guest's C.",
+        origin="design: disabling leaves R and C intact",
+        lived="-",
+        program="clean-access-harvest",
+        strategy="write_protect_batched",
+        replaces=((hostfault.set_permission, set_permission_by_store),),
+    ),
     Defect(
         name="protect-then-take",
         what="The harvest protects the pages first; a store then marks and opens one, "
