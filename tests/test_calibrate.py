@@ -81,6 +81,68 @@ def test_the_profile_says_what_was_measured_and_what_transferred(tmp_path):
     assert main(["advise", *scenario, "--profile", str(path)]) == 0
 
 
+PERF_TEST = """Test iterations: 2
+Testing guest mode: PA-bits:ANY, VA-bits:48,  4K pages
+guest physical test memory: [0x10000000, 0x410000000)
+Populate memory time: 0.300000000s
+Enabling dirty logging time: 0.004000000s
+
+Iteration 1 dirty memory time: 0.150000000s
+Iteration 1 get dirty log time: 0.000020000s
+Iteration 1 clear dirty log time: 0.008000000s
+Iteration 2 dirty memory time: 0.170000000s
+Iteration 2 get dirty log time: 0.000030000s
+Iteration 2 clear dirty log time: 0.010000000s
+Disabling dirty logging time: 0.001000000s
+Get dirty log over 2 iterations took 0.000050000s. (Avg 0.000025000s/iteration)
+"""
+
+
+def test_the_kernels_own_test_gives_constants(tmp_path):
+    path, out = tmp_path / "perf.txt", tmp_path / "mine.toml"
+    path.write_text(PERF_TEST)
+    assert main(["calibrate", "--perf-test", str(path), "--vcpus", "4", "--out", str(out)]) == 0
+    found = load_profile(out).constants
+    pages = 0x400000000 / 4096
+    for name, value, per in [
+        ("page_rearm", 9e6, pages),
+        ("word_read", 25e3, pages / 64),
+        ("page_protect", 4e6, pages),
+        ("fault", 160e6, pages / 4),
+    ]:
+        assert found[name].kind == "measured"
+        assert found[name].value == pytest.approx(value / per)
+    assert found["page_scan"].kind == "transferred"
+
+
+def test_the_memory_is_asked_for_where_the_test_does_not_tell(tmp_path, capsys):
+    path, out = tmp_path / "perf.txt", tmp_path / "mine.toml"
+    path.write_text("Iteration 1 get dirty log time: 0.001s\n")
+    command = ["calibrate", "--perf-test", str(path), "--out", str(out)]
+    assert main(command) == 2
+    assert "accepted: with --slot" in capsys.readouterr().err
+    assert main([*command, "--slot", "1GiB"]) == 0
+    assert load_profile(out).constants["page_rearm"].value == pytest.approx(1e6 / 2**18)
+
+
+@pytest.mark.parametrize(
+    ("text", "saying"),
+    [
+        ("nothing\n", "has no 'Iteration 1 get dirty log time'"),
+        ("x\nIteration 1 get dirty log time: soon\n", "line 2: 'soon' is no time"),
+        ("guest physical test memory: [0x2000, 0x1000)\n", "line 1: memory that ends before it"),
+    ],
+)
+def test_a_malformed_output_is_one_line(tmp_path, capsys, text, saying):
+    path, out = tmp_path / "perf.txt", tmp_path / "mine.toml"
+    path.write_text(text)
+    assert main(["calibrate", "--perf-test", str(path), "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert saying in error
+    assert not out.exists()
+
+
 def test_what_cannot_be_calibrated_is_one_line(tmp_path, capsys):
     out = tmp_path / "mine.toml"
     out.write_text("mine")

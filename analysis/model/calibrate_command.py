@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from strategies.errors import InputError
-from strategies.units import DURATION
+from strategies.units import DURATION, SIZE
 
 SIZES_MIB = (64, 256, 1024)
 SECONDS_A_REPETITION = 6
@@ -23,8 +23,15 @@ LEAST_REPETITIONS = 3
 )
 @click.option("--budget", type=DURATION, default="90s", show_default=True, help="About so long.")
 @click.option("--base", default="x86-kvm", show_default=True, help="Gives what no lane can tell.")
+@click.option(
+    "--perf-test",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Take what this output of the kernel's dirty_log_perf_test tells; measure nothing.",
+)
+@click.option("--slot", type=SIZE, help="Memory of that test, if its output does not tell.")
+@click.option("--vcpus", type=click.IntRange(1), default=1, show_default=True, help="Of that test.")
 @click.option("--force", is_flag=True, help="Replace the file; write it on a noisy machine too.")
-def calibrate(out, budget, base, force):
+def calibrate(out, budget, base, perf_test, slot, vcpus, force):
     """Measure unit costs through this machine's kernel, and write a profile for --profile.
 
     Exit status 1, and no file: the machine was too noisy to trust.
@@ -35,9 +42,13 @@ def calibrate(out, budget, base, force):
         raise InputError(f"no profile {base!r}; accepted: {', '.join(bundled())}")
     if out.exists() and not force:
         raise InputError(f"{str(out)!r} exists; give another --out, or --force to replace it")
+    if perf_test:
+        measured = _of_perf_test(perf_test, slot, vcpus)
+        title, source = f"as {perf_test.name} tells", f"dirty_log_perf_test's {perf_test.name}"
+        return _write(out, measured, base, title, source)
     repetitions = max(LEAST_REPETITIONS, int(budget / 1e9 / SECONDS_A_REPETITION))
     measured, noises, error = _measure(repetitions)
-    from analysis.model.calibrate import MOST_NOISE, profile_text
+    from analysis.model.calibrate import MOST_NOISE
 
     noisiest = max(noises.values())
     click.echo(
@@ -47,9 +58,22 @@ def calibrate(out, budget, base, force):
     if noisiest > MOST_NOISE and not force:
         click.echo("dirtylog: too noisy: no profile written; --force writes it", err=True)
         return 1
-    text = profile_text(
-        measured, base=base, name=out.stem, title=_title(), source=_source(repetitions, noises)
-    )
+    return _write(out, measured, base, _title(), _source(repetitions, noises))
+
+
+def _of_perf_test(path, slot, vcpus):
+    from analysis.model.perf_test import PAGE_BYTES, constants, read_perf_test
+
+    phases, nbytes = read_perf_test(path)
+    if not (nbytes or slot):
+        raise InputError(f"{str(path)!r} does not tell the memory; accepted: with --slot")
+    return constants(phases, (slot or nbytes) / PAGE_BYTES, vcpus)
+
+
+def _write(out, measured, base, title, source):
+    from analysis.model.calibrate import profile_text
+
+    text = profile_text(measured, base=base, name=out.stem, title=title, source=source)
     out.write_text(text, encoding="utf-8")
     for name, one in measured.items():
         click.echo(f"{name:<11} {one.value:9.3g} ns ({one.low:.3g} to {one.high:.3g}), measured")

@@ -17,7 +17,7 @@ LIVE_ROUNDS = 400
 
 
 def check_lane(say, name, writes, sizes=SIZES):
-    """Return what came of about so many page writes, and of a live loop (a dict of counts).
+    """Return what came of so many page writes or a few more, and of a live loop (a dict of counts).
 
     The writes are divided among those slots (bytes) that fit into free memory, random pages and
     clustered ones in turn. `lost` and `spurious` are judged by contents at each harvest;
@@ -27,7 +27,7 @@ def check_lane(say, name, writes, sizes=SIZES):
     counts = {"slots_mib": [size >> 20 for size in sizes], "pages_written": 0, "lost": 0}
     counts |= {"spurious": 0, "harvests": 0}
     for size, pattern in zip(sizes, cycle(PATTERNS), strict=False):
-        trace = _trace(pattern, size, writes // len(sizes))
+        trace = _trace(pattern, size, math.ceil(writes / len(sizes)))
         result = replay_lane(say, trace, name, False)
         counts["pages_written"] += sum(result.stored)
         counts["lost"] += sum(result.lost)
@@ -46,5 +46,5 @@ def is_exact(counts):
 def _trace(pattern, size, writes):
     pages = size // PAGE_BYTES
     epochs = max(LEAST_EPOCHS, math.ceil(writes / (pages * MOST_DENSITY)))
-    density = max(1, writes // epochs) / pages
+    density = math.ceil(writes / epochs) / pages
     return synthesize(pattern, slot_pages=pages, density=density, epochs=epochs)
