@@ -50,6 +50,10 @@ HAZARDS = {
     "9 partial last word": "last-word-forgotten",
     "9 bit order": "big-endian-bits",
     "10 EFAULT after the clear": "efault-after-clear",
+    "protected before the bitmaps are switched": "protect-then-switch",
+    "read-only, taken for clean": "read-only-taken-for-clean",
+    "logging starts without a flush": "enable-without-flush",
+    "a large page marked in one word": "large-page-in-one-word",
 }
 """Known ways to lose a page, from the kernel's history, and the defect that stands for each."""
 
@@ -73,6 +77,7 @@ RULES = {
     "R cleared with C": "r-cleared-with-c",
     "CHANGED reported and left": "changed-not-taken",
     "an absent HPTE not found": "absent-is-not-found",
+    "two ioctls at once": "no-slots-lock",
     "C that a TLB entry owes, without its lock": "owed-c-without-lock",
     "R set by a load and a store": "r-by-load-and-store",
 }
@@ -96,6 +101,7 @@ IN_ONE_SCHEDULE = (
     "large-page-one-bit",
     "memset-of-the-log",
     "changed-not-taken",
+    "read-only-taken-for-clean",
     "last-word-forgotten",
     "big-endian-bits",
     "efault-after-clear",

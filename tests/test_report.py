@@ -62,10 +62,10 @@ def benchmarks(harvest):
     yield "get_dirty_log.GetDirtyLog.time_get_dirty_log", "seconds", get | pages, harvest
     mapping = {"mapping": ["linear", "scattered"]}
     yield "machine_costs.MachineCosts.track_tlbie", "ns", mapping, lambda _: 12.0
-    toggle = {"strategy": [*names()], "slot_bytes": [256 * MIB]}
+    toggle = {"strategy": [*names()], "slot_bytes": [256 * MIB]} | pages
     for what in ("enable", "disable"):
         name = f"logging_toggle.LoggingToggle.time_{what}_logging"
-        yield name, "seconds", toggle, lambda strategy, _: 1e-6 if strategy == "null" else 1e-3
+        yield name, "seconds", toggle, lambda strategy, *_: 1e-6 if strategy == "null" else 1e-3
     storm = {"strategy": [*names()], "vcpus": [2]}
     yield "contention.Contention.track_lost_pages", "pages", storm, lambda *_: 0
 

@@ -98,7 +98,7 @@ def toggles(frame):
     for what in ("enable", "disable"):
         rows = measured(frame, f"LoggingToggle.time_{what}_logging")
         for column, usual in USUAL.items():
-            rows = rows[rows[column] == usual] if column in rows else rows
+            rows = rows[rows[column] == usual]
         found[what] = rows.set_index(["slot_bytes", "strategy"])["value"].map(time)
     wide = pd.concat(found, axis=1).reset_index().replace({"strategy": HISTORY})
     wide = wide.assign(slot_bytes=wide["slot_bytes"].map(size_text))

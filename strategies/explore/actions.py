@@ -183,6 +183,14 @@ def harvest():
     return Action("harvest", lambda scene, _vcpu, _stamp: scene.harvest())
 
 
+def harvest_beside():
+    """Harvest and copy beside another harvest: a store may be in that one's result, not copied yet.
+
+    What was lost, the end of the schedule tells.
+    """
+    return Action("harvest", lambda scene, _vcpu, _stamp: scene.harvest_and_copy())
+
+
 def enable():
     """Start logging, then copy all pages."""
     return Action("enable", lambda scene, _vcpu, _stamp: scene.enable())

@@ -7,7 +7,8 @@ had R in one of its HPTEs, unless H_CLEAR_REF, which makes no tlbie, was called.
 HPTEs with R and C set, and does not rely on them; programs whose guest does begin with `_CLEAN`.)
 
 A return code is wrong if an HPTE that was present all through a hypercall was not found, or one
-that was free all through an H_ENTER of it was not to be had.
+that was free all through an H_ENTER of it was not to be had. Looking on makes no step of a schedule
+(`load_own`).
 """
 
 from contextlib import contextmanager
@@ -83,12 +84,12 @@ class GuestView:
 
         def watched(machine, vcpu, *arguments):
             index = int(arguments[index_at])
-            v, began = machine.hpt[2 * index], self._writes
+            v, began = atomics.load_own(machine.hpt, 2 * index), self._writes
             status = call(machine, vcpu, *arguments)
             self._judge_code(status, arguments, index, v, began)
             if status == H_SUCCESS and result_at is not None:
                 self._r_is_unsure |= is_clear_ref
-                self._take(v, machine.gpr[vcpu * GPR_WORDS + result_at])
+                self._take(v, atomics.load_own(machine.gpr, vcpu * GPR_WORDS + result_at))
             return status
 
         return watched
@@ -132,9 +133,10 @@ class GuestView:
             return
         for word, v in list(machine.hpt.items()):
             if not word % 2 and v & PRESENT:
-                self._take(v, machine.rev[word] | machine.hpt[word + 1] & HPTE_R_RC)
+                r = atomics.load_own(machine.hpt, word + 1) & HPTE_R_RC
+                self._take(v, atomics.load_own(machine.rev, word) | r)
         for gfn in self._pages:
-            stamp = int(machine.stamps[gfn])
+            stamp = int(atomics.load_own(machine.stamps, gfn))
             if self._copy[gfn] != stamp and stamp not in self._by_host:
                 raise Violation("guest's C lost", f"page {gfn}: store {stamp:#x} left no C")
             if gfn in self._used - self._seen and not self._r_is_unsure:

@@ -15,6 +15,7 @@ from strategies.explore.actions import (
     enter,
     guest,
     harvest,
+    harvest_beside,
     host,
     host_store,
     load,
@@ -222,6 +223,19 @@ PROGRAMS = (
         (guest(store(), store()), host(disable(), enable())),
     ),
     Program("host-store-harvest", "a store of the host, a harvest", (host(host_store()), _HARVEST)),
+    Program(
+        "two-harvests",
+        "a harvest; stores of the host around another harvest",
+        (host(harvest_beside()), host(host_store(1), harvest_beside(), host_store(1))),
+        pages=2,
+        **_DIRTY,
+    ),
+    Program(
+        "store-two-harvests",
+        "stores, two harvests at once",
+        (guest(store(), store()), host(harvest_beside()), host(harvest_beside())),
+        **_DIRTY,
+    ),
     Program(
         "host-store-enable",
         "a store of the host while logging starts",

@@ -171,7 +171,7 @@ class Scene:
         due = {}
         for gfn in self.pages:
             due[gfn] = atomics.load(self.finished, gfn)
-        self._harvest_and_copy()
+        self.harvest_and_copy()
         for gfn, stamp in due.items():
             if self._age(self.copy.get(gfn, 0)) < self._age(stamp):
                 raise Violation(
@@ -180,7 +180,8 @@ class Scene:
                     f"and the copy after it is {self.copy.get(gfn, 0):#x}",
                 )
 
-    def _harvest_and_copy(self):
+    def harvest_and_copy(self):
+        """Harvest and copy what is reported; return those pages."""
         out = self.tracker.buffer(SLOT)
         self.tracker.get_dirty_log(SLOT, out)
         bits = np.unpackbits(out.view(np.uint8), bitorder="little")
@@ -230,7 +231,7 @@ class Scene:
                 self._final_harvest(f"after vCPU {vcpu} stored once more through view {view}")
 
     def _final_harvest(self, when):
-        self._harvest_and_copy()
+        self.harvest_and_copy()
         stamps = self.machine.stamps
         for gfn in self.pages:
             stamp = int(stamps[gfn])
@@ -240,7 +241,7 @@ class Scene:
                     f"page {gfn}: memory has {stamp:#x}, the copy {self.copy.get(gfn, 0):#x}, "
                     f"after a harvest {when}",
                 )
-        if again := self._harvest_and_copy():
+        if again := self.harvest_and_copy():
             raise Violation("spurious page", f"pages {again} are reported once more {when}")
 
     def _judge_access(self):

@@ -1,7 +1,5 @@
 """Defects that the tests plant: each shows that the explorer notices one kind of failure."""
 
-from strategies.explore.command import find_defect
-
 from strategies.core import atomics, h_change, hostfault, protect, tlb
 from strategies.core.hpt import va_of_hpte
 from strategies.core.hpte import HPTE_V_HVLOCK, hpte_page_shift
@@ -17,6 +15,7 @@ from strategies.core.papr import save_in_rmap
 from strategies.core.rmap import ring_head
 from strategies.core.words import I64, ONE, U64, ZERO, ctz
 from strategies.explore.defect import Defect
+from strategies.explore.session import find_defect
 
 
 def tlbie_does_not_wait(machine, cpu, v, r, index):

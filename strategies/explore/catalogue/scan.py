@@ -2,7 +2,13 @@
 
 from strategies.core import atomics, papr
 from strategies.core.hpt import hpte_gfn, pages_of
-from strategies.core.hpte import HPTE_R_C, HPTE_R_RC, HPTE_V_VALID, hpte_page_shift
+from strategies.core.hpte import (
+    HPTE_R_C,
+    HPTE_R_RC,
+    HPTE_V_VALID,
+    hpte_is_writable,
+    hpte_page_shift,
+)
 from strategies.core.locks import lock_hpte, lock_rmap, unlock_hpte, unlock_rmap
 from strategies.core.memslot import bitmap_start, mark_pages_dirty, slot_of_gfn
 from strategies.core.papr import invalidate_hpte
@@ -11,6 +17,7 @@ from strategies.core.words import ZERO
 from strategies.explore.defect import Defect
 from strategies.scan import c_bit_scan
 
+_clear_c = c_bit_scan._clear_c
 _get_dirty_log = c_bit_scan._get_dirty_log
 _test_clear_dirty = c_bit_scan._test_clear_dirty
 
@@ -31,6 +38,15 @@ def report_and_keep_changed(machine, gfn, is_definitive):
     npages = _test_clear_dirty(machine, gfn, is_definitive)
     atomics.fetch_or(machine.rmap, gfn, changed)
     return npages
+
+
+def clear_c_of_what_is_writable(machine, index, is_definitive):
+    """Clear C of an HPTE that permits stores, and take no other for changed."""
+    r = atomics.load(machine.hpt, 2 * index + 1)
+    if hpte_is_writable(r):
+        return _clear_c(machine, index, is_definitive)
+    unlock_hpte(machine.hpt, index, atomics.load(machine.hpt, 2 * index))
+    return 0
 
 
 def clear_r_with_c(machine, index, _is_definitive):
@@ -122,6 +138,15 @@ DEFECTS = (
         program="restore-harvest",
         strategy="c_bit_scan",
         replaces=((c_bit_scan._clear_c, clear_c_without_tlbie),),
+    ),
+    Defect(
+        name="read-only-taken-for-clean",
+        what="The scan skips an HPTE that was written to and then made read-only by the guest.",
+        origin="9ed5520dd3c9: dirty lost when an entry becomes read-only",
+        lived="-",
+        program="in-turn-protect",
+        strategy="c_bit_scan",
+        replaces=((c_bit_scan._clear_c, clear_c_of_what_is_writable),),
     ),
     Defect(
         name="changed-not-taken",
