@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from strategies.errors import InputError
-from strategies.units import DURATION, SIZE
+from strategies.units import DURATION, SIZE, number
 
 SIZES_MIB = (64, 256, 1024)
 SECONDS_A_REPETITION = 6
@@ -76,7 +76,8 @@ def _write(out, measured, base, title, source):
     text = profile_text(measured, base=base, name=out.stem, title=title, source=source)
     out.write_text(text, encoding="utf-8")
     for name, one in measured.items():
-        click.echo(f"{name:<11} {one.value:9.3g} ns ({one.low:.3g} to {one.high:.3g}), measured")
+        value, low, high = map(number, (one.value, one.low, one.high))
+        click.echo(f"{name:<11} {value:>7} ns ({low} to {high}), measured")
     click.echo(f"wrote {click.format_filename(out)}; all other constants are transferred: {base}")
     return 0
 
@@ -111,14 +112,14 @@ def _samples(lane, repetitions):
     from strategies.terminal import progress_bar
 
     warm, parts = len(cells()), []
-    for number, mib in enumerate(SIZES_MIB):
-        trace, order = cell_trace(mib << 8, repetitions, seed=number)
+    for at, mib in enumerate(SIZES_MIB):
+        trace, order = cell_trace(mib << 8, repetitions, seed=at)
         with progress_bar() as bar:
             (result,) = replay_lanes(trace, [lane], thp=False, bar=bar)
         if any(result.lost):
             raise InputError(f"lane {lane} lost pages: its times mean nothing")
         part = counts(trace) | {
-            "cell": order + number * len(cells()),
+            "cell": order + at * len(cells()),
             "harvest_ns": np.array(result.harvest_ns, float),
             "lost_ns": np.subtract(result.write_ns, result.again_ns),
             "pages": np.array(result.stored),

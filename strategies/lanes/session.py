@@ -12,7 +12,6 @@ from strategies.lanes.kvm import KvmLane, backend
 from strategies.lanes.registry import LANES, get
 from strategies.lanes.run import replay_lane
 from strategies.lanes.words import PAGE_BYTES
-from strategies.units import size_text
 
 BYTES_A_PAGE = PAGE_BYTES + 64
 """A page of a slot, what a lane and its judge keep of it, and the kernel's page tables."""
@@ -109,8 +108,8 @@ def check_slot(trace):
     free = available_bytes()
     if free is not None and needed > free:
         raise InputError(
-            f"a lane holds its slot in real memory: {size_text(needed >> 20 << 20)} are needed, "
-            f"{size_text(free >> 20 << 20)} are free"
+            f"a lane holds its slot in real memory: {needed >> 20:,} MiB are needed, "
+            f"{free >> 20:,} MiB are free"
         )
 
 

@@ -211,7 +211,7 @@ def test_a_slot_larger_than_free_memory_is_refused_beforehand(capsys, tmp_path):
     status, error = replay_json(capsys, path, "--lane", "plain")
     assert status == 2
     assert error.count("\n") == 1
-    assert "8 TiB" in error
+    assert "8,519,936 MiB are needed" in error
 
 
 @pytest.mark.parametrize("name", REPORTING)
