@@ -152,7 +152,7 @@ def held_out(judged_cells):
 
 
 def fault_costs(costs):
-    """Return `tables.fault_costs` as text, and how many faults a second take 1 % of a vCPU."""
+    """Return `tables.fault_costs` as text, and how many faults a second take 1% of a vCPU."""
     rows = list(costs.itertuples())
     per_second = [(1e7 / row.fault_high, 1e7 / row.fault_low) for row in rows]
     return pd.DataFrame(

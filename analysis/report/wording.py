@@ -1,5 +1,7 @@
 """Numbers as the report says them: two digits for what is known to a factor, ranges in one unit."""
 
+import math
+
 from strategies.units import duration, number
 
 
@@ -36,6 +38,18 @@ def shares(low, high):
     return f"{_range(two_digits(100 * low), two_digits(100 * high))}%"
 
 
+def density(fraction):
+    """Return a break-even: infinity is `never`, for there is no density so high."""
+    return "never" if math.isinf(fraction) else share(fraction)
+
+
+def densities(low, high):
+    """Return a range of break-evens."""
+    if math.isinf(high):
+        return _range(density(low), density(high))
+    return shares(low, high)
+
+
 def draws(fraction):
     """Return a share of the draws in whole per cent; 0 and 100 only where it is exactly that."""
     whole = round(100 * fraction)
@@ -45,9 +59,9 @@ def draws(fraction):
 
 
 def break_even(row):
-    """Return `p50 (p5 to p95)` of densities in per cent, and how many draws have one if not all."""
-    text = f"{share(row['p50'])} ({shares(row['p5'], row['p95'])})"
-    return text if row["share"] == 1 else f"{text} in {draws(row['share'])} of the draws"
+    """Return `p50 (p5 to p95)` of break-evens, and how many draws have a crossing if not all."""
+    text = f"{density(row['p50'])} ({densities(row['p5'], row['p95'])})"
+    return text if row["share"] == 1 else f"{text}, a crossing in {draws(row['share'])}"
 
 
 def of_draws(row, of):
