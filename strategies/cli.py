@@ -18,9 +18,14 @@ COMMANDS = {
     "strategies": "strategies.strategies_command:strategies",
     "traces": "strategies.workloads.traces_command:traces",
     "synth": "strategies.workloads.synth_command:synth",
+    "import": "strategies.workloads.import_command:import_",
     "replay": "analysis.model.replay_command:replay",
+    "record": "strategies.record.record_command:record",
+    "lanes": "strategies.lanes.lanes_command:lanes",
     "study": "strategies.replay.study_command:study",
     "explore": "strategies.explore.explore_command:explore",
+    "calibrate": "analysis.model.calibrate_command:calibrate",
+    "model": "analysis.model.model_command:model",
     "advise": "analysis.advice.advise_command:advise",
 }
 """Name, and where its function is: module, colon, function."""

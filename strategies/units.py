@@ -175,7 +175,7 @@ _DURATION_UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1.0, "ns"))
 def duration(ns):
     """Return nanoseconds with a unit that suits, to three digits."""
     size, unit = next((pair for pair in _DURATION_UNITS if ns >= pair[0]), _DURATION_UNITS[-1])
-    return f"{ns / size:.3g} {unit}"
+    return f"{number(ns / size)} {unit}"
 
 
 def percent(fraction):

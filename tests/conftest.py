@@ -1,6 +1,7 @@
 """What the tests of the machine and its trackers share."""
 
 import signal
+from functools import cache
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from numba import config
 
 from strategies import registry
 from strategies.core import h_change, h_enter, h_remove
+from strategies.core.machine import LOG_ABSENT, SLOT_LOG_MODE
 from strategies.core.vm import Vm
 
 TRACKERS = tuple(name for name in registry.names() if name != registry.BASELINE)
@@ -46,6 +48,18 @@ def build(strategy, npages, *, base_gfn=0, enabled=True, populated=True, **optio
     if enabled:
         tracker.enable_logging(slot)
     return vm, tracker
+
+
+@cache
+def log_mode_of(strategy):
+    """What a tracker asks of H_ENTER and of the fault handler: LOG_OFF, LOG_C_BIT ..."""
+    vm, _ = build(strategy, 1)
+    return int(vm.arrays.slots[SLOT_LOG_MODE])
+
+
+def reports_reads(strategy):
+    """Whether a page that was only read is reported: its HPTE is absent until it is accessed."""
+    return log_mode_of(strategy) == LOG_ABSENT
 
 
 def harvest(tracker, slot=0):

@@ -23,6 +23,7 @@ RWXX, RWRX, RWRW, RXRX, RXXX = 0, 1, 2, 3, PP0 | 2
 LINUX_RIGHTS = M | R | C | RWRW
 
 BASE, ALIAS, BIG, SMALL = range(4)
+LOG_C_BIT, LOG_ABSENT = 1, 3
 GROUP = 8
 WORD = (1 << 64) - 1
 
@@ -73,13 +74,13 @@ class Hpte:
 
 
 class Naive:
-    """A guest with one tracker.
+    """A guest with one tracker, of which it knows what it asks of the machine (LOG_C_BIT ...).
 
     A hypercall returns its code and its results, `{register: (value, bits that may be either)}`.
     """
 
-    def __init__(self, strategy, page_shift, hpt_order, vcpus, guest_pages, scattered, seed):
-        self.strategy = strategy
+    def __init__(self, log_mode, page_shift, hpt_order, vcpus, guest_pages, scattered, seed):
+        self.log_mode = log_mode
         self.page_shift = page_shift
         self.nhptes = (1 << hpt_order) // 16
         self.scattered = scattered
@@ -171,7 +172,7 @@ class Naive:
         self.saved_c -= {gfn for gfn in self.saved_c if self.slot_of(gfn) == slot}
         for hpte in self.hptes_of(slot):
             hpte.has_c = False
-            hpte.is_mapped = self.strategy != "pte_flush"
+            hpte.is_mapped = self.log_mode != LOG_ABSENT
 
     # Loads and stores.
 
@@ -247,10 +248,10 @@ class Naive:
         if not free:
             return H_PTEG_FULL, {}
         v = pteh & ~(VALID | ABSENT | HVLOCK) | VALID
-        is_mapped = not (self.strategy == "pte_flush" and slot in self.logs)
+        is_mapped = not (self.log_mode == LOG_ABSENT and slot in self.logs)
         hpte = Hpte(v, ptel, gfn, npages, is_mapped, bool(ptel & C) and gfn in self.saved_c)
         self.hptes[free[0]] = hpte
-        if hpte.has_c and self.strategy == "c_bit_scan":
+        if hpte.has_c and self.log_mode == LOG_C_BIT:
             self.log(hpte.pages)  # C is in the HPTE from the start, and speaks for all its pages
         return H_SUCCESS, {0: (free[0], 0)}
 

@@ -38,7 +38,7 @@ MUTATIONS = {
         "c_bit_scan",
     ),
     "no_exchange_in_the_bitmap": (
-        "write_protect.py",
+        "fault/write_protect.py",
         "mask = atomics.exchange(machine.bitmap, bitmap + word, ZERO)",
         "atomics.store(machine.bitmap, bitmap + word, ZERO)",
         "write_protect",

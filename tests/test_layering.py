@@ -79,6 +79,15 @@ def test_tracker_imports_core_and_base_alone(path):
     assert [name for name in ours(path) if not name.startswith(allowed)] == []
 
 
+@parametrize(sorted((STRATEGIES / "lanes").glob("*.py")))
+def test_lanes_know_no_simulated_machine(path):
+    core = {"atomics", "clock", "jit", "memory", "words"}
+    of_core = {name.split(".")[2] for name in ours(path) if name.startswith("strategies.core.")}
+    assert of_core <= core
+    forbidden = (*TRACKERS, "strategies.base", "strategies.registry", "strategies.replay")
+    assert [name for name in ours(path) if name.startswith(forbidden)] == []
+
+
 @parametrize(sorted(ANALYSIS.rglob("*.py")))
 def test_analysis_does_not_import_the_machine_or_trackers(path):
     forbidden = ("strategies.core", *TRACKERS)

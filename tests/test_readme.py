@@ -29,7 +29,7 @@ def test_pictures_and_files_that_it_names_are_there():
 
 @pytest.mark.parametrize(
     ("command", "shown"),
-    re.findall(r"    \.venv/bin/dirtylog (advise .*)\n\n```text\n(.*?)```", README, re.DOTALL),
+    re.findall(r"    \.venv/bin/dirtylog (advise [^\n]*)\n\n```text\n(.*?)```", README, re.DOTALL),
 )
 def test_advice_is_shown_as_it_is_printed(command, shown, capsys):
     assert main(shlex.split(command)) == 0

@@ -107,7 +107,13 @@ class Guest(RuleBasedStateMachine):
         )
         self.tracker = registry.get(self.strategy)(self.vm)
         self.model = Naive(
-            self.strategy, page_shift, HPT_ORDER, VCPUS, guest_pages, scattered, seed
+            conftest.log_mode_of(self.strategy),
+            page_shift,
+            HPT_ORDER,
+            VCPUS,
+            guest_pages,
+            scattered,
+            seed,
         )
         for base, npages in slots:
             self.vm.add_memslot(base, npages)

@@ -17,6 +17,14 @@ ARRAYS = {
     "read_offsets": np.array([0, 1, 3, 4], np.int64),
     "read_gfns": np.array([4, 3, 4, 5], np.uint32),
 }
+FOUR = {
+    "offsets": np.array([0, 2, 2, 5, 6], np.int64),
+    "gfns": np.array([3, 99, 0, 3, 4, 3], np.uint32),
+    "stores": np.array([1, 2, 3, 4, 5, 6], np.uint32),
+    "read_offsets": np.array([0, 1, 2, 3, 4], np.int64),
+    "read_gfns": np.array([4, 4, 5, 4], np.uint32),
+}
+"""ARRAYS and one epoch more."""
 REQUIRED = {"offsets": ARRAYS["offsets"], "gfns": ARRAYS["gfns"]}
 
 
@@ -123,6 +131,19 @@ def test_coarsen_merges_pages_epoch_by_epoch(epochs, has_stores, page_shift):
     assert unpack(coarse.read_offsets, coarse.read_gfns) == reads
     assert coarse.page_size == 1 << page_shift
     assert coarse.slot_pages == (SLOT_PAGES - 1 >> shift) + 1
+
+
+def test_longer_epochs_are_the_unions_of_short_ones():
+    longer = Trace(meta=META | {"epochs": 4}, **FOUR).merged(2)
+    assert unpack(longer.offsets, longer.gfns) == [{3, 99}, {0, 3, 4}]
+    assert longer.stores.tolist() == [1, 2, 3, 10, 5]
+    assert unpack(longer.read_offsets, longer.read_gfns) == [{4}, {5}]  # 3 and 4 are written
+    assert (longer.epochs, longer.epoch_ms) == (2, 20.0)
+
+
+@pytest.mark.parametrize(("times", "epochs"), [(1, 4), (3, 1), (4, 1), (99, 1)])
+def test_a_rest_that_fills_no_epoch_is_left_out(times, epochs):
+    assert Trace(meta=META | {"epochs": 4}, **FOUR).merged(times).epochs == epochs
 
 
 def test_coarsen_to_the_same_size_is_the_trace_itself():

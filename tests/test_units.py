@@ -3,7 +3,13 @@
 import pytest
 
 from strategies.errors import InputError
-from strategies.units import parse_fraction, parse_size
+from strategies.units import (
+    parse_density,
+    parse_duration,
+    parse_fraction,
+    parse_rate,
+    parse_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -49,3 +55,42 @@ def test_fractions(text, fraction):
 def test_what_is_no_fraction(text):
     with pytest.raises(InputError, match="is not a fraction; accepted: 0 to 1 or 0% to 100%"):
         parse_fraction(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "ns"),
+    [("100ms", 1e8), ("5us", 5e3), ("1.5 s", 1.5e9), ("1min", 6e10), ("60Hz", 1e9 / 60)],
+)
+def test_durations(text, ns):
+    assert parse_duration(text) == pytest.approx(ns)
+
+
+@pytest.mark.parametrize("text", ["", "0ms", "0Hz", "5", "-1s", "1 hour", "inf s"])
+def test_what_is_no_duration(text):
+    with pytest.raises(InputError, match=r"is not a duration; accepted: .* 60Hz"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "density"),
+    [("0.5%", (0.005, False)), ("0.5%/s", (0.005, True)), ("150% / s", (1.5, True))],
+)
+def test_densities(text, density):
+    assert parse_density(text) == density
+
+
+@pytest.mark.parametrize("text", ["101%", "0.5%/min", "x/s", "/s", "1//s"])
+def test_what_is_no_density(text):
+    with pytest.raises(InputError, match="accepted"):
+        parse_density(text)
+
+
+@pytest.mark.parametrize(("text", "rate"), [("264MiB/s", 264 << 20), ("1208MB/s", 1208 << 20)])
+def test_rates(text, rate):
+    assert parse_rate(text) == rate
+
+
+@pytest.mark.parametrize("text", ["264MiB", "264MiB/min", "/s", "fast/s"])
+def test_what_is_no_rate(text):
+    with pytest.raises(InputError, match="is not a rate; accepted: a size a second"):
+        parse_rate(text)

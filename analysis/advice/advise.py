@@ -4,19 +4,25 @@ Costs are modelled: the table's counts times the unit costs of a profile, each a
 verdict is, is in how many draws over all ranges at once it holds.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from analysis.advice.estimates import estimates, in_draws, scores, shares, spread
 from analysis.advice.flips import flips
 from analysis.measured.reference import load_reference
 from analysis.model.break_even import SCAN, break_even, cpu_gap, fault_strategies, summary
+from analysis.model.deployment import HUGE, scenario_of
 from analysis.model.draws import DRAWS, drawn, drivers
+from analysis.model.evaluate import names_at
 from analysis.model.scenario import rows_of
 from analysis.model.terms import TERMS
+from strategies.errors import InputError
 from strategies.registry import choices
 
 SCHEMA = 2
 
+CLOSE = 1.01
 SURE = 2 / 3
 """Share of the draws in which a strategy must be best, or its win is called a tie."""
 
@@ -24,6 +30,7 @@ TRADED = {
     "shortest_harvest": "harvest_ns",
     "least_stall": "stall_fraction",
     "least_cpu": "cpu_ns",
+    "shortest_last_harvest": "last_ns",
 }
 SHOWN = ("harvest_ns", "stall_fraction", "cpu_ns", "enable_ns", "disable_ns")
 INTERVALS = ("p99_harvest_ns", "worst_harvest_ns", "p99_stall", "worst_stall")
@@ -65,17 +72,21 @@ def advise(scenario, profile, wish):
         "deployable": next((name for name in fitting if profile.is_offered(name)), None),
         "equal": equal,
         "runner_up": others[0] if others else None,
+        "rival": max(others, key=share.get, default=None),
         "margin": _margin(score, best, others),
         "share": share[best] if best else None,
-        "tie": bool(others) and share[best] < SURE,
+        "tie": bool(others) and (share[best] < SURE or _is_close(score, best, others)),
         "trade": {name: _trade(found, draws, of, profile) for name, of in TRADED.items()},
         "candidates": [
             *(one | _reference(scenario, one["strategy"]) for one in candidates),
             *_unpriced(profile),
         ],
         "flips": flips(scenario, profile, wish),
-        **_break_even(scenario, profile, draws, ranked),
-        "warnings": _warnings(scenario, found, ranked),
+        **_break_even(scenario, profile, draws, [ranked[0], *others][:2]),
+        "warnings": [
+            *_warnings(scenario, found, _of_interest(ranked, profile)),
+            *_over_reported(scenario, profile),
+        ],
         "provenance": _provenance(profile, scenario),
     }
 
@@ -89,8 +100,37 @@ def verdict(scenario, profile, wish):
     return profile.strategies()[best], float(share)
 
 
+def at_other_page_sizes(options, profile, wish):
+    """Return the verdict with each other base page that a platform has, the same share written.
+
+    A recording is merged into pages of that size. Sizes that do not fit the slot are left out.
+    """
+    rows = []
+    for size in profile.page_bytes:
+        used = options.page_size or profile.page_bytes[0]
+        if max(size, used) >= HUGE or size == used:
+            continue
+        try:
+            scenario, _ = scenario_of(replace(options, page_size=size), profile)
+        except InputError:
+            continue
+        strategy, share = verdict(scenario, profile, wish)
+        rows.append({"page_bytes": size, "strategy": strategy, "share": share})
+    return rows
+
+
+def _of_interest(ranked, profile):
+    """Return the best strategy and those that a kernel of the platform has."""
+    return [name for name in ranked if name == ranked[0] or profile.is_offered(name)]
+
+
 def _excess(one, wish):
     return float(wish.excess(one.worst_harvest_ns, one.worst_stall)[0])
+
+
+def _is_close(score, best, others):
+    """Say whether the next costs the same within a per cent: nobody will see the difference."""
+    return bool(score[others[0]] <= score[best] * CLOSE)
 
 
 def _margin(score, best, others):
@@ -137,9 +177,8 @@ def _why(one, draws, wish):
             said.append(f"meets the limit of {label}, but not in {often:.0%} of the draws")
     if said:
         return "; ".join(said)
-    return (
-        "no limits were set" if all(limit is None for *_, limit in limits) else "meets the limits"
-    )
+    is_limited = any(limit is not None for *_, limit in limits)
+    return "meets the limits" if is_limited else "no limits were set"
 
 
 def _trade(found, draws, of, profile):
@@ -177,25 +216,32 @@ def _unpriced(profile):
     return rows
 
 
-def _break_even(scenario, profile, draws, ranked):
+def _break_even(scenario, profile, draws, rivals):
     """Return the break-even of scan against faults over the draws, and what the verdict hangs on.
 
     The verdict is that of CPU time between scan and faults; where a platform lacks one of the two,
-    between the two best.
+    between the two best that differ.
     """
     one = scenario.at_density(float(np.mean(scenario.dirty_pages)) / scenario.slot_pages)
-    density, share = summary(break_even(one, profile))
+    density, share = _finite(*summary(break_even(one, profile)))
     if SCAN in draws and fault_strategies(profile):
         rows, weights = rows_of(one)
         effect = (cpu_gap(rows, profile, drawn(profile)) * weights).sum(axis=0)
     else:
-        costs = [np.broadcast_to(draws[name].cpu_ns, DRAWS) for name in ranked[:2]]
+        costs = [np.broadcast_to(draws[name].cpu_ns, DRAWS) for name in rivals]
         effect = costs[0] / np.maximum(costs[-1], 1.0)
     return {
         "break_even_density": density,
         "crossing_share": share,
         "drivers": [{"constant": n, "share": s} for n, s in drivers(effect, profile).items()],
     }
+
+
+def _finite(density, share):
+    """Return a break-even as JSON has it: None where faults cost less up to all pages."""
+    if density is None:
+        return None, share
+    return {key: value if np.isfinite(value) else None for key, value in density.items()}, share
 
 
 def _warnings(scenario, found, ranked):
@@ -208,10 +254,22 @@ def _warnings(scenario, found, ranked):
             said.append(f"{name}: a harvest takes {times:.3g} times the interval.")
         if one.worst_stall[0] > 1:
             said.append(
-                f"{name}: its faults take {one.worst_stall[0]:.3g} times the vCPUs' time; "
-                "the guest cannot write that fast, tracking throttles it."
+                f"{name}: tracking takes {one.worst_stall[0]:.3g} times the vCPUs' time; "
+                "the guest cannot write that fast, it is throttled."
             )
     return said
+
+
+def _over_reported(scenario, profile):
+    """Say how much is reported where one entry speaks for many pages: all of it is sent again."""
+    names = names_at(scenario, profile.values())
+    reported = float(np.mean(names["reported_pages"]))
+    if reported > 1.5 * float(np.mean(scenario.dirty_pages)):
+        share = reported / scenario.slot_pages
+        yield (
+            f"One entry speaks for {names['tracked_pages']:g} pages and the host cannot split it: "
+            f"{share:.2g} of all pages are reported and sent again (--resend prices it)."
+        )
 
 
 def _provenance(profile, scenario):

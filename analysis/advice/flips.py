@@ -1,4 +1,4 @@
-"""Which move of one number changes the winner, and is it within what is known of that number?"""
+"""The moves of one number that change the winner, and whether they are within what is known."""
 
 from dataclasses import replace
 
@@ -98,4 +98,4 @@ def flips(scenario, profile, wish):
 
 def _within(profile, parameter, value):
     constant = profile.constants.get(parameter)
-    return constant and constant.low <= value <= constant.high
+    return None if constant is None else bool(constant.low <= value <= constant.high)

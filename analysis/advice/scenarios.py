@@ -2,107 +2,125 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
-from analysis.advice.advise import Wish, advise
-from analysis.model.estimate import Scenario
+from analysis.advice.advise import advise
+from analysis.advice.wish import Wish
+from analysis.model.deployment import Options, scenario_of
 from analysis.model.profile import load_profile
-from strategies.units import duration, number, percent, size_text
+from strategies.units import duration, number, parse_density, parse_size, percent, size_text
 
-MIB, GIB = 1 << 20, 1 << 30
 MS = 1e6
-LEAST_CPU = Wish({"cpu": 1.0})
-LEAST_LATENCY = Wish({"latency": 1.0})
+NEUTRAL = Wish({"cpu": 1.0})
+AIMS = {
+    "least_cpu": "CPU time",
+    "least_stall": "guest stall",
+    "shortest_harvest": "harvest",
+    "shortest_last_harvest": "last harvest, vCPUs stopped",
+}
+"""What is to be least, by the key of an advice's `trade`."""
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """One written scenario: what it is, its numbers, and what it asks for."""
+    """One written deployment: what it is, its numbers, and what is to be least (one of AIMS)."""
 
     text: str
     profile: str
-    slot_bytes: int
-    density: float
-    interval_ns: float
+    page_size: str
+    slot: str
+    density: str
+    interval_ms: float
     vcpus: int = 1
-    page_bytes: int = 4096
-    wish: Wish = LEAST_CPU
+    aim: str = "least_cpu"
 
-    @property
-    def scenario(self):
-        """The numbers as the model takes them."""
-        pages = self.slot_bytes / self.page_bytes
-        return Scenario(pages, pages * self.density, self.interval_ns, self.vcpus)
+    def options(self):
+        """Return it as the command line would give it."""
+        return Options(
+            slot=parse_size(self.slot),
+            page_size=parse_size(self.page_size),
+            density=parse_density(self.density),
+            interval=self.interval_ms * MS,
+            vcpus=self.vcpus,
+        )
 
 
 DEPLOYMENTS = (
-    Deployment("VGA at 60 Hz, clean", "power8", 16 * MIB, 0.0, 16.67 * MS),
-    Deployment("VGA at 60 Hz, 2 % drawn", "power8", 16 * MIB, 0.02, 16.67 * MS),
-    Deployment("VGA at 60 Hz, 2 % drawn", "x86-kvm", 16 * MIB, 0.02, 16.67 * MS),
-    Deployment("migration, nearly idle", "power8", 4 * GIB, 0.0001, 1000 * MS),
-    Deployment("migration, busy", "power8", 64 * GIB, 0.01, 1000 * MS, 4),
-    Deployment("migration, busy", "power9", 64 * GIB, 0.01, 1000 * MS, 4),
-    Deployment("migration, sparse", "power9", 256 * GIB, 0.001, 1000 * MS, 4),
-    Deployment("migration, sparse", "x86-kvm", 64 * GIB, 0.001, 1000 * MS, 4),
-    Deployment("migration, 30 % written", "x86-kvm", 256 * GIB, 0.3, 5000 * MS, 64),
-    Deployment("migration, busy", "arm64", 64 * GIB, 0.01, 1000 * MS, 4),
-    Deployment("migration, busy", "arm64-dbm", 64 * GIB, 0.01, 1000 * MS, 4),
-    Deployment(
-        "its last round, least downtime", "arm64-dbm", 64 * GIB, 0.001, 300 * MS, 4,
-        wish=LEAST_LATENCY,
-    ),
-    Deployment("checkpoints every 25 ms", "x86-kvm", 4 * GIB, 0.001, 25 * MS, 4),
-    Deployment(
-        "checkpoints, guest stall at most 2 %", "power9", 4 * GIB, 0.01, 25 * MS, 4,
-        wish=Wish(LEAST_CPU.weights, max_stall=0.02),
-    ),
-    Deployment("64 KiB pages", "power8", 64 * GIB, 0.01, 1000 * MS, 4, 65536),
+    Deployment("VGA at 60 Hz, nothing drawn", "power8", "64KiB", "16MiB", "0", 16.67),
+    Deployment("VGA at 60 Hz, 2 % drawn", "power8", "4KiB", "16MiB", "2%", 16.67),
+    Deployment("VGA at 60 Hz, 2 % drawn", "x86-kvm", "4KiB", "16MiB", "2%", 16.67),
+    Deployment("migration, nearly idle", "power9", "64KiB", "64GiB", "0.01%", 1000, 4),
+    Deployment("migration, sparse", "power9", "64KiB", "256GiB", "0.1%", 1000, 16),
+    Deployment("migration, sparse", "power9", "4KiB", "256GiB", "0.1%", 1000, 16),
+    Deployment("migration, busy", "power9", "64KiB", "64GiB", "1%", 1000, 16),
+    Deployment("migration, busy", "power9-radix", "64KiB", "64GiB", "1%", 1000, 16),
+    Deployment("its last round", "power9", "64KiB", "64GiB", "0.1%", 300, 16,
+               "shortest_last_harvest"),
+    Deployment("its last round", "power9", "4KiB", "64GiB", "0.1%", 300, 16,
+               "shortest_last_harvest"),
+    Deployment("its last round", "power9-radix", "64KiB", "64GiB", "0.1%", 300, 16,
+               "shortest_last_harvest"),
+    Deployment("guest backed by 16 MiB pages", "power9", "16MiB", "64GiB", "0.001%", 1000, 16),
+    Deployment("migration, sparse", "x86-kvm", "4KiB", "64GiB", "0.1%", 1000, 4),
+    Deployment("migration, sparse", "x86-kvm", "2MiB", "64GiB", "0.1%", 1000, 64),
+    Deployment("migration, 30 % written", "x86-kvm", "4KiB", "256GiB", "30%", 5000, 64),
+    Deployment("its last round", "x86-kvm", "4KiB", "64GiB", "0.1%", 300, 64,
+               "shortest_last_harvest"),
+    Deployment("checkpoints every 25 ms", "x86-kvm", "4KiB", "4GiB", "0.1%", 25, 4),
+    Deployment("checkpoints, least stall", "arm64-dbm", "4KiB", "4GiB", "1%", 25, 4,
+               "least_stall"),
+    Deployment("migration, busy", "arm64-dbm", "4KiB", "64GiB", "1%", 1000, 64),
+    Deployment("migration, busy", "arm64", "4KiB", "64GiB", "1%", 1000, 64),
+    Deployment("its last round", "arm64-dbm", "4KiB", "64GiB", "0.1%", 300, 64,
+               "shortest_last_harvest"),
 )  # fmt: skip
 
 
 def advice_table(deployments=DEPLOYMENTS):
-    """Return the advice for each deployment, modelled, and what would change it.
+    """Return the advice for each deployment, modelled.
 
     Returns
     -------
     DataFrame
-        One row each: what is deployed, the winner, the runner-up and its margin, harvest latency,
-        guest stall, and the smallest move of a unit cost, density or size to another winner.
+        One row each: what is deployed, what is to be least, the strategy with its share of the
+        draws, the runner-up and how many times as much it costs, and what kernels of the platform
+        have today.
     """
     return pd.DataFrame([_row(one) for one in deployments])
 
 
 def _row(one):
-    advice = advise(one.scenario, load_profile(one.profile), one.wish)
-    best = advice["candidates"][0]
-    weights = " and ".join(one.wish.weights)
-    limit = "" if one.wish.max_stall is None else f", stall <= {percent(one.wish.max_stall)}"
+    profile = load_profile(one.profile)
+    scenario, _ = scenario_of(one.options(), profile)
+    advice = advise(scenario, profile, NEUTRAL)
+    trade = advice["trade"][one.aim]
+    priced = [row for row in advice["candidates"] if row["priced"]]
+    offered = [row["strategy"] for row in priced if row["offered"]]
+    density = float(np.mean(scenario.dirty_pages)) / scenario.slot_pages
     return {
         "deployment": one.text,
         "profile": one.profile,
-        "slot": size_text(one.slot_bytes),
-        "density": percent(one.density),
-        "interval": duration(one.interval_ns),
+        "pages": size_text(parse_size(one.page_size)),
+        "slot": size_text(parse_size(one.slot)),
+        "written": percent(density),
+        "every": duration(one.interval_ms * MS),
         "vCPUs": one.vcpus,
-        "least": weights + limit,
-        "strategy": advice["strategy"] or "none",
-        "runner-up": advice["runner_up"] or "none",
-        "which costs": _margin(advice),
-        "harvest": duration(best["harvest_ns"]["value"]),
-        "stall": percent(best["stall_fraction"]["value"]),
-        "flips first": _first_flip(advice["flips"]),
+        "least": AIMS[one.aim],
+        "strategy": trade["strategy"],
+        "best in": f"{trade['share']:.0%}",
+        "runner-up": _runner_up(trade),
+        "a kernel there has": ", ".join(sorted(offered)),
     }
 
 
-def _margin(advice):
-    if advice["margin"] is None:
-        return "-"
-    return "a tie" if advice["tie"] else f"{number(1 + advice['margin'])} times"
-
-
-def _first_flip(flips):
-    """Say the smallest move that changes the winner."""
-    if not flips:
-        return "nothing within a factor of 1000"
-    first = flips[0]
-    return f"{first['parameter']} x {first['to'] / first['from']:.3g}: {first['winner']}"
+def _runner_up(trade):
+    """Say who comes next, and how many times as much that costs."""
+    if trade["runner_up"] is None:
+        return "none"
+    if trade["ratio"] is None:
+        return trade["runner_up"]
+    if trade["ratio"] == 1:
+        return f"{trade['runner_up']}, the same"
+    times = number(float(f"{trade['ratio']:.2g}"))
+    return f"{trade['runner_up']}, {times} times"

@@ -1,4 +1,4 @@
-"""Draws over all constants of a profile at once: how sure is a verdict?
+"""Draws over all constants of a profile at once: how sure a verdict is.
 
 Each constant is shaped with its value as the median: half the draws lie below it, half above,
 uniform in the logarithm (in the number itself where the range begins at 0). The points are of a

@@ -46,6 +46,7 @@ MECHANISMS = {
 }
 """What a platform does: numbers in the formulas of counts."""
 
+FLAGS = MECHANISMS.keys() - {"fault_tlbies", "vcore_threads", "uncontended_vcpus"}
 CONSTANTS = COSTS | MECHANISMS
 KINDS = ("cited", "derived", "estimated", "measured", "transferred")
 MAX_COST = 1e12
@@ -121,8 +122,9 @@ class Profile:
         return [{"platform": self.name, **{key: one.get(key) for key in keys}} for one in known]
 
     def is_offered(self, strategy):
-        """Say whether a kernel of the platform has a strategy."""
-        return any(one["how"] for one in self.settings_of(strategy))
+        """Say whether a kernel of today has a strategy on the platform."""
+        is_there = any(one["how"] for one in self.settings_of(strategy))
+        return is_there and strategy not in self.hypothetical
 
     def at(self, scenario):
         """Return the profile with all walks in nanoseconds, as they are in a scenario."""
@@ -144,6 +146,11 @@ def bundled():
     """Return the names of the profiles that come with the package, sorted."""
     names = (entry.name for entry in _folder().iterdir())
     return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
+
+
+def bundled_text(name):
+    """Return the TOML text of a bundled profile."""
+    return (_folder() / f"{name}.toml").read_text(encoding="utf-8")
 
 
 def load_profile(name_or_path):
@@ -244,9 +251,8 @@ def _settings(document):
         for row in rows:
             for key in row:
                 if key not in ("how", "since", "source"):
-                    raise InputError(
-                        f"settings.{name} has {short(key)}; accepted: how, since, source"
-                    )
+                    accepted = "how, since, source"
+                    raise InputError(f"settings.{name} has {short(key)}; accepted: {accepted}")
                 _text(row, key)
     return table
 
@@ -256,6 +262,8 @@ def _constant(name, table):
     if not isinstance(table, dict):
         raise InputError(f"{name} must be a table with value, low, high, unit, kind, source")
     value, low, high = (_number(name, table, key) for key in ("value", "low", "high"))
+    if name in FLAGS and high > 1:
+        raise InputError(f"{name} must be from 0 (no) to 1 (yes), not {short(high)}")
     if not low <= value <= high:
         raise InputError(f"{name} must have low <= value <= high, not {low}, {value}, {high}")
     unit = table.get("unit")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from strategies.errors import InputError
 from strategies.options import FORMAT, PAGE_SHIFTS, STRATEGY, strategy_names
 
 
@@ -26,19 +27,59 @@ from strategies.options import FORMAT, PAGE_SHIFTS, STRATEGY, strategy_names
     type=click.Path(file_okay=False, writable=True, path_type=Path),
     help="Folder for the CSV files and the plot.",
 )
+@click.option(
+    "--lane",
+    "wanted_lanes",
+    multiple=True,
+    help="Also on real memory, by this tracker of the kernel's, or all.  Repeatable.",
+)
+@click.option("--thp", is_flag=True, help="Ask for huge pages for the lanes' memory.")
+@click.option("--profile", help="Price the counts by a platform: its name, or a TOML file.")
 @FORMAT
-def replay(trace, chosen, vcpus, page_size, mapping, out, fmt):
+def replay(trace, chosen, vcpus, page_size, mapping, out, wanted_lanes, thp, profile, fmt):
     """Run a trace through the trackers.
 
     TRACE is a name that `dirtylog traces` lists, or an npz file.
     """
+    from functools import partial
+
     from strategies.workloads.trace import load_trace
 
     # First, so that what is wrong here is said before the machine is imported.
     loaded = load_trace(trace).coarsen(PAGE_SHIFTS[page_size])
     names = strategy_names(chosen)
+    setting = {"vcpus": vcpus, "mapping": mapping}
+    lanes = _lanes(wanted_lanes, loaded) if wanted_lanes else ()
+    if thp and not wanted_lanes:
+        raise InputError("--thp is of lanes; accepted: with --lane")
+    price = None
+    if profile:
+        from analysis.model.pricing import price as price_of
+        from analysis.model.profile import load_profile
+
+        price = partial(price_of, trace=loaded, profile=load_profile(profile), **setting)
 
     from strategies.replay.session import run_replay
 
-    label = Path(trace).stem
-    return run_replay(loaded, names, label=label, vcpus=vcpus, mapping=mapping, out=out, fmt=fmt)
+    return run_replay(
+        loaded,
+        names,
+        label=Path(trace).stem,
+        out=out,
+        fmt=fmt,
+        price=price,
+        lanes=lanes,
+        thp=thp,
+        **setting,
+    )
+
+
+def _lanes(wanted, trace):
+    """Return the lanes that are wanted and available; say on stderr which are not, and why."""
+    from strategies.lanes.session import check_slot, choose
+
+    check_slot(trace)
+    names, missing = choose(wanted)
+    for name, reason in missing.items():
+        click.echo(f"skipped {name}: {reason}", err=True)
+    return names

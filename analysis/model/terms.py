@@ -28,6 +28,7 @@ COUNTS = {
     "reported_pages": "dirty_entries * tracked_pages",
     "touched_words": "words * (1 - (1 - density) ** max(tracked_pages, 64))",
     "huge_pages": "min(entry_pages - 1, 1) * slot_pages / entry_pages",
+    "looked_words": "any_dirty * words",
     "further_vcpus": "vcpus - 1",
     "waiting_vcpus": "max(vcpus - uncontended_vcpus, 0)",
     "stalled_vcpus": "min(vcpus, vcore_threads)",
@@ -36,6 +37,7 @@ COUNTS = {
 
 `tracked_pages`: base pages that one changed bit or one permission speaks for while logging.
 `any_dirty`: 1 if anything is written; below one page an interval, the chance of it.
+`looked_words`: those of an interval in which something was written.
 `dirty_entries`, `touched_words`: expected, written pages being scattered at random.
 """
 
@@ -67,7 +69,10 @@ def _invalidating(phases, count, unit):
 
 
 TOGGLING = (
+    # At the start of the log; where all bits are set then, by the first CLEAR.
     Term("enable", "host", "huge_pages * splits", "split"),
+    # Bits are set word by word.
+    Term("enable", "host", "words * initially_all_set", "word_read"),
     *_each("enable disable", "host", "slot_entries * toggle_unmaps", "page_protect"),
     *_invalidating("enable disable", "slot_entries * toggle_unmaps", "tlbie"),
 )
@@ -101,13 +106,15 @@ FAULTS = (
 PROTECTING = (
     Term("enable", "host", "slot_entries * (1 - initially_all_set)", "page_protect"),
     *_invalidating("enable", "1 - initially_all_set", "flush"),
+    # As this machine does, which gives all pages back; no published time judges it.
     Term("disable", "host", "slot_entries", "page_protect"),
 )
 
 TAKING = (
-    *_each("harvest last", "host", "touched_words", "word_take"),
+    Term("harvest", "host", "touched_words", "word_take"),
     Term("harvest", "host", "dirty_entries", "page_rearm"),
-    # Where a GET leaves re-arming to a later CLEAR, the last one does without.
+    # Where a GET leaves taking and re-arming to a later CLEAR, the last one copies the words alone.
+    Term("last", "host", "touched_words * (1 - manual_protect)", "word_take"),
     Term("last", "host", "dirty_entries * (1 - manual_protect)", "page_rearm"),
 )
 
@@ -137,7 +144,7 @@ TERMS = {
         *TOGGLING,
         *PROTECTING,
         # A count of 0 needs no look at the bitmap.
-        *_each("harvest last", "host", "any_dirty * words", "word_read"),
+        *_each("harvest last", "host", "looked_words", "word_read"),
         *TAKING,
         *_each("harvest last", "wait", "any_dirty", "grace"),
         *ONE_FLUSH,

@@ -23,17 +23,18 @@ from analysis.report.shown import RESULTS, describe, load_study
 from strategies.errors import InputError
 
 NOTEBOOKS = Path(__file__).parent / "notebooks"
-ORDER = ("04_answer", "01_takuya", "02_paul", "03_trade_off")
-"""The answer comes first."""
+ORDER = ("00_answer", "01_takuya", "02_paul", "03_trade_off")
 
 ANSWER = ORDER[0]
 PICTURE = re.compile(r'id="(\w+)" src="data:image/png;base64,([^"]+)"')
 CELL_ID = re.compile(r' id="cell-id=\w+"')
 """Drawn anew at each run; without them the same results give the same page."""
 
+MARK, END = r"(<!-- \S+answer\.md -->\n)", "<!-- end -->"
+
 CELL_TIMEOUT_S = 300
 TITLES = {
-    "04_answer": "The answer",
+    "00_answer": "The answer",
     "01_takuya": "Takuya's concern: the harvest",
     "02_paul": "Paul's concern: the guest",
     "03_trade_off": "The trade-off",
@@ -42,15 +43,23 @@ STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 0 auto; padding: 1rem;
   color: #222; background: #fff; }
 p, li { max-width: 46rem; }
-figure { margin: 1rem 0; }
+figure { margin: 1rem 0; max-width: 52rem; }
 img { max-width: 100%; height: auto; }
-.table { overflow-x: auto; margin: 1rem 0; }
+h1 { font-size: 1.5rem; margin: 0.3rem 0; }
+figcaption { font-size: 0.85rem; color: #555; max-width: 46rem; }
+.origin { font-size: 0.85rem; color: #555; }
+@media (min-width: 64rem) {
+  figure:has(#at_a_glance) { float: right; width: 50%; margin: 0 0 1rem 1.5rem; }
+}
+.table, .output_markdown { overflow-x: auto; }
+.table { margin: 1rem 0; }
 .caption { font-weight: 600; margin: 0.3rem 0; }
 table { border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.2rem 0.6rem; text-align: left; border-bottom: 1px solid #ddd; }
 thead th { border-bottom: 2px solid #888; }
+.output_markdown td { min-width: 6.5rem; }
 nav a { margin-right: 1.2rem; }
-section { border-top: 3px solid #ccc; margin-top: 2rem; }
+section { border-top: 3px solid #ccc; margin-top: 1rem; clear: both; }
 .anchor-link, .jp-InputPrompt, .jp-OutputPrompt, .prompt { display: none; }
 """
 
@@ -102,12 +111,15 @@ def page(sections, origin):
 </head>
 <body>
 <h1>Scan the changed bits, or fault on the first write?</h1>
-<p>{escape(origin)}</p>
-<p>Every claim in this report is an assertion in <code>analysis/notebooks</code>, which ran when the
-page was made. Numbers are <em>measured</em> (this machine, this code), <em>exact</em> (counts),
-<em>modelled</em> (counts times unit costs) or <em>cited</em>; each says which.</p>
 <nav>{links}</nav>
 {body}
+<section>
+<p class="origin">{escape(origin)}</p>
+<p class="origin">Each claim is an assertion in <code>analysis/report/notebooks</code>, which ran
+when the page was made. Numbers are <em>measured</em> (that machine, this code), <em>exact</em>
+(counts), <em>modelled</em> (counts times unit costs, a range over draws of them all),
+<em>cited</em> or <em>estimated</em>; each says which.</p>
+</section>
 </body>
 </html>
 """
@@ -141,15 +153,29 @@ def write_report(results, out):
         out.with_name(f"{name}.png").write_bytes(base64.b64decode(data))
 
 
+def put_answer(readme, answer):
+    """Replace what stands between the marks of a README by the answer."""
+    before, mark, rest = re.split(MARK, readme.read_text(encoding="utf-8"), maxsplit=1)
+    after = rest[rest.index(END) :]
+    readme.write_text(f"{before}{mark}{answer}{after}", encoding="utf-8")
+
+
 @click.command()
 @click.option("--results", type=click.Path(path_type=Path), default="results/local")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=None)
-def main(results, out):
+@click.option(
+    "--readme",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Put the answer between the marks of this file, too.",
+)
+def main(results, out, readme):
     """Write the offline report of a folder of results (by default into it)."""
     out = out or results / "report" / "index.html"
     start = time.monotonic()
     try:
         write_report(results, out)
+        if readme:
+            put_answer(readme, out.with_name("answer.md").read_text(encoding="utf-8"))
     except (ClaimError, InputError, OSError) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(1 if isinstance(error, ClaimError) else 2)

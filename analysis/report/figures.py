@@ -1,236 +1,303 @@
 """One function for each figure of the report: a DataFrame in, a Figure out.
 
-Trackers differ by marker, hatch or letter as well as by colour; each title says measured or
-modelled.
+What a figure tells apart differs by marker, line or hatch as well as by colour; each title says
+measured or modelled. Pictures are narrow and their letters large: a phone shows them at half size.
 """
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
-from analysis.advice.advise import tie_margin
-from analysis.measured.harvests import CLOCK_LIMIT_NS
-from analysis.model.estimate import MODELS
-from strategies.units import size_text
+from strategies.registry import choices
+from strategies.styles import style_of
+from strategies.units import duration, size_text
 
-MARKERS = "os^Dvp*X"
-HATCHES = ("", "///", "--", "xx", "\\\\\\", "++", "oo", "**")
-LETTERS = {
-    "c_bit_scan": "C",
-    "write_protect": "W",
-    "write_protect_batched": "B",
-    "double_buffer": "D",
-    "pte_flush": "P",
-}
-METRIC_TITLES = {"latency": "harvest latency", "stall": "guest stall", "cpu": "total CPU time"}
+WIDTH = 6.4
+"""Inches of every figure: 400 pixels of a phone leave 62 for each."""
+
+FONT = {"font.size": 10.5, "axes.titlesize": 10.5, "figure.titlesize": 11.5}
 GRID = {"alpha": 0.3, "linewidth": 0.6}
+SIDE_STYLES = {
+    "scan": {"color": "#0072b2", "hatch": "///", "marker": "o"},
+    "faults": {"color": "#d55e00", "hatch": "...", "marker": "s"},
+}
+"""Scan and faults; solid where a kernel has it, dashed where it is a proposal."""
 
-
-def style_of(strategy):
-    """Return the colour, marker and hatch of a tracker: the same in all figures."""
-    names = list(MODELS)
-    number = names.index(strategy) if strategy in names else len(names)
-    color = mpl.color_sequences["tab10"][number]
-    return {"color": color, "marker": MARKERS[number], "hatch": HATCHES[number]}
+PROGRAMS = {"gcc_compile": "G", "redis_ycsb": "R", "sqlite_oltp": "S", "vga_desktop": "V"}
+VCPU_STYLES = {1: {"marker": "o", "color": "#0072b2"}, 64: {"marker": "s", "color": "#d55e00"}}
 
 
 def percent_text(fraction, _position=None):
     """Return a fraction in per cent, as short as it goes."""
-    return f"{100 * fraction:g}%"
+    return f"{float(f'{100 * fraction:.3g}'):g}%"
 
 
-def _size_axis(axes, base=16):
-    """Label slot sizes at the powers of a base."""
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_locator(LogLocator(base=base))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: size_text(value)))
-    axes.set_xlabel("slot size (4 KiB pages)")
+def time_text(ns, _position=None):
+    """Return nanoseconds in the unit that suits."""
+    return duration(ns).replace("us", "µs")
 
 
-def _density_axis(axis, label="density (pages written per interval / slot pages)"):
+def _drawn(function):
+    """Draw with the letters of FONT."""
+
+    def with_font(*args, **kwargs):
+        with mpl.rc_context(FONT):
+            return function(*args, **kwargs)
+
+    with_font.__doc__ = function.__doc__
+    with_font.__name__ = function.__name__
+    return with_font
+
+
+def _density_axis(axis, densities):
+    axis.set_major_locator(FixedLocator(densities))
     axis.set_major_formatter(FuncFormatter(percent_text))
     axis.set_minor_formatter(NullFormatter())
-    axis.set_label_text(label)
 
 
+def _time_axis(axis):
+    axis.set_major_locator(LogLocator(base=10, numticks=8))
+    axis.set_major_formatter(FuncFormatter(time_text))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _size_axis(axis, base=16):
+    axis.set_major_locator(LogLocator(base=base))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: size_text(value)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _panels(count, height, columns=2, **options):
+    """Return a figure of panels, as many as needed, and those panels."""
+    rows = -(-count // columns)
+    figure = Figure(figsize=(WIDTH, height * rows + 1.3), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False, **options).flat
+    for panel in panels[count:]:
+        panel.set_axis_off()
+    return figure, list(panels[:count])
+
+
+@_drawn
+def at_a_glance(curves, programs, title):
+    """Return the CPU time of scan and of faults against density: a panel for each platform.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        As from `analysis.model.curves.cpu_curves`: line p50, band p5 to p95.
+    programs : DataFrame
+        `platform`, `trace` and `density` of the recordings, marked on the axis by a letter.
+    title : str
+        What slot and vCPUs are assumed.
+    """
+    platforms = list(curves["platform"].unique())
+    figure, panels = _panels(len(platforms), 1.75, sharex=True, sharey=True)
+    for panel, platform in zip(panels, platforms, strict=True):
+        rows = curves[curves["platform"] == platform]
+        for side, style in SIDE_STYLES.items():
+            _draw_side(panel, rows[rows["side"] == side], side, style)
+        panel.set(xscale="log", yscale="log", title=platform)
+        panel.grid(**GRID)
+        _mark_programs(panel, programs[programs["platform"] == platform])
+        _density_axis(panel.xaxis, (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0))
+        _time_axis(panel.yaxis)
+        panel.tick_params(axis="x", labelrotation=30)
+    _label_below(panels)
+    figure.supylabel("CPU time per interval, host and guest")
+    names = ", ".join(f"{letter} {name}" for name, letter in PROGRAMS.items())
+    figure.legend(
+        handles=_side_legend(),
+        loc="outside lower center",
+        ncols=2,
+        title=f"recorded: {names}",
+        title_fontsize=9.5,
+    )
+    figure.suptitle(f"Modelled: {title}\nlines: median; bands: 5% to 95% of the draws")
+    return figure
+
+
+def _label_below(panels):
+    """Label the densities below the last row of two panels."""
+    for panel in panels[-2:]:
+        panel.set_xlabel("pages written per interval")
+
+
+def _draw_side(panel, rows, side, style):
+    """Draw median and band of the scan or of faults."""
+    line = "-" if rows["offered"].all() else "--"
+    panel.fill_between(rows["density"], rows["p5"], rows["p95"], color=style["color"], alpha=0.2)
+    panel.plot(
+        rows["density"],
+        rows["p50"],
+        color=style["color"],
+        marker=style["marker"],
+        markersize=4,
+        markevery=max(1, len(rows) // 6),
+        linestyle=line,
+        label=side,
+    )
+
+
+def _mark_programs(panel, programs):
+    """Mark how densely each recorded program writes, by its letter on the axis."""
+    for place, row in enumerate(programs.sort_values("density").itertuples()):
+        panel.axvline(row.density, color="0.4", linewidth=0.8, linestyle=":")
+        panel.annotate(
+            PROGRAMS[row.trace],
+            (row.density, 0.03 + 0.14 * (place % 2)),
+            xycoords=("data", "axes fraction"),
+            fontsize=9,
+            ha="center",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+        )
+
+
+def _side_legend():
+    """Return a line for each side, and what solid and dashed mean."""
+    lines = [
+        Line2D([], [], color=style["color"], marker=style["marker"], markersize=5, label=side)
+        for side, style in SIDE_STYLES.items()
+    ]
+    for line, meaning in (("-", "a kernel there has it"), ("--", "a proposal: no kernel has it")):
+        lines.append(Line2D([], [], color="0.2", linestyle=line, label=meaning))
+    return lines
+
+
+@_drawn
+def break_even_dots(frame, title):
+    """Return the break-even densities: a dot at p50 and a bar from p5 to p95, for each platform.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As from `analysis.model.curves.break_evens`. Where not all draws have a crossing, the share
+        that has one is written beside the bar; an end at infinity (never) is open: an arrow.
+    """
+    platforms = list(frame["platform"].unique())
+    figure = Figure(figsize=(WIDTH, 0.55 * len(platforms) + 1.9), layout="constrained")
+    panel = figure.subplots()
+    for vcpus, style in VCPU_STYLES.items():
+        rows = frame[frame["vcpus"] == vcpus].set_index("platform").reindex(platforms)
+        never = np.isinf(rows["p95"])
+        rows = rows.assign(**rows[["p5", "p50", "p95"]].clip(upper=1.0))
+        shift = 0.17 if vcpus > 1 else -0.17
+        places = np.arange(len(rows)) + shift
+        bars = (rows["p50"] - rows["p5"], rows["p95"] - rows["p50"])
+        label = f"{vcpus} vCPU{'s' if vcpus > 1 else ''}"
+        options = {"linestyle": "", "capsize": 3, "markersize": 7, "label": label, **style}
+        panel.errorbar(rows["p50"], places, xerr=bars, **options)
+        arrows = {"linestyle": "", "marker": ">", "color": style["color"], "clip_on": False}
+        panel.plot(rows.loc[never, "p95"], places[never], **arrows)
+        for place, row in zip(places, rows.itertuples(), strict=True):
+            if row.share < 1:
+                text = f"{100 * row.share:.3g}% of draws  "
+                panel.annotate(text, (row.p5, place), va="center", ha="right", fontsize=9)
+    panel.set_yticks(range(len(platforms)), platforms)
+    panel.set(xscale="log", xlabel="pages written per interval")
+    panel.set_xlim(2e-6, 1)
+    panel.invert_yaxis()
+    panel.grid(axis="x", **GRID)
+    _density_axis(panel.xaxis, (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0))
+    figure.legend(loc="outside lower center", ncols=2)
+    figure.suptitle(f"Modelled: above it the scan costs less CPU time; arrow: never\n{title}")
+    return figure
+
+
+@_drawn
+def scan_share_map(frame, title):
+    """Return how often a scan costs less, over density and fault cost: a panel for each platform.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As from `analysis.model.curves.fault_map`; a bar at the left marks what the profile takes a
+        fault to cost.
+    """
+    platforms = list(frame["platform"].unique())
+    figure, panels = _panels(len(platforms), 1.9, sharex=True, sharey=True)
+    for panel, platform in zip(panels, platforms, strict=True):
+        grid = frame[frame["platform"] == platform].pivot(
+            index="fault_ns", columns="density", values="share"
+        )
+        at = (grid.columns, grid.index, grid.to_numpy())
+        filled = panel.contourf(*at, levels=[0, 0.05, 0.35, 0.65, 0.95, 1], cmap="Greys")
+        lines = panel.contour(
+            *at, levels=[0.05, 0.5, 0.95], colors="#d55e00", linestyles=[":", "-", "--"]
+        )
+        panel.clabel(lines, fmt=percent_text, fontsize=9)
+        panel.set(xscale="log", yscale="log", title=platform)
+        likely = frame.loc[frame["platform"] == platform, ["likely_low", "likely_high"]].iloc[0]
+        panel.plot([grid.columns[0] * 1.6] * 2, likely, color="#0072b2", linewidth=4)
+        _density_axis(panel.xaxis, (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0))
+        _time_axis(panel.yaxis)
+        panel.tick_params(axis="x", labelrotation=30)
+    bar = figure.colorbar(filled, ax=panels, orientation="horizontal", aspect=40, shrink=0.9)
+    bar.ax.xaxis.set_major_formatter(FuncFormatter(percent_text))
+    bar.set_label("draws in which the scan costs less CPU time")
+    _label_below(panels)
+    figure.supylabel("one first-write fault: exit and handling")
+    what = "Modelled: how sure it is that the scan costs less"
+    figure.suptitle(f"{what}\n{title}; bar: what a fault is taken to cost")
+    return figure
+
+
+HARVEST_PANELS = ((4096, 0.0), (4096, 0.01), (65536, 0.0), (65536, 0.01))
+
+
+@_drawn
 def harvest_latency(cells):
-    """Return the measured harvest time against slot size: a panel for each density.
+    """Return the measured harvest time against slot size: a panel for each page size and density.
 
     Parameters
     ----------
     cells : DataFrame
-        As from `analysis.measured.harvests.base_cells`. Medians, with the quartiles as bars.
+        As from `analysis.report.tables.over_passes`, of the linear mapping: medians over passes,
+        the least and the greatest as bars. Panels without cells are left out.
     """
-    densities = [d for d in sorted(cells["density"].unique()) if d <= 0.01]
-    figure = Figure(figsize=(3.6 * len(densities) + 1, 5.2), layout="constrained")
-    panels = figure.subplots(1, len(densities), sharex=True, sharey=True, squeeze=False)[0]
-    for panel, density in zip(panels, densities, strict=True):
-        _draw_latency(panel, cells[cells["density"] == density])
-        panel.set_title("clean (nothing written)" if not density else percent_text(density))
-    panels[0].set_ylabel("time of one harvest (ns, median and quartiles)")
+    cells = cells[(cells["mapping"] == "linear") & cells["strategy"].isin(choices())]
+    groups = {
+        key: cells[(cells["page_bytes"] == key[0]) & (cells["density"] == key[1])]
+        for key in HARVEST_PANELS
+    }
+    groups = {key: rows for key, rows in groups.items() if len(rows)}
+    figure, panels = _panels(len(groups), 2.4, sharex=True, sharey=True)
+    for panel, ((page_bytes, density), rows) in zip(panels, groups.items(), strict=True):
+        _draw_latency(panel, rows)
+        what = f"{percent_text(density)} written" if density else "nothing written"
+        panel.set_title(f"{size_text(page_bytes)} pages, {what}")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3)
-    figure.suptitle("Measured: harvest of clean and sparse slots, by share of pages written")
+    figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    for panel in panels[-2:]:
+        panel.set_xlabel("slot size")
+    figure.supylabel("time of one harvest")
+    passes = cells["passes"].max()
+    bars = f"bars: least to greatest of {passes} passes" if passes > 1 else "one pass"
+    figure.suptitle(f"Measured: harvest by slot size, median; {bars}")
     return figure
 
 
 def _draw_latency(panel, cells):
     """Draw a line for each tracker."""
-    for name, rows in cells.groupby("strategy", sort=False):
-        rows = rows.sort_values("slot_bytes")
-        style = style_of(name)
-        errors = (rows["median_ns"] - rows["q25_ns"], rows["q75_ns"] - rows["median_ns"])
+    for name in choices():
+        rows = cells[cells["strategy"] == name].sort_values("slot_bytes")
+        if rows.empty:
+            continue
+        bars = (rows["median_ns"] - rows["least_ns"], rows["most_ns"] - rows["median_ns"])
         panel.errorbar(
             rows["slot_bytes"],
             rows["median_ns"],
-            yerr=[part.clip(lower=0) for part in errors],
+            yerr=bars,
             label=name,
-            color=style["color"],
-            marker=style["marker"],
             capsize=2,
-            markersize=6,
+            markersize=5,
+            linewidth=1,
+            **style_of(name),
         )
-    panel.axhline(CLOCK_LIMIT_NS, color="0.4", linestyle=":", linewidth=1)
+    panel.set_xscale("log", base=2)
     panel.set_yscale("log")
     panel.grid(**GRID)
-    _size_axis(panel)
-
-
-def guest_stall(curves, title):
-    """Return the modelled guest stall against density: a panel for each profile.
-
-    Parameters
-    ----------
-    curves : dict of str to DataFrame
-        By profile, as from `analysis.model.compare.stall_curve`.
-    title : str
-        What slot, interval and vCPUs are assumed.
-    """
-    figure = Figure(figsize=(11, 7), layout="constrained")
-    panels = figure.subplots(2, -(-len(curves) // 2), sharex=True, sharey=True, squeeze=False)
-    for panel, (name, curve) in zip(panels.flat, curves.items(), strict=False):
-        _draw_stall(panel, curve)
-        panel.set_title(name)
-    for panel in panels.flat[len(curves) :]:
-        panel.set_axis_off()
-    for panel in panels.flat[: len(curves)][-panels.shape[1] :]:
-        panel.xaxis.set_tick_params(labelbottom=True)
-        panel.set_xlabel("density (pages written / slot pages)")
-    figure.supylabel("guest stall (share of vCPU time, band: low to high)")
-    handles = {}
-    for panel in panels.flat[: len(curves)]:
-        drawn = panel.get_legend_handles_labels()
-        handles |= dict(zip(drawn[1], drawn[0], strict=True))
-    figure.legend(handles.values(), handles, loc="outside lower center", ncols=1)
-    figure.suptitle(f"Modelled: guest stall against density; {title}")
-    return figure
-
-
-def _draw_stall(panel, curve):
-    """Draw the strategies of a profile; those with the same stall share one line."""
-    groups = {}
-    for name, rows in curve.groupby("strategy", sort=False):
-        groups.setdefault(tuple(rows["value"]), []).append(name)
-    for names in groups.values():
-        rows = curve[curve["strategy"] == names[0]]
-        style = style_of(names[0])
-        label = ", ".join(names)
-        panel.fill_between(
-            rows["density"], rows["low"], rows["high"], color=style["color"], alpha=0.18
-        )
-        panel.plot(
-            rows["density"],
-            rows["value"],
-            color=style["color"],
-            marker=style["marker"],
-            markevery=3,
-            label=label,
-        )
-    panel.axhline(1.0, color="black", linestyle="--", linewidth=0.8)
-    panel.set(xscale="log", yscale="log")
-    panel.grid(**GRID)
-    _density_axis(panel.xaxis, "")
-    panel.yaxis.set_major_formatter(FuncFormatter(percent_text))
-
-
-def winner_maps(maps):
-    """Return the modelled winner over slot size and density: profiles down, metrics across.
-
-    Parameters
-    ----------
-    maps : dict of str to DataFrame
-        By profile, as from `analysis.model.compare.winner_map`.
-    """
-    metrics = list(METRIC_TITLES)
-    figure = Figure(figsize=(11, 2.6 * len(maps) + 1.4), layout="constrained")
-    panels = figure.subplots(len(maps), len(metrics), sharex=True, sharey=True, squeeze=False)
-    for row, (name, frame) in zip(panels, maps.items(), strict=True):
-        for panel, metric in zip(row, metrics, strict=True):
-            _draw_winners(panel, frame[frame["metric"] == metric])
-            panel.set_title(f"{name}: {METRIC_TITLES[metric]}", fontsize=10)
-            panel.label_outer()
-    figure.supylabel("density (pages written per interval / slot pages)")
-    figure.legend(handles=_winner_legend(maps), loc="outside lower center", ncols=3)
-    figure.suptitle("Modelled: the strategy of least cost (4 KiB pages, 1 vCPU)")
-    return figure
-
-
-def _winner_legend(maps):
-    """Return a patch for each strategy that wins anywhere, and the mark of a tie."""
-    won = [
-        name for name in MODELS if any((frame["winner"] == name).any() for frame in maps.values())
-    ]
-    patches = [_patch(name, label=f"{LETTERS.get(name, '?')}  {name}") for name in won]
-    label = f"another is within {100 * tie_margin():.2g}%: a tie"
-    tie = Line2D([], [], marker=".", color="black", linestyle="", label=label)
-    return [*patches, tie]
-
-
-def _patch(name, **options):
-    style = style_of(name)
-    return Patch(
-        facecolor=(*style["color"], 0.45), edgecolor="0.25", hatch=style["hatch"], **options
-    )
-
-
-def _middle(rows):
-    """Return the cell nearest to the middle of an area, both axes logarithmic."""
-    points = np.log(rows[["slot_bytes", "density"]])
-    away = ((points - points.mean()) / (points.std(ddof=0) + 1)).pow(2).sum(axis="columns")
-    return rows.loc[away.idxmin()]
-
-
-def _draw_winners(panel, frame):
-    """Fill the area of each winner with its hatch, put its letter in the middle, dot the ties."""
-    sizes, densities = (sorted(frame[column].unique()) for column in ("slot_bytes", "density"))
-    for name, rows in frame.groupby("winner", sort=False):
-        style = style_of(name)
-        grid = frame.assign(is_won=(frame["winner"] == name) * 1.0)
-        grid = grid.pivot_table(index="density", columns="slot_bytes", values="is_won")
-        panel.contourf(
-            sizes,
-            densities,
-            grid.to_numpy(),
-            levels=[0.5, 1.5],
-            colors=[(*style["color"], 0.45)],
-            hatches=[style["hatch"]],
-        )
-        middle = _middle(rows)
-        panel.text(
-            middle["slot_bytes"],
-            middle["density"],
-            LETTERS.get(name, "?"),
-            fontweight="bold",
-            ha="center",
-            va="center",
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
-        )
-    ties = frame[frame["is_tie"]]
-    panel.plot(ties["slot_bytes"], ties["density"], ".", color="black", markersize=2.5)
-    panel.set_yscale("log")
-    panel.set_ylim(densities[0] / 1.6, densities[-1] * 1.6)
-    _size_axis(panel, base=64)
-    _density_axis(panel.yaxis, "")
+    _size_axis(panel.xaxis)
+    _time_axis(panel.yaxis)
+    panel.tick_params(axis="x", labelrotation=30)

@@ -9,6 +9,7 @@ from strategies.core.h_enter import h_enter
 from strategies.core.h_remove import h_remove
 from strategies.core.hpt import group_of, hpte_v_of
 from strategies.core.hpte import (
+    HPTE_R_RC,
     HPTE_V_BOLTED,
     HPTE_V_SECONDARY,
     HPTES_PER_GROUP,
@@ -63,6 +64,7 @@ def store(gfn=0, view=VIEW_BASE):
 
     def run(scene, vcpu, stamp):
         if touch(scene.machine, vcpu, view, I64(gfn), True, stamp):
+            scene.guest.used(gfn)
             scene.finish(gfn, stamp)
 
     return Action(_label("store", gfn, view), run)
@@ -83,7 +85,8 @@ def load(gfn=0, view=VIEW_BASE):
     """Load from a page."""
 
     def run(scene, vcpu, _stamp):
-        touch(scene.machine, vcpu, view, I64(gfn), False, ZERO)
+        if touch(scene.machine, vcpu, view, I64(gfn), False, ZERO):
+            scene.guest.used(gfn)
 
     return Action(_label("load", gfn, view), run)
 
@@ -97,18 +100,19 @@ def remove(gfn=0, view=VIEW_BASE):
     return Action(_label("H_REMOVE", gfn, view), run)
 
 
-def enter(gfn=0, view=VIEW_BASE):
-    """H_ENTER a page's HPTE where it was at the start."""
+def enter(gfn=0, view=VIEW_BASE, *, is_clean=False):
+    """H_ENTER a page's HPTE where it was at the start; clean: with R and C clear, unlike Linux."""
+    rights = H_ENTER_RIGHTS & ~HPTE_R_RC if is_clean else H_ENTER_RIGHTS
 
     def run(scene, vcpu, _stamp):
         machine, shift = scene.machine, view_shift(scene.machine, view)
         pteh = hpte_v_of(address_of(machine, view, gfn), shift)
-        ptel = U64(gfn << machine.page_shift) | H_ENTER_RIGHTS
+        ptel = U64(gfn << machine.page_shift) | rights
         if shift == SHIFT_64K:
             ptel |= LP_64K
         h_enter(machine, vcpu, H_EXACT, U64(scene.hptes[view, gfn]), pteh, ptel)
 
-    return Action(_label("H_ENTER", gfn, view), run)
+    return Action(_label("H_ENTER clean" if is_clean else "H_ENTER", gfn, view), run)
 
 
 def crowd(gfn=1, other=2):
@@ -167,6 +171,7 @@ def host_store(gfn=0):
     """Store to a page as the host does."""
 
     def run(scene, _vcpu, stamp):
+        scene.guest.stored_by_host(stamp)
         scene.vm.host_store(gfn, stamp)
         scene.finish(gfn, stamp)
 
@@ -176,6 +181,14 @@ def host_store(gfn=0):
 def harvest():
     """Harvest the log and copy the reported pages."""
     return Action("harvest", lambda scene, _vcpu, _stamp: scene.harvest())
+
+
+def harvest_beside():
+    """Harvest and copy beside another harvest: a store may be in that one's result, not copied yet.
+
+    What was lost, the end of the schedule tells.
+    """
+    return Action("harvest", lambda scene, _vcpu, _stamp: scene.harvest_and_copy())
 
 
 def enable():

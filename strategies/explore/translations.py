@@ -1,18 +1,21 @@
-"""Notices a guest's store through a translation that a tlbie or a flush had ended.
+"""Notices a guest's store through a translation that had been ended.
 
 When `tlbie` returns, no access can still complete through the translation as it was before: that is
-what the announcements are for. So a store is wrong if its translation was read from the HPT before
-an invalidation of it began, and the data is touched after that invalidation returned. A TLB hit
-uses the translation that filled the entry. The moments are counted in steps of the schedule.
+what the announcements are for. A flush promises that of all translations; so does, with or without
+a tlbie of its own, an H_REMOVE of the one that goes, and an H_PROTECT that forbids stores. So a
+store is wrong if its translation was read from the HPT before any of these began, and the data is
+touched after it returned. A TLB hit uses the translation that filled the entry. The moments are
+counted in steps of the schedule.
 """
 
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from strategies.core import mmu, tlb
+from strategies.core import atomics, h_change, h_remove, mmu, tlb
 from strategies.core.hpt import va_of_hpte
-from strategies.core.hpte import hpte_page_shift
+from strategies.core.hpte import hpte_is_writable, hpte_page_shift
 from strategies.core.machine import TLB_TAG, TLB_WORDS
+from strategies.core.papr import H_SUCCESS
 from strategies.explore.defect import substituted
 from strategies.explore.scheduler import Violation
 
@@ -68,9 +71,8 @@ class Translations:
             self._check(access, now)
 
     def _check(self, access, now):
-        for tag, began, returned in self._ended:
+        for what, tag, began, returned in self._ended:
             if tag in (access.tag, None) and access.born < began and returned <= now:
-                what = "flush" if tag is None else "tlbie"
                 raise Violation(
                     "dead translation",
                     f"a store through a translation read in step {access.born + 1}; its {what} "
@@ -79,8 +81,9 @@ class Translations:
 
     @contextmanager
     def watching(self):
-        """Wrap the access, the tlbie and the flush of the core, so that they are noticed."""
+        """Wrap the access of the core and what ends translations, so that they are noticed."""
         access, tlbie, flush_tlbs = mmu.access, tlb.tlbie, tlb.flush_tlbs
+        remove, h_protect = h_remove._remove, h_change.h_protect
 
         def watched_access(machine, vcpu, va, shift, *rest):
             if self._schedule is None:
@@ -93,21 +96,43 @@ class Translations:
                 thread.access = None
 
         def watched_tlbie(machine, cpu, v, r, index):
-            shift = hpte_page_shift(v, r)
-            tag = tlb.tlb_tag(va_of_hpte(machine, v, shift, index), shift)
-            return self._invalidation(tag, lambda: tlbie(machine, cpu, v, r, index))
+            tag = _tag_of(machine, v, index)
+            return self._invalidation("tlbie", tag, lambda: tlbie(machine, cpu, v, r, index))
 
         def watched_flush(machine, cpu):
-            return self._invalidation(None, lambda: flush_tlbs(machine, cpu))
+            return self._invalidation("flush", None, lambda: flush_tlbs(machine, cpu))
 
-        instead = (watched_access, watched_tlbie, watched_flush)
-        with substituted(zip((access, tlbie, flush_tlbs), instead, strict=True)):
+        def watched_remove(machine, vcpu, index, v):
+            tag = _tag_of(machine, v, index)
+            return self._invalidation("removal", tag, lambda: remove(machine, vcpu, index, v))
+
+        def watched_protect(machine, vcpu, flags, pte_index, avpn):
+            index = int(pte_index)
+            tag = _tag_of(machine, atomics.load_own(machine.hpt, 2 * index), index)
+            return self._invalidation(
+                "H_PROTECT",
+                tag,
+                lambda: h_protect(machine, vcpu, flags, pte_index, avpn),
+                lambda status: status == H_SUCCESS and not hpte_is_writable(flags),
+            )
+
+        originals = (access, tlbie, flush_tlbs, remove, h_protect)
+        instead = (watched_access, watched_tlbie, watched_flush, watched_remove, watched_protect)
+        with substituted(zip(originals, instead, strict=True)):
             yield
 
-    def _invalidation(self, tag, invalidate):
+    def _invalidation(self, what, tag, invalidate, is_one=lambda result: True):
+        """Run what ends a translation, or all (tag None), if its result says that it did."""
         if self._schedule is None:
             return invalidate()
         began = len(self._schedule.steps)
         result = invalidate()
-        self._ended.append((tag, began, len(self._schedule.steps)))
+        if is_one(result):
+            self._ended.append((what, tag, began, len(self._schedule.steps)))
         return result
+
+
+def _tag_of(machine, v, index):
+    """Return the TLB's tag of the page that an HPTE maps; looking on makes no step."""
+    shift = hpte_page_shift(v, atomics.load_own(machine.rev, 2 * index))
+    return tlb.tlb_tag(va_of_hpte(machine, v, shift, index), shift)

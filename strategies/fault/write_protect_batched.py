@@ -1,4 +1,4 @@
-"""Write-protect with one TLB flush for the whole harvest: what x86 has done since v3.5."""
+"""Write-protect with one TLB flush for the whole harvest: what x86 does today."""
 
 from strategies.base import DirtyTracker
 from strategies.core import atomics
@@ -39,10 +39,11 @@ class WriteProtectBatched(DirtyTracker):
     Until the flush a store through an old translation lands in a page that is already reported;
     the user copies after the flush and has it.
 
-    Power ISA 2.06 asks for more: a valid HPTE whose permission is reduced must first be invalid,
-    with a tlbie for each (Book III-S, 5.10.1.2), and the only flush of all of a partition's entries
-    is a loop of tlbiel on every CPU. So there this is what batching would gain, were the stale
-    read-write translations tolerated as x86 tolerates them.
+    x86 flushed once for each GET from the start (`kvm_mmu_slot_remove_write_access`); since v3.5
+    it takes each word by an exchange (60c34612b707). On POWER KVM makes one tlbie for each page.
+    That many tlbies share one tlbsync and ptesync over entries that are absent looks legal
+    (`do_tlbies`, `native_flush_hash_range`), and no kernel does it; reducing permissions in place
+    with a late flush, as here, is unproven there.
     """
 
     name = "write_protect_batched"

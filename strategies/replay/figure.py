@@ -1,12 +1,12 @@
 """Figures of a replay, drawn from its CSV file."""
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from strategies.errors import InputError
-
-MICROSECOND = 1000
+from strategies.styles import style_of
+from strategies.units import duration
 
 
 def read_harvests(path):
@@ -45,24 +45,30 @@ def harvest_time_per_epoch(harvests):
     count = len(groups)
     figure = Figure(figsize=(10, 1.5 * count + 2.2), layout="constrained")
     axes = figure.subplots(count + 1, 1, sharex=True)
-    for panel, (strategy, rows), color in zip(
-        axes[:-1], groups, mpl.color_sequences["tab10"], strict=False
-    ):
+    for panel, (strategy, rows) in zip(axes[:-1], groups, strict=True):
         panel.sharey(axes[0])
-        _draw_times(panel, strategy, rows, color)
+        _draw_times(panel, strategy, rows)
     axes[0].set_yscale("log")
+    axes[0].yaxis.set_major_formatter(FuncFormatter(lambda ns, _: _time(ns)))
     _draw_pages(axes[-1], groups[0][1])
-    figure.supylabel("time of one harvest (µs, measured, logarithmic)", fontsize=10)
+    figure.supylabel("time of one harvest (measured, logarithmic)", fontsize=10)
     figure.suptitle(f"{harvests['trace'].iloc[0]}: every harvest of each tracker", parse_math=False)
     return figure
 
 
-def _draw_times(panel, strategy, rows, color):
-    """Draw each harvest of one tracker as a dot, and the median as a line."""
-    times = rows["harvest_ns"] / MICROSECOND
-    panel.plot(rows["epoch"], times, ".", markersize=2.5, color=color)
+def _time(ns):
+    return duration(ns).replace("us", "µs")
+
+
+def _draw_times(panel, strategy, rows):
+    """Draw each harvest of one tracker as a mark, and the median as a line."""
+    times = rows["harvest_ns"]
+    panel.plot(
+        rows["epoch"], times, linestyle="", markersize=2.5, markeredgewidth=0, **style_of(strategy)
+    )
     panel.axhline(times.median(), color="black", linewidth=0.8, linestyle="--")
-    label = f"{strategy}: median {times.median():,.3g} µs (dashed), maximum {times.max():,.3g} µs"
+    median, most = _time(times.median()), _time(times.max())
+    label = f"{strategy}: median {median} (dashed), maximum {most}"
     panel.set_title(label, loc="left", fontsize=10)
     panel.grid(alpha=0.3)
 

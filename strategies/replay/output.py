@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from strategies.errors import InputError
+from strategies.units import duration, size_text
 
 HARVEST_COLUMNS = (
     "trace",
@@ -27,31 +28,47 @@ def percentile_99(values):
     return int(ranked[-(-99 * len(ranked) // 100) - 1])
 
 
+def spread_of(values):
+    """Return median, 99th percentile and maximum of nanoseconds, as a row shows them."""
+    return {
+        "median": float(np.median(values)),
+        "p99": percentile_99(values),
+        "max": int(max(values)),
+    }
+
+
 def row_of(replay):
     """Return a replay as one JSON row; the baseline reports nothing, so its counts are null."""
     baseline = replay.is_baseline
     return {
+        "kind": "simulated",
         "strategy": replay.strategy,
         "epochs": len(replay.harvest_ns),
         "pages_stored": sum(replay.stored),
         "pages_reported": None if baseline else sum(replay.reported),
         "lost": None if baseline else sum(replay.lost),
         "spurious": None if baseline else sum(replay.spurious),
-        "harvest_ns": {
-            "median": float(np.median(replay.harvest_ns)),
-            "p99": percentile_99(replay.harvest_ns),
-            "max": int(max(replay.harvest_ns)),
-        },
+        "harvest_ns": spread_of(replay.harvest_ns),
         "events": replay.events,
         "state_bytes": replay.state_bytes,
     }
 
 
-def document(trace, vm, replays):
-    """Return the JSON document of a replay (a dict)."""
+SCHEMA = 3
+
+
+def document(trace, vm, replays, price=None, lane_rows=()):
+    """Return the JSON document of a replay (a dict); `price` as for `run_replay`.
+
+    Rows of kind "simulated" come first, then `lane_rows`, of kind "kernel".
+    """
     import numba
 
+    rows = [row_of(replay) for replay in replays]
+    if price:
+        rows = [row | {"modelled": price(one)} for row, one in zip(rows, replays, strict=True)]
     return {
+        "schema": SCHEMA,
         "trace": {
             **trace.meta,
             "mean_density": trace.density,
@@ -67,7 +84,7 @@ def document(trace, vm, replays):
             "python": platform.python_version(),
             "numba": numba.__version__,
         },
-        "rows": [row_of(replay) for replay in replays],
+        "rows": [*rows, *lane_rows],
     }
 
 
@@ -82,14 +99,15 @@ def cpu_model():
 
 
 def text_of(doc):
-    """Return the document as text for people: two tables under a line on what was run."""
-    trace, machine, rows = doc["trace"], doc["machine"], doc["rows"]
+    """Return what was simulated as text for people: two tables under a line on what was run."""
+    trace, machine = doc["trace"], doc["machine"]
+    rows = [row for row in doc["rows"] if row["kind"] == "simulated"]
     reads = "writes and reads" if trace["reads"] else "writes only, which flatters pte_flush"
     return "\n".join(
         (
             f"{trace['name']}: {trace['epochs']} epochs of {trace['epoch_ms']:.4g} ms, "
             f"{machine['slot_pages']} pages of {machine['page_size'] >> 10} KiB, "
-            f"mean density {trace['mean_density']:.3%}; {reads}",
+            f"mean density {trace['mean_density']:.3%}; {reads}{_recorded(trace)}",
             f"{machine['mapping']} mapping, {machine['vcpus']} vCPU, HPT of order "
             f"{machine['hpt_order']}; {machine['cpu']}",
             "",
@@ -98,8 +116,32 @@ def text_of(doc):
             "",
             "Events (exact counts, all epochs and harvests; those that never happened left out)",
             columns(_events(rows)),
+            *_priced(rows),
         )
     )
+
+
+def _recorded(trace):
+    size = trace.get("recorded_page_size")
+    return f"; recorded in pages of {size_text(size)}, each cut into 4 KiB" if size else ""
+
+
+def _priced(rows):
+    """Yield what the replay would cost on a platform, if it was priced."""
+    priced = [row for row in rows if row.get("modelled")]
+    if not priced:
+        return
+    yield "\nThe whole trace, priced (modelled: counts x unit costs; 5 % to 95 % of the draws)"
+    keys = ("harvest_ns", "stall_ns", "cpu_ns")
+    head = ("strategy", "harvests", "guest stall", "CPU time")
+    yield columns(
+        [head, *((r["strategy"], *(_range(r["modelled"][k]) for k in keys)) for r in priced)]
+    )
+
+
+def _range(quantity):
+    value, low, high = (duration(quantity[key]) for key in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
 
 
 def _summary(rows):
@@ -148,11 +190,12 @@ def harvest_rows(trace, replays):
 
 def summary_rows(doc):
     """Yield the header and one flat row per tracker; events have a column each."""
-    events = list(doc["rows"][0]["events"])
+    rows = [row for row in doc["rows"] if row["kind"] == "simulated"]
+    events = list(rows[0]["events"])
     plain = ("strategy", "epochs", "pages_stored", "pages_reported", "lost", "spurious")
     times = ("median", "p99", "max")
     yield ("trace", *plain, *(f"harvest_ns_{key}" for key in times), "state_bytes", *events)
-    for row in doc["rows"]:
+    for row in rows:
         yield (
             doc["trace"]["name"],
             *("" if row[key] is None else row[key] for key in plain),

@@ -77,6 +77,11 @@ class Replay:
     state_bytes: int = 0
 
     @property
+    def name(self):
+        """Of the tracker."""
+        return self.strategy
+
+    @property
     def is_baseline(self):
         """Whether this is the tracker that reports nothing."""
         return self.strategy == BASELINE
@@ -85,14 +90,10 @@ class Replay:
 def _epochs(trace):
     """Yield for each epoch the pages stored to, in order, and the pages only read (int64)."""
     for epoch in range(trace.epochs):
-        part = slice(*trace.offsets[epoch : epoch + 2])
-        stores = trace.gfns[part].astype(np.int64)
-        if trace.stores is not None:
-            stores = np.repeat(stores, trace.stores[part])
         loads = np.empty(0, np.int64)
         if trace.read_gfns is not None:
             loads = trace.read_gfns[slice(*trace.read_offsets[epoch : epoch + 2])].astype(np.int64)
-        yield stores, loads
+        yield trace.stores_of(epoch), loads
 
 
 def build(trace, *, vcpus, page_shift, mapping, progress=None):

@@ -10,8 +10,14 @@ from typing import Any
 import numpy as np
 
 from strategies.errors import InputError
-from strategies.workloads.archive import read_arrays, write_arrays
-from strategies.workloads.checks import check_trace, written_too
+from strategies.workloads.archive import MAX_TRACE_BYTES, read_arrays, write_arrays
+from strategies.workloads.checks import check_meta, check_trace, written_too
+from strategies.workloads.merging import (
+    cut_pages,
+    merge_pages,
+    running_count,
+    union_of_epochs,
+)
 
 FILE_PAGE_SIZE = 4096
 REQUIRED_ARRAYS = ("offsets", "gfns", "meta")
@@ -82,6 +88,41 @@ class Trace:
         """Share of the slot's pages written in an epoch, mean over all epochs."""
         return len(self.gfns) / (self.epochs * self.slot_pages)
 
+    def stores_of(self, epoch: int) -> np.ndarray:
+        """Return the page of each store of an epoch, in order: int64[stores]."""
+        part = slice(*self.offsets[epoch : epoch + 2])
+        pages = self.gfns[part].astype(np.int64)
+        return pages if self.stores is None else np.repeat(pages, self.stores[part])
+
+    def refine(self, page_size: int) -> "Trace":
+        """Return the trace with each page cut into pages of this size, all of them written.
+
+        That is what a host knows of a large page. Stores are then one each; `recorded_page_size`
+        in the meta says what was recorded.
+
+        Raises
+        ------
+        InputError
+            The slot would have too many pages, or the pages are smaller.
+        """
+        parts = self.page_size // page_size
+        if parts == 1:
+            return self
+        if not parts:
+            raise InputError(f"pages of {self.page_size} bytes; accepted: {page_size} or more")
+        sizes = {"page_size": page_size, "slot_pages": self.slot_pages * parts}
+        meta = self.meta | sizes | {"recorded_page_size": self.page_size}
+        check_meta(meta)
+        reads = 0 if self.read_gfns is None else len(self.read_gfns)
+        nbytes = (len(self.gfns) + reads) * parts * self.gfns.itemsize
+        if nbytes > MAX_TRACE_BYTES:
+            raise InputError(f"{nbytes} bytes once cut into pages of {page_size}: too many")
+        cut = {"offsets": self.offsets * parts, "gfns": cut_pages(self.gfns, parts)}
+        if self.read_gfns is not None:
+            cut["read_offsets"] = self.read_offsets * parts
+            cut["read_gfns"] = cut_pages(self.read_gfns, parts)
+        return Trace(meta=meta, **cut)
+
     def coarsen(self, page_shift: int) -> "Trace":
         """Return the trace as a guest with larger pages makes it.
 
@@ -112,7 +153,7 @@ class Trace:
             )
         if shift == 0:
             return self
-        offsets, gfns, first = _merge(self.offsets, self.gfns, shift)
+        offsets, gfns, first = merge_pages(self.offsets, self.gfns, shift)
         stores = self.stores
         if stores is not None:
             stores = np.add.reduceat(stores, first, dtype=np.uint32)
@@ -138,7 +179,7 @@ class Trace:
         Trace
         """
         epochs = max(self.epochs // times, 1)
-        union = _union(self.offsets, self.gfns, epochs, times, self.slot_pages)
+        union = union_of_epochs(self.offsets, self.gfns, epochs, times, self.slot_pages)
         offsets, gfns, place = union
         stores = None
         if self.stores is not None:
@@ -148,43 +189,17 @@ class Trace:
         longer = Trace(offsets, gfns, meta, stores)
         if self.read_gfns is None:
             return longer
-        reads, pages, _ = _union(self.read_offsets, self.read_gfns, epochs, times, self.slot_pages)
+        reads, pages, _ = union_of_epochs(
+            self.read_offsets, self.read_gfns, epochs, times, self.slot_pages
+        )
         keep = ~written_too(reads, pages, offsets, gfns)
-        return replace(longer, read_offsets=_running_count(keep)[reads], read_gfns=pages[keep])
+        return replace(longer, read_offsets=running_count(keep)[reads], read_gfns=pages[keep])
 
     def _coarsen_reads(self, coarse: "Trace", shift: int) -> "Trace":
         """Return `coarse` with this trace's reads, less the pages it writes."""
-        offsets, gfns, _ = _merge(self.read_offsets, self.read_gfns, shift)
+        offsets, gfns, _ = merge_pages(self.read_offsets, self.read_gfns, shift)
         keep = ~written_too(offsets, gfns, coarse.offsets, coarse.gfns)
-        return replace(coarse, read_offsets=_running_count(keep)[offsets], read_gfns=gfns[keep])
-
-
-def _union(offsets: np.ndarray, gfns: np.ndarray, epochs: int, times: int, slot_pages: int):
-    """Return offsets, gfns and the place of each page in them, of so many longer epochs."""
-    longer = np.repeat(np.arange(len(offsets) - 1) // times, np.diff(offsets))
-    keep = longer < epochs
-    keys = longer[keep] * slot_pages + gfns[keep]
-    pages, place = np.unique(keys, return_inverse=True)
-    counts = np.bincount(pages // slot_pages, minlength=epochs)
-    starts = np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
-    return starts, (pages % slot_pages).astype(np.uint32), place
-
-
-def _running_count(flags: np.ndarray) -> np.ndarray:
-    """Return int64[len + 1]: how many of `flags` are True before each position."""
-    return np.concatenate(([0], np.cumsum(flags, dtype=np.int64)))
-
-
-def _merge(
-    offsets: np.ndarray, gfns: np.ndarray, shift: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return offsets and gfns of the larger pages, and where in `gfns` each begins."""
-    coarse = gfns >> np.uint32(shift)
-    begins = np.ones(len(gfns), bool)
-    begins[1:] = coarse[1:] != coarse[:-1]
-    begins[offsets[offsets < len(gfns)]] = True
-    first = np.flatnonzero(begins)
-    return _running_count(begins)[offsets], coarse[first], first
+        return replace(coarse, read_offsets=running_count(keep)[offsets], read_gfns=gfns[keep])
 
 
 def bundled() -> tuple[str, ...]:
@@ -199,7 +214,8 @@ def load_trace(name_or_path: str | Path) -> Trace:
     Parameters
     ----------
     name_or_path : str or Path
-        One of `bundled()`, or the path of an npz file of 4 KiB pages.
+        One of `bundled()`, or the path of an npz file. Its integers may be of any width. Pages
+        larger than 4 KiB become as many of 4 KiB (see `Trace.refine`).
 
     Raises
     ------
@@ -210,8 +226,8 @@ def load_trace(name_or_path: str | Path) -> Trace:
         with _locate(name_or_path).open("rb") as file:
             arrays = read_arrays(file, REQUIRED_ARRAYS, OPTIONAL_ARRAYS)
         meta = _parse_meta(arrays.pop("meta"))
-        trace = Trace(meta=meta, **arrays)
-        _check_file_pages(trace)
+        trace = Trace(meta=meta, **{name: _cast(name, array) for name, array in arrays.items()})
+        trace = trace.refine(FILE_PAGE_SIZE)
     except OSError as error:
         raise InputError(f"trace {str(name_or_path)!r}: {error.strerror}") from error
     except InputError as error:
@@ -255,6 +271,18 @@ def _parse_meta(text: np.ndarray) -> Any:
         return json.loads(text.item())
     except (ValueError, RecursionError) as error:
         raise InputError(f"meta must be a JSON object ({error})") from error
+
+
+def _cast(name: str, array: np.ndarray) -> np.ndarray:
+    """Return integers of any width in the array's own type, where nothing is lost."""
+    wanted = np.int64 if name in ("offsets", "read_offsets") else np.uint32
+    if array.dtype.kind not in "iu" or array.dtype == wanted:
+        return array
+    cast = array.astype(wanted)
+    bad = cast != array
+    if bad.any():
+        raise InputError(f"{name} must fit into {np.dtype(wanted)}, but {array[bad][0]} does not")
+    return cast
 
 
 def _check_file_pages(trace: Trace) -> None:

@@ -1,9 +1,5 @@
 """Hardware that keeps C in the TLB until the translation goes (`Vm(delayed_c=True)`)."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from conftest import (
@@ -28,37 +24,6 @@ from strategies.core.tlb import flush_tlbs
 from strategies.core.vcpus import enter_guest, leave_guest
 
 H_EXACT = 1 << 39
-FOUND = 3
-"""Exit status of the program below when the explorer finds a loss."""
-
-EXPLORE = """
-import sys
-from strategies.explore import explorer, programs
-from strategies.core import atomics, tlb
-from strategies.core.words import I64, ONE, U64
-from strategies.explore.actions import guest, load, remove, store
-from strategies.explore.catalogue.programs import enter_clean
-from strategies.explore.defect import substituted
-
-PROGRAM = programs.Program(
-    "replaced-remove",
-    "the TLB entry of a store is replaced while the HPTE goes",
-    (guest(store(), load(view=programs.VIEW_ALIAS)), guest(remove(), enter_clean())),
-    views=(programs.VIEW_BASE, programs.VIEW_ALIAS),
-    options={"delayed_c": True},
-)
-
-def pay_without_lock(words, hpt, entry, index, owed):
-    debt = atomics.load(words, entry + tlb.TLB_OWED_C)
-    if index == tlb.ANY_HPTE or debt == U64(index + 1):
-        atomics.store(words, entry + tlb.TLB_OWED_C, owed)
-        if debt:
-            atomics.fetch_or(hpt, 2 * I64(debt - ONE) + 1, tlb.HPTE_R_C)
-
-with substituted([(tlb.pay_c, pay_without_lock)] if sys.argv[1] == "unlocked" else []):
-    result = explorer.explore(PROGRAM, "c_bit_scan", 3)
-sys.exit(3 if result.finding else 0)
-"""
 
 
 @pytest.fixture
@@ -214,15 +179,3 @@ def test_many_pages_share_the_tlb():
         gfns = rng.choice(npages, npages // 2)
         vm.store(gfns, stamp, vcpus=2)
         assert harvest(tracker) == set(gfns.tolist())
-
-
-@pytest.mark.parametrize("lock", ["locked", "unlocked"])
-def test_no_schedule_loses_a_c_on_its_way_to_an_hpte_that_goes(lock):
-    """Up to three preemptions; and the lock of a debt is what it takes."""
-    done = subprocess.run(
-        [sys.executable, "-c", EXPLORE, lock],
-        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == (FOUND if lock == "unlocked" else 0)

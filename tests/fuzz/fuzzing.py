@@ -31,6 +31,7 @@ INPUTS = {
     "advice from mutated profiles": 30,
     "option values": 1500,
     "advise": 40,
+    "model": 40,
     "synth": 600,
     "replay": 200,
     "other commands": 100,

@@ -105,14 +105,18 @@ def judge_line(argv, accepted=(0, 2), **more):
 
 scenario = {
     "--slot": of(*SIZES),
-    "--density": of("0", "1", "50%", "1e-9"),
-    "--interval": of("1ns", "100ms", "999999999999999s"),
+    "--density": of("0", "1", "50%", "1e-9", "5%/s", "999999999999999/s"),
+    "--dirty-rate": of("1B/s", "264MiB/s", "999999999999999TB/s"),
+    "--interval": of("1ns", "100ms", "60Hz", "1min", "999999999999999s"),
+    "--reads": of("0", "1"),
+    "--resend": of("1us"),
+    "--mapping": of("scattered"),
 }
 rest_of_advise = {
-    "--page-size": of("4KiB", "64KiB"),
+    "--page-size": of("4KiB", "64KiB", "2MiB", "16MiB", "1GiB"),
     "--trace": of(*TRACES, "bad.npz", "folder", "vga_desktop"),
     "--vcpus": of("1", "4096"),
-    "--profile": of("power9", "arm64", "folder", "toy.npz"),
+    "--profile": of("power9", "power9-radix", "arm64", "folder", "toy.npz"),
     "--max-harvest": of("1ns", "1s"),
     "--max-stall": of("0", "0%", "100%"),
     "--weights": of("latency=1", "stall=999999999,cpu=0.000000001", "cpu=0", "latency=0,stall=0"),
@@ -124,6 +128,11 @@ given = st.sampled_from([[], *[["--slot", "1MiB", "--density", "1%", "--interval
 @fuzz("advise", given, options(scenario | rest_of_advise))
 def test_advise(scenario, words):
     judge_line(["advise", *scenario, *words], accepted=(0, 2, 3))
+
+
+@fuzz("model", given, options(scenario | {"--strategy": of(*names()), "--format": of("json")}))
+def test_model(scenario, words):
+    judge_line(["model", *scenario, *words])
 
 
 synth_options = {
@@ -147,6 +156,7 @@ def test_synth(pattern, words):
 
 
 replay_options = {
+    "--profile": of("power8", "nowhere"),
     "--strategy": of(*names()),
     "--vcpus": of("1", "2", "64", "65"),
     "--page-size": of("4KiB", "64KiB"),

@@ -1,6 +1,6 @@
 """Losses of the hypercalls (`book3s_hv_rm_mmu.c`)."""
 
-from strategies.core import atomics, h_change, h_remove, rmap
+from strategies.core import atomics, h_change, h_remove, papr, rmap
 from strategies.core.events import HYPERCALLS, count
 from strategies.core.h_change import CHANGEABLE
 from strategies.core.hpte import (
@@ -9,7 +9,9 @@ from strategies.core.hpte import (
     HPTE_R_N,
     HPTE_R_PP,
     HPTE_R_PP0,
+    HPTE_R_R,
     HPTE_R_RC,
+    HPTE_V_VALID,
     hpte_is_writable,
     hpte_make_readonly,
 )
@@ -21,6 +23,7 @@ from strategies.core.papr import (
     invalidate_hpte,
     is_named,
     save_in_rmap,
+    set_gpr,
 )
 from strategies.core.rmap import RMAP_PRESENT, RMAP_REFERENCED
 from strategies.core.words import I64, U64, ZERO
@@ -41,6 +44,11 @@ def add_to_ring(rev, word, index):
     return RMAP_REFERENCED | RMAP_PRESENT | U64(index)
 
 
+def is_named_if_valid(v, flags, avpn):
+    """Say whether a locked HPTE is what a hypercall names, and valid to the hardware."""
+    return v & HPTE_V_VALID and is_named(v, flags, avpn)
+
+
 def remove(machine, vcpu, index, v):
     """H_REMOVE that reads dword 1 before the tlbie, not after it."""
     r = atomics.load(machine.hpt, 2 * index + 1)
@@ -51,8 +59,8 @@ def remove(machine, vcpu, index, v):
     return guest_r
 
 
-def h_protect(machine, vcpu, flags, pte_index, avpn):
-    """H_PROTECT that computes the new dword 1 before the tlbie and stores it after."""
+def _h_protect(machine, vcpu, flags, pte_index, avpn, tlbie_is_needed):
+    """H_PROTECT that makes its tlbie, if one is needed, after it computed the new dword 1."""
     count(machine, vcpu, HYPERCALLS, 1)
     index = I64(pte_index)
     v = lock_hpte(machine, vcpu, index)
@@ -67,9 +75,35 @@ def h_protect(machine, vcpu, flags, pte_index, avpn):
     new = (r & ~CHANGEABLE) | rights
     if hpte_is_writable(new) and not hpte_is_writable(r):
         new = hpte_make_readonly(new)
-    invalidate_hpte(machine, vcpu, index, v)
+    if tlbie_is_needed(r):
+        invalidate_hpte(machine, vcpu, index, v)
     atomics.store(machine.hpt, 2 * index + 1, new)
     unlock_hpte(machine.hpt, index, v)
+    return H_SUCCESS
+
+
+def h_protect_reading_early(machine, vcpu, flags, pte_index, avpn):
+    """H_PROTECT that computes the new dword 1 before the tlbie and stores it after."""
+    return _h_protect(machine, vcpu, flags, pte_index, avpn, lambda r: True)
+
+
+def h_protect_trusting_r(machine, vcpu, flags, pte_index, avpn):
+    """H_PROTECT that makes no tlbie where the HPTE forbids stores already."""
+    return _h_protect(machine, vcpu, flags, pte_index, avpn, hpte_is_writable)
+
+
+def h_clear_ref(machine, vcpu, pte_index):
+    """H_CLEAR_REF that clears R by a load and a store, over a C that is set between them."""
+    count(machine, vcpu, HYPERCALLS, 1)
+    index = I64(pte_index)
+    v = lock_hpte(machine, vcpu, index)
+    r = atomics.load(machine.hpt, 2 * index + 1)
+    atomics.store(machine.hpt, 2 * index + 1, r & ~HPTE_R_R)
+    guest_r = atomics.load(machine.rev, 2 * index) | (r & HPTE_R_RC)
+    save_in_rmap(machine, v, guest_r, r & HPTE_R_R, False, index)
+    atomics.store(machine.rev, 2 * index, guest_r & ~HPTE_R_R)
+    unlock_hpte(machine.hpt, index, v)
+    set_gpr(machine, vcpu, 0, guest_r)
     return H_SUCCESS
 
 
@@ -99,6 +133,34 @@ DEFECTS = (
         lived="2012-12, perhaps longer",
         program="store-protect",
         strategy="c_bit_scan",
-        replaces=((h_change.h_protect, h_protect),),
+        replaces=((h_change.h_protect, h_protect_reading_early),),
+    ),
+    Defect(
+        name="protect-skips-its-tlbie",
+        what="H_PROTECT makes no tlbie where a harvest, its flush to come, "
+        "made the HPTE read-only.",
+        origin="fixed in x86 by 6dbf79e7164e",
+        lived="x86, until 6dbf79e7164e",
+        program="protect-harvest",
+        strategy="write_protect_batched",
+        replaces=((h_change.h_protect, h_protect_trusting_r),),
+    ),
+    Defect(
+        name="absent-is-not-found",
+        what="H_REMOVE does not find an HPTE that the host made absent for a while.",
+        origin="ABSENT of KVM: the guest sees such an HPTE as valid",
+        lived="-",
+        program="remove-store-harvest",
+        strategy="pte_flush",
+        replaces=((papr.is_named, is_named_if_valid),),
+    ),
+    Defect(
+        name="clear-ref-by-load-and-store",
+        what="H_CLEAR_REF writes dword 1 without R, over the C that the hardware sets meanwhile.",
+        origin="kvmppc_clear_ref_hpte writes the byte that has R, not the one that has C",
+        lived="-",
+        program="store-clear-ref",
+        strategy="c_bit_scan",
+        replaces=((h_change.h_clear_ref, h_clear_ref),),
     ),
 )

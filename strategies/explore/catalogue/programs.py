@@ -5,27 +5,10 @@ from contextlib import suppress
 
 import numpy as np
 
-from strategies.core.guest import VIEW_BASE, VIEW_LARGE, VIEW_SMALL, address_of
-from strategies.core.h_enter import h_enter
-from strategies.core.hpt import hpte_v_of
-from strategies.core.hpte import HPTE_R_M, PP_RWRW, SHIFT_4K
-from strategies.core.papr import H_EXACT
-from strategies.core.words import U64
-from strategies.explore.actions import Action, harvest, host, remove, store
+from strategies.core.guest import VIEW_LARGE, VIEW_SMALL
+from strategies.explore.actions import Action, enter, harvest, host, protect, remove, store
 from strategies.explore.programs import Program
 from strategies.explore.scene import SLOT
-
-
-def enter_clean():
-    """H_ENTER page 0 where it was, with R and C clear, as Linux does not."""
-
-    def run(scene, vcpu, _stamp):
-        machine = scene.machine
-        pteh = hpte_v_of(address_of(machine, VIEW_BASE, 0), SHIFT_4K)
-        index = U64(scene.hptes[VIEW_BASE, 0])
-        h_enter(machine, vcpu, H_EXACT, index, pteh, HPTE_R_M | PP_RWRW)
-
-    return Action("H_ENTER clean(0)", run)
 
 
 def harvest_into_read_only_memory():
@@ -56,9 +39,14 @@ PROGRAMS = (
         (host(store(), remove(), harvest()),),
     ),
     Program(
+        "in-turn-protect",
+        "a store, H_PROTECT to read-only, a harvest, by one thread",
+        (host(store(), protect(writable=False), harvest()),),
+    ),
+    Program(
         "in-turn-enter-clean",
         "a store, H_REMOVE, H_ENTER with C clear, a harvest, by one thread",
-        (host(store(), remove(), enter_clean(), harvest()),),
+        (host(store(), remove(), enter(is_clean=True), harvest()),),
     ),
     Program(
         "in-turn-delayed-c",

@@ -1,8 +1,7 @@
-"""What the options of `dirtylog advise` say of a deployment: its scenario, and what was assumed."""
+"""What options say of a deployment: its scenario, and what was assumed."""
 
 from dataclasses import dataclass, replace
 
-from analysis.advice.advise import verdict
 from analysis.model.scenario import Scenario, scenario_of_trace
 from strategies.errors import InputError
 from strategies.units import size_text
@@ -32,7 +31,7 @@ class Options:
         Pages only read per interval / pages of the slot.
     mapping : {"linear", "scattered"}
     resend : float
-        Nanoseconds that sending a page again costs.
+        Nanoseconds that sending a page again costs; None: nothing.
     """
 
     slot: int | None = None
@@ -44,7 +43,7 @@ class Options:
     vcpus: int = 1
     reads: float = 0.0
     mapping: str = "linear"
-    resend: float = 0.0
+    resend: float | None = None
 
     @property
     def is_rate(self):
@@ -91,31 +90,12 @@ def scenario_of(options, profile):
     return _with(one, options, entry_pages=entry), None
 
 
-def at_other_page_sizes(options, profile, wish):
-    """Return the verdict with each other base page that a platform has, the same share written.
-
-    A recording is merged into pages of that size. Sizes that do not fit the slot are left out.
-    """
-    rows = []
-    for size in profile.page_bytes:
-        used = options.page_size or profile.page_bytes[0]
-        if max(size, used) >= HUGE or size == used:
-            continue
-        try:
-            scenario, _ = scenario_of(replace(options, page_size=size), profile)
-        except InputError:
-            continue
-        strategy, share = verdict(scenario, profile, wish)
-        rows.append({"page_bytes": size, "strategy": strategy, "share": share})
-    return rows
-
-
 def _splits(profile):
     return profile.constants["splits"].value == 1
 
 
 def _with(scenario, options, **others):
-    return replace(scenario, mapping=options.mapping, resend_ns=options.resend, **others)
+    return replace(scenario, mapping=options.mapping, resend_ns=options.resend or 0.0, **others)
 
 
 def _trace(options, profile):
@@ -172,7 +152,7 @@ def _scenario(options, slot_pages, dirty, base, entry):
 def _slot(options, profile):
     base, entry = pages_of(profile, options.page_size)
     if options.slot % (base * entry):
-        size = size_text(base * entry)
+        size = size_text(base * entry).replace(" ", "")
         raise InputError(f"--slot must be a multiple of {size}, not {options.slot} bytes")
     return options.slot // base, base, entry
 

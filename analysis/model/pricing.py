@@ -1,0 +1,104 @@
+"""What a replay would cost on a platform: the machine's own exact counts, priced by a profile."""
+
+import numpy as np
+
+from analysis.model.draws import drawn
+from analysis.model.evaluate import PAID, names_at, term_ns
+from analysis.model.scenario import Scenario
+from analysis.model.terms import TERMS
+
+PHASES = ("harvest", "interval")
+LOW, HIGH = 5, 95
+"""Percentiles over the draws."""
+
+
+def counts_of(events, reported, trace):
+    """Return by phase what the machine counted of COUNTS, summed over all epochs of a replay.
+
+    Parameters
+    ----------
+    events : mapping of str to int
+        Exact counts: of a `Replay`, or a row of its summary.
+    reported : int
+        Pages reported, all harvests together.
+    trace : Trace
+    """
+    written = np.diff(trace.offsets)
+    shared = {
+        "any_dirty": int(np.count_nonzero(written)),
+        "reported_pages": reported,
+        "dirty_pages": int(written.sum()),
+    }
+    harvest = {
+        "slot_entries": events["pages_scanned"],
+        "dirty_entries": events["pages_cleared"] + events["pages_rearmed"],
+        "words": events["bitmap_words_read"],
+        "looked_words": events["bitmap_words_read"],
+        "touched_words": events["words_taken"],
+    }
+    first_writes = events["write_faults"] or events["changed_bits_set"]
+    return {"harvest": shared | harvest, "interval": shared | {"dirty_entries": first_writes}}
+
+
+def price(replay, trace, profile, *, vcpus, mapping):
+    """Return the modelled cost of a replay, over the whole trace: see `price_counts`."""
+    counted = counts_of(replay.events, sum(replay.reported), trace)
+    return price_counts(replay.strategy, counted, trace, profile, vcpus=vcpus, mapping=mapping)
+
+
+def price_counts(strategy, counted, trace, profile, *, vcpus=1, mapping="linear"):
+    """Return what exact counts of a replay cost on a platform, over the whole trace.
+
+    Parameters
+    ----------
+    strategy : str
+    counted : dict
+        As from `counts_of`.
+    trace : Trace
+    profile : Profile
+    vcpus : int
+    mapping : {"linear", "scattered"}
+
+    Returns
+    -------
+    dict or None
+        `harvest_ns`, `stall_ns` and `cpu_ns`, each a dict of `value`, `low` and `high` (5 % and
+        95 % of the draws); None for a tracker that the profile does not price.
+    """
+    if strategy not in profile.strategies():
+        return None
+    scenario = Scenario(
+        slot_pages=trace.slot_pages,
+        dirty_pages=0.0,
+        interval_ns=trace.epoch_ms * 1e6,
+        vcpus=vcpus,
+        page_bytes=trace.page_size,
+        mapping=mapping,
+    )
+    profile = profile.at(scenario)
+    value = _sums(strategy, scenario, profile.values(), counted)
+    draws = _sums(strategy, scenario, drawn(profile), counted)
+    return {key: _range(value[key], draws[key]) for key in value}
+
+
+def _sums(strategy, scenario, constants, counted):
+    """Return harvest, stall and CPU time of all epochs together, in ns."""
+    by_phase = {
+        phase: names_at(scenario, constants | {"resend": 0.0}) | counted[phase] for phase in PHASES
+    }
+    sums = {"harvest_ns": 0.0, "stall_ns": 0.0, "cpu_ns": 0.0}
+    for term in TERMS[strategy]:
+        if term.phase not in PHASES:
+            continue
+        ns = term_ns(term, by_phase[term.phase])
+        to_latency, to_stall, to_cpu = PAID[term.payer]
+        sums["harvest_ns"] = sums["harvest_ns"] + to_latency * ns * (term.phase == "harvest")
+        sums["stall_ns"] = sums["stall_ns"] + to_stall * ns
+        sums["cpu_ns"] = sums["cpu_ns"] + to_cpu * ns
+    return sums
+
+
+def _range(value, draws):
+    low, high = np.percentile(draws, [LOW, HIGH])
+    value = float(value)
+    return {"value": value, "low": min(float(low), value), "high": max(float(high), value)}

@@ -1,0 +1,80 @@
+"""Numbers as the report says them: two digits for what is known to a factor, ranges in one unit."""
+
+import math
+
+from strategies.units import duration, number
+
+
+def two_digits(value):
+    """Return a number to two digits."""
+    return number(float(f"{value:.2g}"))
+
+
+def factor(low, high):
+    """Return a range of plain numbers."""
+    return _range(two_digits(low), two_digits(high))
+
+
+def time(ns):
+    """Return a time to two digits with a unit that suits."""
+    return duration(float(f"{ns:.2g}"))
+
+
+def times(low, high):
+    """Return a range of times, the unit once where it is the same."""
+    (first, unit), (last, other) = (time(ns).split() for ns in (low, high))
+    if unit == other:
+        return f"{_range(first, last)} {unit}"
+    return f"{first} {unit} to {last} {other}"
+
+
+def share(fraction):
+    """Return a fraction in per cent, to two digits."""
+    return f"{two_digits(100 * fraction)}%"
+
+
+def shares(low, high):
+    """Return a range of fractions in per cent."""
+    return f"{_range(two_digits(100 * low), two_digits(100 * high))}%"
+
+
+def density(fraction):
+    """Return a break-even: infinity is `never`, for there is no density so high."""
+    return "never" if math.isinf(fraction) else share(fraction)
+
+
+def densities(low, high):
+    """Return a range of break-evens."""
+    if math.isinf(high):
+        return _range(density(low), density(high))
+    return shares(low, high)
+
+
+def draws(fraction):
+    """Return a share of the draws in whole per cent; 0 and 100 only where it is exactly that."""
+    whole = round(100 * fraction)
+    if whole in (0, 100) and fraction not in (0.0, 1.0):
+        return "<1%" if whole == 0 else ">99%"
+    return f"{whole}%"
+
+
+def break_even(row):
+    """Return `p50 (p5 to p95)` of break-evens, and how many draws have a crossing if not all."""
+    text = f"{density(row['p50'])} ({densities(row['p5'], row['p95'])})"
+    return text if row["share"] == 1 else f"{text}, a crossing in {draws(row['share'])}"
+
+
+def of_draws(row, of):
+    """Return the range of the draws of a time."""
+    return times(row[f"{of}_p5"], row[f"{of}_p95"])
+
+
+def of_passes(row, of):
+    """Return the median of a time over passes, and in brackets the least and the greatest."""
+    least, most = time(row[f"{of}_least"]), time(row[f"{of}_most"])
+    text = time(row[of])
+    return text if least == most else f"{text} ({times(row[f'{of}_least'], row[f'{of}_most'])})"
+
+
+def _range(low, high):
+    return low if low == high else f"{low} to {high}"

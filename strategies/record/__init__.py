@@ -1,0 +1,64 @@
+"""Record which pages a program writes: of any command (`dirtylog record`), or of a block of Python.
+
+What is heavy is imported when a block begins: the command line imports this for its help.
+"""
+
+import os
+import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass
+class Recording:
+    """What a `with` block recorded: `trace` (a Trace) is None until the block has ended."""
+
+    trace: Any = None
+
+
+@contextmanager
+def recording(out=None, *, interval_ms=10.0, name="block"):
+    """Record which pages this process writes while a block runs, by a thread beside it.
+
+    The whole process is recorded: the interpreter's own pages too, and other threads'.
+
+    Parameters
+    ----------
+    out : str or Path, optional
+        An npz file to write the trace to, also when the block raises.
+    interval_ms : float
+        Length of an epoch.
+    name : str
+        Of the trace.
+
+    Yields
+    ------
+    Recording
+        Its `trace` is there when the block has ended.
+
+    Raises
+    ------
+    InputError
+        This process cannot be recorded, or nothing was seen.
+    """
+    from strategies.record.library import start
+    from strategies.record.raw import read_raw, trace_of
+    from strategies.workloads.trace import save_trace
+
+    result = Recording()
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder, "raw")
+        library = start(raw, interval_ms * 1e6)
+        try:
+            yield result
+        finally:
+            library.dirtylog_stop()
+            command = [sys.argv[0] or sys.executable, *sys.argv[1:]]
+            result.trace = trace_of(
+                read_raw(raw), name=name, command=command, interval_ns=interval_ms * 1e6
+            )
+            if out is not None:
+                save_trace(result.trace, os.fspath(out))

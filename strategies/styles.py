@@ -1,0 +1,15 @@
+"""How each tracker looks in every figure: by its place in the registry, with colour and without."""
+
+from strategies.registry import names
+
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
+"""Of Okabe and Ito's palette, which the colour-blind tell apart."""
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "p", "h", "<")
+"""As many as share no divisor with COLORS: the pairs repeat only after 77 trackers."""
+
+
+def style_of(name):
+    """Return the colour and the marker of a tracker, by the names that matplotlib gives them."""
+    place = names().index(name)
+    return {"color": COLORS[place % len(COLORS)], "marker": MARKERS[place % len(MARKERS)]}

@@ -1,0 +1,264 @@
+"""The recorder against programs that know what they wrote, and against all the ways to end."""
+
+import json
+import mmap
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from strategies.cli import main
+from strategies.errors import InputError
+from strategies.lanes.uffd_async import UffdAsync
+from strategies.record import recording
+from strategies.record.raw import read_raw
+from strategies.workloads.compact import Compaction, laid_out
+from strategies.workloads.trace import load_trace
+
+PROGRAM = Path(sys.executable).with_name("dirtylog")
+PAGES = 4096
+
+pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="the recorder needs a C compiler")
+
+
+@pytest.fixture(autouse=True)
+def _kernel_can():
+    if reason := UffdAsync.probe():
+        pytest.skip(reason)
+
+
+def record(*arguments, **options):
+    return subprocess.run(
+        [PROGRAM, "record", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        **options,
+    )
+
+
+def python(code):
+    return ["--", Path(sys.executable).resolve(), "-c", code]
+
+
+def pages_at(trace, address, npages):
+    """Per epoch, the written pages of a region of the program's, counted from its start."""
+    runs = trace.meta["address_runs"]
+    where = np.concatenate([np.arange(a, a + 4096 * n, 4096) for a, _, n in runs])
+    for epoch in range(trace.epochs):
+        page = (where[trace.stores_of(epoch)] - address) // 4096
+        yield {int(p) for p in page if 0 <= p < npages}
+
+
+def bursts_of(epochs):
+    """Join the pages of epochs in a row; an epoch without any divides them."""
+    bursts = [set()]
+    for pages in epochs:
+        if pages:
+            bursts[-1] |= pages
+        elif bursts[-1]:
+            bursts.append(set())
+    return [burst for burst in bursts if burst]
+
+
+CONTROL = """
+import ctypes, json, mmap, random, sys, time
+region = mmap.mmap(-1, {pages} * 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+address = ctypes.addressof(ctypes.c_char.from_buffer(region))
+random.seed(1)
+bursts = []
+for _ in range(12):
+    time.sleep(0.06)
+    burst = random.sample(range({pages}), random.randrange(1, 900))
+    for page in burst:
+        region[page * 4096 + 7] = 1
+    bursts.append(sorted(burst))
+time.sleep(0.06)
+json.dump([address, bursts], open(sys.argv[1], "w"))
+"""
+
+
+def test_a_program_that_knows_what_it_wrote_is_recorded_exactly(tmp_path):
+    out, known = tmp_path / "control.npz", tmp_path / "known.json"
+    finished = record("--out", out, *python(CONTROL.format(pages=PAGES)), known)
+    assert (finished.returncode, finished.stdout) == (0, "")
+    assert finished.stderr.startswith(f"wrote {out}: ")
+    trace = load_trace(out)
+    address, bursts = json.loads(known.read_text())
+    assert bursts_of(pages_at(trace, address, PAGES)) == [set(burst) for burst in bursts]
+    assert (trace.epoch_ms, trace.page_size, trace.meta["recorder"]) == (
+        10,
+        4096,
+        "userfaultfd-wp-async",
+    )
+
+
+def test_a_recording_is_replayed(tmp_path, capsys):
+    out = tmp_path / "p.npz"
+    assert record("--out", out, *python("x = bytearray(1 << 22)")).returncode == 0
+    assert main(["replay", str(out), "--strategy", "c_bit_scan", "--format", "json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert row["pages_stored"] >= 1024
+    assert row["lost"] == 0
+
+
+def test_a_block_of_python_is_recorded_exactly(tmp_path):
+    region = mmap.mmap(-1, PAGES * 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    words = np.frombuffer(region, np.uint64)
+    words[:] = 1  # resident before: not written in the block
+    random = np.random.default_rng(2)
+    bursts = []
+    with recording(tmp_path / "block.npz", interval_ms=5) as result:
+        for _ in range(8):
+            burst = random.choice(PAGES, 300, replace=False)
+            words[burst * 512] += np.uint64(1)
+            bursts.append(set(burst.tolist()))
+            time.sleep(0.04)
+    assert bursts_of(pages_at(result.trace, words.ctypes.data, PAGES)) == bursts
+    loaded = load_trace(tmp_path / "block.npz")
+    assert (loaded.gfns == result.trace.gfns).all()
+    assert loaded.meta == result.trace.meta
+
+
+def test_a_block_that_raises_leaves_its_trace(tmp_path):
+    def fail():
+        with recording(tmp_path / "block.npz"):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert load_trace(tmp_path / "block.npz").epochs >= 1
+
+
+def test_one_recording_at_a_time():
+    with recording(), pytest.raises(InputError, match="one recording at a time"), recording():
+        pass
+
+
+# How a program ends
+
+BUSY = "x = bytearray(1 << 22)\nimport os, signal, time\ntime.sleep(0.1)\n"
+
+
+@pytest.mark.parametrize(
+    ("ending", "status"),
+    [
+        ("raise SystemExit(7)", 7),
+        ("os._exit(8)", 8),
+        ("os.abort()", 128 + signal.SIGABRT),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", 128 + signal.SIGSEGV),
+        ("os.kill(os.getpid(), signal.SIGKILL)", 128 + signal.SIGKILL),
+        ("os.execvp('true', ['true'])", 0),
+    ],
+)
+def test_the_status_is_handed_on_and_the_trace_is_valid(tmp_path, ending, status):
+    out = tmp_path / "p.npz"
+    assert record("--out", out, *python(BUSY + ending)).returncode == status
+    assert len(load_trace(out).gfns) >= 1024
+
+
+def test_a_program_that_is_interrupted_leaves_a_valid_trace(tmp_path):
+    out, ready = tmp_path / "p.npz", tmp_path / "ready"
+    code = f"{BUSY}open({str(ready)!r}, 'w')\ntime.sleep(60)"
+    command = [PROGRAM, "record", "--out", out, *python(code)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+        while not ready.exists():
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    assert process.returncode in (1, 130)  # Python's traceback, or the signal
+    assert len(load_trace(out).gfns) >= 1024
+
+
+def test_a_program_that_does_not_end_is_ended_after_the_duration(tmp_path):
+    out = tmp_path / "p.npz"
+    finished = record("--duration", "300ms", "--out", out, *python(BUSY + "time.sleep(60)"))
+    assert finished.returncode == 0
+    assert 10 <= load_trace(out).epochs <= 40
+
+
+def test_children_are_said_not_to_be_followed(tmp_path):
+    out = tmp_path / "p.npz"
+    code = "import os\nfor _ in range(3):\n if not os.fork(): os._exit(0)\n os.wait()"
+    finished = record("--out", out, *python(code))
+    assert "3 child processes were not followed" in finished.stderr
+    assert load_trace(out).meta["children_not_followed"] == 3
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("arguments", "saying"),
+    [
+        ([], "no command"),
+        (["--pid", "1"], "--pid is refused: a process can only protect its own pages"),
+        (["--", "no-such-program-here"], "no program 'no-such-program-here'"),
+        (["--out", "nowhere/x.npz", "--", "true"], "a file in a folder that exists"),
+    ],
+)
+def test_what_cannot_be_recorded_is_one_line(tmp_path, arguments, saying):
+    finished = record(*arguments, cwd=tmp_path)
+    assert finished.returncode == 2
+    assert finished.stderr.count("\n") == 1
+    assert saying in finished.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_compiler_one_line_says_so(tmp_path):
+    environment = os.environ | {"DIRTYLOG_CACHE": str(tmp_path / "cache"), "CC": "no-such-cc"}
+    finished = record("--out", tmp_path / "x.npz", "--", "true", env=environment)
+    assert finished.returncode == 2
+    assert finished.stderr.count("\n") == 1
+    assert "no C compiler 'no-such-cc'" in finished.stderr
+
+
+def test_the_recorder_is_compiled_once(tmp_path):
+    environment = os.environ | {"DIRTYLOG_CACHE": str(tmp_path)}
+    assert record("--out", tmp_path / "x.npz", "--", "true", env=environment).returncode == 0
+    assert len(list(tmp_path.glob("recorder-*.so"))) == 1
+    environment["CC"] = "no-such-cc"
+    assert record("--out", tmp_path / "y.npz", "--", "true", env=environment).returncode == 0
+
+
+def test_a_static_program_is_refused_with_the_reason(tmp_path):
+    source = tmp_path / "static.c"
+    source.write_text("int main(void) { return 0; }")
+    built = subprocess.run(["cc", "-static", "-o", tmp_path / "static", source], check=False)
+    if built.returncode:
+        pytest.skip("no static C library")
+    finished = record("--out", tmp_path / "x.npz", "--", tmp_path / "static")
+    assert finished.returncode == 2
+    assert "accepted: a dynamically linked program" in finished.stderr
+
+
+# Its file
+
+
+def test_a_raw_file_that_breaks_off_keeps_its_whole_records(tmp_path):
+    path = tmp_path / "raw"
+    records = [3, 0, 99, 1, 1, 5, 0, 8192, 2, 2, 15, 4096, 8192, 16384, 24576, 2, 9, 25, 4096]
+    np.array(records, np.uint64).tofile(path)
+    raw = read_raw(path)
+    assert raw.started
+    assert raw.resident.tolist() == [0, 1]
+    assert [epoch.tolist() for epoch in raw.epochs] == [[1, 4, 5]]
+    assert raw.at_ns == [5, 15]
+
+
+def test_sparse_pages_are_compacted_by_pieces():
+    offsets, pages = laid_out([[10**9, 3, 70], [], [3, 3]])
+    never_written = 10**6 * 64
+    slot = Compaction(np.append(pages, never_written))
+    piece = 10**9 // 64
+    assert slot.slot_pages == 256
+    assert offsets.tolist() == [0, 3, 3, 4]
+    assert slot.gfns(pages).tolist() == [3, 70, 192 + 10**9 % 64, 3]
+    expected = [[0, 0, 128], [never_written * 4096, 128, 64], [piece * 64 * 4096, 192, 64]]
+    assert slot.address_runs == expected
