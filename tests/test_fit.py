@@ -184,6 +184,25 @@ def test_the_table_has_a_row_for_each_knot():
     assert (table["error"].isna() == table["walk"].isin(KNOWN_NS)).all()
 
 
+def test_passes_that_differ_in_a_walk_make_its_error_larger():
+    """The scan of one pass is disturbed, all of it: no residual of the fit shows that."""
+    cells = cells_of(11, noise=0.02)
+    is_scan = cells["strategy"] == "c_bit_scan"
+    slow = cells.assign(lowest_ns=cells["lowest_ns"].where(~is_scan, cells["lowest_ns"] * 2))
+    quiet = fit.fit_walks(cells, KNOWN_NS)
+    found = fit.with_scatter(quiet, [quiet, quiet, fit.fit_walks(slow, KNOWN_NS)])
+    scan, rearm = (found["walk"] == name for name in ("page_scan", "page_rearm"))
+    jackknife = np.log(2) * np.sqrt(2 / 9) * np.sqrt(2)
+    assert found.loc[scan, "error"].to_numpy() == pytest.approx(jackknife, rel=0.05)
+    assert found.loc[rearm, "error"].to_numpy() == pytest.approx(quiet.loc[rearm, "error"])
+    assert (found["ns"] == quiet["ns"]).all()
+
+
+def test_one_pass_has_no_scatter():
+    quiet = fit.fit_walks(cells_of(12), KNOWN_NS)
+    assert fit.with_scatter(quiet, []) is quiet
+
+
 # Left-out cells
 
 

@@ -152,11 +152,11 @@ HELD_OUT_KEY = ("strategy", "page_bytes", "mapping", "slot_bytes", "density")
 def test_the_fit_predicts_cells_that_were_left_out():
     """Nine in ten to 30 % or, where that is more, to 1.5 times what passes differ by.
 
-    The aim without that, 10 % in the median and 30 % for nine in ten, is missed by little.
+    The median error is within 10 %; 30 % for nine in ten, without that, is missed by little.
     """
     found = load_reference().origin["held_out"]
     assert found["within_limit"] >= 0.9
-    assert found["median"] <= 0.11
+    assert found["median"] <= 0.1
     assert found["p90"] <= 0.35
 
 
