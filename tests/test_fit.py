@@ -167,6 +167,23 @@ def test_a_grid_of_one_side_has_one_cost_along_the_tables():
     assert knots_of(SIZES[-3:])[0] == [SIZES[-1]]
 
 
+def test_a_small_grid_says_what_it_cannot_tell():
+    """Four sizes, no slot dirty all over, as of `make study`; no fit of a part of it fails."""
+    cells = cells_of(13, densities=[(0.0, 0.001, 0.01, 0.1)])
+    cells = cells[cells["slot_pages"].isin([SIZES[k] for k in (0, 4, 8, 10)])]
+    costs = fit.fit_costs(cells, KNOWN_NS)
+    assert costs["page_scan"].error.max() < 0.2 < costs["page_clear"].error.max()
+    assert np.isfinite(fit.held_out(cells, KNOWN_NS)["error"]).all()
+
+
+def test_a_walk_that_no_cell_has_told_apart_is_no_singular_matrix():
+    """Clean slots alone: nothing of a dirty page can be known, but the scan can."""
+    cells = cells_of(14)
+    costs = fit.fit_costs(cells[cells["density"] == 0], KNOWN_NS)
+    assert costs["page_scan"].error.max() < 0.2
+    assert costs["page_clear"].error.min() > 1
+
+
 def test_times_that_the_clock_cannot_tell_have_no_part():
     cells = cells_of(6)
     below = cells["lowest_ns"] < fit.CLOCK_LIMIT_NS

@@ -29,6 +29,9 @@ CLOCK_LIMIT_NS = 100
 
 STEPS = 200
 CLOSE = 1e-9
+LEAST = 1e-9
+"""What no cell depends on would make a singular matrix: it depends by this little."""
+
 SMOOTH = 0.03
 """How much a fit minds a cost that differs by a factor of e between neighbouring knots, in units
 of a cell that is off by that factor: where no cell tells, a cost is its neighbour's."""
@@ -127,9 +130,8 @@ def _least_squares(design, times):
     residuals, slopes = at(logs)
     for _ in range(STEPS):
         normal = slopes.T @ slopes
-        step = np.linalg.solve(
-            normal + damping * np.diag(np.diag(normal) + 1e-9), slopes.T @ residuals
-        )
+        diagonal = np.diag(damping * np.diag(normal) + LEAST)
+        step = np.linalg.solve(normal + diagonal, slopes.T @ residuals)
         new = at(logs + np.clip(step, -1, 1))
         if (new[0] ** 2).sum() < (residuals**2).sum():
             (residuals, slopes), logs, damping = new, logs + np.clip(step, -1, 1), damping / 4
@@ -138,7 +140,7 @@ def _least_squares(design, times):
         else:
             damping *= 4
     variance = (residuals**2).sum() / max(1, len(times) - len(logs))
-    return logs, np.linalg.inv(slopes.T @ slopes + 1e-9 * np.eye(len(logs))) * variance
+    return logs, np.linalg.inv(slopes.T @ slopes + LEAST * np.eye(len(logs))) * variance
 
 
 def fit_costs(cells, known_ns, of="lowest_ns"):
