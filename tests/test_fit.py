@@ -6,10 +6,13 @@ import pytest
 
 from analysis.measured import fit
 from analysis.measured.walks import (
-    BY_SIZE,
     ENABLING,
+    IN_AND_BEYOND,
+    KNOT_BYTES,
     MADE_OF,
     REGION_PAGES,
+    RISING,
+    TABLE_BYTES,
     Cost,
     counts,
     harvest_ns,
@@ -21,26 +24,27 @@ SIZES = [1 << shift for shift in range(12, 23)]
 DENSITIES = [(0.0, 0.01, 0.0001, 0.1), (0.0, 0.01, 0.001, 1.0)]
 NOISE = 0.1
 
-SMALL_AND_LARGE = {
+KNOTS = [knot // TABLE_BYTES[4096] for knot in KNOT_BYTES]
+IN_CACHE_AND_BEYOND = {
     "page_scan": (5.0, 30.0),
     "page_clear": (6.0, 40.0),
-    "word_read": (0.5, 0.7),
-    "word_take": (15.0, 150.0),
-    "page_rearm": (8.0, 45.0),
+    "page_rearm": (15.0, 45.0),
     "tlbie_wait": (3.0, 25.0),
-    "page_protect": (10.0, 50.0),
+    "page_protect": (15.0, 50.0),
 }
-"""Costs of the smallest and the largest slot; the logarithm is linear between."""
+SAME_IN_ALL = {**KNOWN_NS, "word_read": 0.4, "region_enter": 90.0, "word_clear": 0.05}
 
-SAME_IN_ALL = {**KNOWN_NS, "word_exchange": 12.0, "region_enter": 90.0, "word_clear": 0.05}
+
+def true_cost(slot_pages, ns):
+    return Cost(np.array(slot_pages), np.array(ns), np.zeros(len(ns)))
+
 
 TRUE = {
-    **{
-        name: Cost(np.array([SIZES[0], SIZES[-1]]), np.array(pair), np.zeros(2))
-        for name, pair in SMALL_AND_LARGE.items()
-    },
-    **{name: Cost(np.ones(1), np.array([ns]), np.zeros(1)) for name, ns in SAME_IN_ALL.items()},
+    **{name: true_cost(KNOTS, pair) for name, pair in IN_CACHE_AND_BEYOND.items()},
+    "word_take": true_cost([SIZES[0], SIZES[-1]], (10.0, 100.0)),
+    **{name: true_cost([1], [ns]) for name, ns in SAME_IN_ALL.items()},
 }
+BY_SIZE = (*IN_AND_BEYOND, *RISING)
 
 
 def cells_of(seed, noise=NOISE, densities=DENSITIES):
@@ -80,7 +84,6 @@ def test_a_harvest_is_the_sum_of_its_walks():
     assert found["word_read"] == 100
     assert found["page_rearm"] == found["tlbie"] == found["tlbie_wait"] == 64
     assert found["word_take"] == pytest.approx(100 * (1 - 0.99**64))
-    assert found["word_exchange"] == found["word_take"]
     assert found["clock"] == 1
     total = sum(count * TRUE[name].at(6400)[0] for name, count in found.items())
     assert harvest_ns(TRUE, "write_protect", 6400, 64) == pytest.approx(total)
@@ -146,12 +149,22 @@ def test_a_cost_that_hides_in_the_noise_of_another_has_a_large_error():
     assert costs["page_clear"].error.max() > 1
 
 
-def test_a_grid_of_few_sizes_has_as_few_knots():
+def knots_of(sizes):
+    """The knots of a walk along the tables and of one to a random place, of a grid of sizes."""
     cells = cells_of(5)
-    one, three = cells["slot_pages"] == SIZES[4], cells["slot_pages"].isin(SIZES[::4])
-    assert fit.fit_costs(cells[one], KNOWN_NS)["page_scan"].slot_pages.tolist() == [SIZES[4]]
-    found = fit.fit_costs(cells[three], KNOWN_NS)["page_scan"].slot_pages
-    assert found.tolist() == SIZES[::4]
+    costs = fit.fit_costs(cells[cells["slot_pages"].isin(sizes)], KNOWN_NS)
+    return costs["page_scan"].slot_pages.tolist(), costs["word_take"].slot_pages.tolist()
+
+
+def test_a_grid_of_few_sizes_has_as_few_knots():
+    assert knots_of(SIZES) == (KNOTS, [SIZES[0], *KNOTS, SIZES[-1]])
+    assert knots_of(SIZES[::4]) == (KNOTS, SIZES[::4])
+    assert knots_of(SIZES[4:5]) == ([SIZES[4]], [SIZES[4]])
+
+
+def test_a_grid_of_one_side_has_one_cost_along_the_tables():
+    assert knots_of(SIZES[:4])[0] == [SIZES[3]]
+    assert knots_of(SIZES[-3:])[0] == [SIZES[-1]]
 
 
 def test_times_that_the_clock_cannot_tell_have_no_part():

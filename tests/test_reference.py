@@ -28,7 +28,7 @@ def cost(*ns):
 @pytest.fixture
 def small():
     """A reference of one page size, of slots of 1000 to 4000 pages."""
-    names = (*WALKS, "word_exchange", "region_enter", "word_clear", "clock", "tlbie", "tlbie_wait")
+    names = (*WALKS, "region_enter", "word_clear", "tlbie_wait", "clock", "tlbie")
     costs = {name: cost(number, 4.0 * number) for number, name in enumerate(names, 1)}
     grid = {
         "page_bytes": 4096,
@@ -45,13 +45,6 @@ def test_walks_have_a_cost_and_its_error_at_each_size(small):
     assert small.walks(2000)["page_clear"] == (pytest.approx(4.0), pytest.approx(0.15))
     assert small.walks(1)["page_clear"] == small.walks(1000)["page_clear"]
     assert small.walks(1 << 40)["page_clear"] == small.walks(4000)["page_clear"]
-
-
-def test_a_word_is_taken_by_an_exchange(small):
-    """Here 4 and 7 ns, each with an error of 10 %."""
-    ns, error = small.walks(1000)["word_take"]
-    assert ns == pytest.approx(4.0 + 7.0)
-    assert error * ns == pytest.approx(np.hypot(0.4, 0.7))
 
 
 def test_walks_of_many_sizes_at_once(small):
@@ -106,10 +99,10 @@ def test_the_reference_is_of_one_named_machine_and_has_no_path_of_it():
         assert re.search(r'"/\w+/', path.read_text()) is None
 
 
-def test_the_passes_lie_apart():
+def test_there_are_passes_of_different_hours():
     starts = pd.to_datetime(load_reference().origin["passes"])
-    assert len(starts) == 3
-    assert (starts[1:] - starts[:-1]).min() >= pd.Timedelta(minutes=25)
+    assert len(starts) >= 3
+    assert (starts[1:] - starts[:-1]).min() >= pd.Timedelta(minutes=20)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -124,9 +117,9 @@ def test_every_walk_has_a_cost_and_an_error(variant):
 
 
 def test_pages_of_64_kib_have_walks_of_their_own():
-    """They are measured, not borrowed: the same number of pages costs something else."""
-    scan = {size: load_reference().walks(1 << 18, size)["page_scan"][0] for size in (4096, 65536)}
-    assert abs(scan[65536] / scan[4096] - 1) > 0.1
+    """Their entries share no cache lines, so a cache holds those of fewer pages."""
+    scan = {size: load_reference().walks(1 << 16, size)["page_scan"][0] for size in (4096, 65536)}
+    assert scan[65536] > 1.3 * scan[4096]
 
 
 def test_the_reference_covers_every_cell_that_was_measured():
@@ -157,13 +150,13 @@ HELD_OUT_KEY = ("strategy", "page_bytes", "mapping", "slot_bytes", "density")
 
 
 def test_the_fit_predicts_cells_that_were_left_out():
-    """Nine in ten cells are met within 30 % or, where that is more, 1.5 times how passes differ.
+    """Nine in ten to 30 % or, where that is more, to 1.5 times what passes differ by.
 
-    The aim for all cells, 10 % in the median and 30 % for nine in ten, is missed by little.
+    The aim without that, 10 % in the median and 30 % for nine in ten, is missed by little.
     """
     found = load_reference().origin["held_out"]
     assert found["within_limit"] >= 0.9
-    assert found["median"] <= 0.12
+    assert found["median"] <= 0.11
     assert found["p90"] <= 0.35
 
 

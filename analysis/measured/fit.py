@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from analysis.measured.walks import (
-    BY_SIZE,
     CONSTANT,
     ENABLING,
+    IN_AND_BEYOND,
     KNOT_BYTES,
     MADE_OF,
+    RISING,
     TABLE_BYTES,
     Cost,
     counts,
@@ -55,7 +56,7 @@ class Design:
         self.known_ns = known_ns
         names = [
             n
-            for n in (*BY_SIZE, *CONSTANT)
+            for n in (*IN_AND_BEYOND, *RISING, *CONSTANT)
             if any(n in MADE_OF[strategy] for strategy in cells["strategy"].unique())
         ]
         self.knots = {name: _knots(name, cells) for name in names}
@@ -97,14 +98,18 @@ class Design:
 
 
 def _knots(name, cells):
-    """Return the knots of a walk, in pages: no more of them than sizes at which it was measured."""
+    """Return the knots of a walk, in pages; one where the sizes measured cannot tell more."""
     if name in CONSTANT:
         return (1.0,)
     has = [name in MADE_OF[strategy] for strategy in cells["strategy"]]
     sizes = np.unique(cells.loc[has, "slot_pages"]).astype(float)
-    inner = np.array(KNOT_BYTES) / TABLE_BYTES[cells["page_bytes"].iloc[0]]
-    inner = inner[(sizes[0] < inner) & (inner < sizes[-1])].round()
-    knots = np.unique([sizes[0], *inner, sizes[-1]])
+    least, most = sizes[0], sizes[-1]
+    inner = np.array(KNOT_BYTES) // TABLE_BYTES[cells["page_bytes"].iloc[0]]
+    if least == most or most <= inner[0] or inner[1] <= least:
+        return (most,)
+    if name in IN_AND_BEYOND:
+        return tuple(inner.astype(float))
+    knots = np.unique([least, *inner[(least < inner) & (inner < most)], most])
     return tuple(knots if len(knots) <= len(sizes) else sizes)
 
 

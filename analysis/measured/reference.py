@@ -46,13 +46,11 @@ class Reference:
         -------
         dict of str to (float, float)
             For each of WALKS nanoseconds for each time, and their relative standard error; arrays
-            where `slot_pages` is one. Constant beyond the measured sizes. A word is taken by an
-            atomic exchange. Not in them: what a harvest pays for each REGION_PAGES that it enters.
+            where `slot_pages` is one. Constant beyond the measured sizes. Not in them: what a
+            harvest pays for each region of pages that it enters (`region_enter`).
         """
         costs = self._variant(page_bytes, mapping)
-        found = {name: costs[name].at(slot_pages) for name in WALKS}
-        take, exchange = found["word_take"], costs["word_exchange"].at(slot_pages)
-        return found | {"word_take": _both(take, exchange)}
+        return {name: costs[name].at(slot_pages) for name in WALKS}
 
     def harvest_ns(self, strategy, slot_pages, dirty_pages, page_bytes=4096, mapping="linear"):
         """Return the time of a harvest, in ns, its simulated tlbies as they were measured.
@@ -82,12 +80,6 @@ class Reference:
                 f"no walks of pages of {page_bytes} bytes, {mapping}: accepted are {accepted}"
             )
         return self._costs[page_bytes, mapping]
-
-
-def _both(one, other):
-    """Return the sum of two costs, each (ns, relative standard error)."""
-    ns = one[0] + other[0]
-    return ns, np.hypot(one[0] * one[1], other[0] * other[1]) / ns
 
 
 @cache

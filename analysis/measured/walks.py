@@ -1,16 +1,14 @@
 """What a harvest is made of: how often it walks what, and what each walk costs. No pandas here.
 
 A harvest's time on the reference machine is the sum over its walks of count times cost. Counts are
-closed formulas of slot and dirty pages; costs are fitted (`analysis.measured.fit`), those that may
-miss a cache by the size of the slot.
+closed formulas of slot and dirty pages; costs are fitted (`analysis.measured.fit`).
 
 | walk | how often | what it is |
 |---|---|---|
 | page_scan | pages of the slot | lock its rmap word, look at C along its ring, unlock |
 | page_clear | dirty pages | lock the HPTE, make it absent, clear C, valid again; report it |
 | word_read | words of the bitmap | look at a word, clear that of the caller's buffer |
-| word_take | words with a bit set | its first page: lines that no page before it has fetched |
-| word_exchange | ... of a bitmap that is live | take it by an atomic exchange with 0 |
+| word_take | words with a bit set | take it, and its first page: lines that none before fetched |
 | region_enter | regions with a dirty page | far from the page before: translations, prefetchers |
 | page_rearm | dirty pages | lock rmap and HPTE, make the HPTE read-only, unlock |
 | page_protect | pages of the slot, once | the same for a whole slot, to start logging |
@@ -72,7 +70,7 @@ def _touched_regions(slot_pages, dirty_pages):
 
 
 _TAKE = {"clock": _once, "word_take": _touched_words, "region_enter": _touched_regions}
-_LIVE = {**_TAKE, "word_read": _words, "word_exchange": _touched_words, "page_rearm": _dirty}
+_LIVE = {**_TAKE, "word_read": _words, "page_rearm": _dirty}
 
 ENABLING = "enabling"
 """Enabling the log of a tracker that takes faults: no harvest, but the same walk of all pages."""
@@ -91,18 +89,13 @@ MADE_OF = {
 }
 """What the time of each is the sum of: walk -> count of (slot pages, dirty pages)."""
 
-BY_SIZE = (
-    "page_scan",
-    "page_clear",
-    "word_read",
-    "word_take",
-    "page_rearm",
-    "tlbie_wait",
-    "page_protect",
-)
-"""Walks whose cost depends on the size of the slot."""
+IN_AND_BEYOND = ("page_scan", "page_clear", "page_rearm", "tlbie_wait", "page_protect")
+"""Walks along the tables: one cost where a cache holds them, one where none does."""
 
-CONSTANT = ("word_exchange", "region_enter", "word_clear")
+RISING = ("word_take",)
+"""Walks to a random place in the tables: their cost rises over all sizes."""
+
+CONSTANT = ("word_read", "region_enter", "word_clear")
 """Walks that cost the same in all slots."""
 
 TABLE_BYTES = {4096: 40, 65536: 136}
@@ -111,9 +104,9 @@ size: 8 of its rmap word, and 16 in each of HPT and reverse map where four HPTEs
 (4 KiB: two HPTEs for each page, half of each group used), or a line of each of its own (64 KiB)."""
 
 KNOT_BYTES = (4 << 20, 16 << 20)
-"""Sizes of those tables between which, and between them and the least and the greatest that were
-measured, the logarithm of a cost is linear in that of the size. Above a second-level cache of 1 MiB
-and below a third-level one of 32 MiB with neighbours, where costs begin and cease to rise."""
+"""Up to these bytes of tables a cache holds them; from these bytes on none does. Between, and for
+RISING up to the least and the greatest size measured, the logarithm of a cost is linear in that of
+the size. (The second-level cache has 1 MiB, the third 32 MiB, shared with neighbours.)"""
 
 
 def hats(slot_pages, knots):
