@@ -250,7 +250,7 @@ def test_a_recording_is_costed_epoch_by_epoch(printed):
     (scan,) = (c for c in document["candidates"] if c["strategy"] == "write_protect")
     assert scan["harvest_ns"]["value"] < scan["p99_harvest_ns"]["value"]
     assert scan["p99_harvest_ns"]["value"] <= scan["worst_harvest_ns"]["value"]
-    limit = f"{scan['p99_harvest_ns']['value']:.0f}ns"
+    limit = f"{scan['p99_harvest_ns']['value'] + 1:.0f}ns"
     limited = printed(f"{line} --max-harvest {limit}")
     (same,) = (c for c in limited["candidates"] if c["strategy"] == "write_protect")
     assert not same["meets"]

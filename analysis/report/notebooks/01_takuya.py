@@ -42,8 +42,8 @@ assert (sparse["ratio"] > 1).all(), "the scan wins a sparse harvest"
 say(
     f"**A sparse slot.** With up to 1% of the pages written the scan takes "
     f"{wording.factor(sparse['ratio'].min(), sparse['ratio'].max())} times as long as "
-    f"write_protect, over all {len(sparse)} cells (*measured*, {study.medians}; the simulated tlbies "
-    "are in both)."
+    f"write_protect, over all {len(sparse)} cells (*measured*, {study.medians}; the simulated "
+    "tlbies are in both)."
 )
 
 # %%
