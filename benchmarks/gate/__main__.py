@@ -7,16 +7,23 @@ Exit status: 0 no kernel is slower, 1 one is or an exact count differs, 2 it cou
 """
 
 import argparse
+import itertools
 import sys
 import time
+
+import numpy as np
 
 from benchmarks.gate import suite
 from benchmarks.gate.checkouts import WORKTREE, check_out
 from benchmarks.gate.sides import both
 from benchmarks.gate.verdict import CANARY, OPEN, SLOWER, decide
+from benchmarks.harvest_against_c import KERNELS, c_compiler
 from strategies.errors import InputError
 
 SECONDS = 140
+"""For the pairs of processes. What is compiled before is not in it."""
+
+PAIRS_TO_C = 5
 MAX_LINES = 25
 
 
@@ -36,29 +43,47 @@ def compare(base, head, wanted, seconds):
     revisions = [check_out(base), check_out(head)]
     with both(revisions) as sides:
         names, others = chosen(*suite.names(sides), wanted)
-        cells = suite.cells_of(names)
-        counted = suite.count(sides, cells)
-    timed = suite.timed(cells, counted[0])
-    timed.append(suite.canary_of(timed))
+        counted_cells = suite.cells_of(names)
+        counted = suite.count(sides, counted_cells)
+    cells = suite.timed(counted_cells, counted[0])
+    with_canary = [*cells, suite.canary_of(cells)]
+    kernels = [*names, "canary"]
+    sides = suite.unslowed(with_canary), with_canary
     rows = (
-        suite.by_kernel(suite.log_ratios(times), timed, names)
-        for times in suite.pairs(revisions, timed, seconds)
+        suite.by_kernel(suite.log_ratios(times), with_canary, kernels)
+        for times in suite.pairs(revisions, sides, seconds)
     )
-    look, taken = decide(rows, names.index(timed[-1]["strategy"]))
-    differ = suite.differences(cells, *counted)
+    look, taken = decide(rows, names.index(cells[0]["strategy"]))
+    differ = suite.differences(counted_cells, *counted)
     return {
-        "base": revisions[0],
-        "head": revisions[1],
+        "revisions": revisions,
         "others": others,
-        "cells": cells,
-        "timed": timed,
+        "counted": len(counted_cells),
         "differences": differ,
         "names": names,
+        "cells": cells,
         "look": look,
+        "to_c": to_c(revisions[1], cells),
         "pairs": len(taken),
         "seconds": time.monotonic() - start,
         "status": status_of(differ, look),
     }
+
+
+def to_c(head, cells):
+    """Return the ratios of the head's kernels to the same loops in C; none without a compiler."""
+    cells = [cell for cell in cells if cell["strategy"] in KERNELS]
+    names = list(dict.fromkeys(cell["strategy"] for cell in cells))
+    try:
+        c_compiler()
+    except InputError:
+        return {}
+    pairs = suite.pairs([head] * 2, (suite.in_c(cells), cells), SECONDS)
+    rows = [
+        suite.by_kernel(suite.log_ratios(times), cells, names)
+        for times in itertools.islice(pairs, PAIRS_TO_C if names else 0)
+    ]
+    return dict(zip(names, np.exp(np.median(rows, axis=0)), strict=True)) if rows else {}
 
 
 def status_of(differ, look):
@@ -70,31 +95,43 @@ def status_of(differ, look):
 
 def lines_of(found):
     """Return the lines that are printed."""
-    base, head, look = found["base"], found["head"], found["look"]
+    base, head = found["revisions"]
     yield f"base {base.name} ({base.commit[:10]}), head {head.name} ({head.commit[:10]})"
     if found["others"]:
         yield "not compared: " + ", ".join(found["others"])
-    differ = found["differences"]
-    yield f"exact counts of {len(found['cells'])} cells: " + (
-        f"{len(differ)} differ" if differ else "the same"
-    )
-    room = max(1, MAX_LINES - 7 - len(found["names"]))
+    yield from count_lines(found["differences"], found["counted"], len(found["names"]))
+    if found["look"]:
+        yield from kernel_lines(found)
+    yield f"{found['pairs']} pairs of processes, {found['seconds']:.0f} s in all"
+    yield f"verdict: {verdict_of(found)}"
+
+
+def count_lines(differ, counted, kernels):
+    """Yield what is to be said of the exact counts."""
+    yield f"exact counts of {counted} cells: " + (f"{len(differ)} differ" if differ else "the same")
+    room = max(1, MAX_LINES - 8 - kernels)
     yield from (f"  {line}" for line in differ[:room])
     if len(differ) > room:
         yield f"  ... and {len(differ) - room} more"
-    if look:
-        yield f"{'kernel':<24}{'head / base':<26}{'verdict':<16}cells"
-        for name, interval in zip(found["names"], look.intervals, strict=True):
-            cells = [c["cell"] for c in found["timed"][:-1] if c["strategy"] == name]
-            yield f"{name:<24}{interval!s:<26}{interval.verdict:<16}{'; '.join(cells)}"
-        of = found["names"][look.canary_of]
-        yield (
-            f"{'canary':<24}{look.canary!s:<26}"
-            f"{'found' if look.is_canary_found else 'not found':<16}"
-            f"{of} of the head, slowed by {CANARY:.0%}"
-        )
-    yield f"{found['pairs']} pairs of processes, {found['seconds']:.0f} s in all"
-    yield "verdict: " + ("counts differ" if differ else look.verdict if look else OPEN)
+
+
+def kernel_lines(found):
+    """Yield a line for each kernel, and the canary's."""
+    look, row = found["look"], "{:<24}{:<26}{:<16}{:<6}{}"
+    yield row.format("kernel", "head / base", "verdict", "/ C", "timed")
+    for name, interval in zip(found["names"], look.intervals, strict=True):
+        cells = "; ".join(c["cell"] for c in found["cells"] if c["strategy"] == name)
+        to_c = f"{found['to_c'][name]:.2f}" if name in found["to_c"] else "-"
+        yield row.format(name, str(interval), interval.verdict, to_c, cells)
+    found_or_not = "found" if look.is_canary_found else "not found"
+    of = f"{found['names'][look.canary_of]} of the head, slowed by {CANARY:.0%}"
+    yield row.format("canary", str(look.canary), found_or_not, "-", of)
+
+
+def verdict_of(found):
+    """Return the last line's verdict."""
+    times = found["look"].verdict if found["look"] else f"{OPEN} (too few pairs)"
+    return f"exact counts differ; times: {times}" if found["differences"] else times
 
 
 def main(arguments=None):

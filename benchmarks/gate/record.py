@@ -41,13 +41,15 @@ def record(path, wanted):
             if cell["strategy"] == name
         ]
     jobs.append(suite.canary_of(timed))
+    columns.append("canary")
     done = sum(1 for _ in path.open()) - 1 if path.exists() else 0
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", newline="") as file:
         writer = csv.writer(file)
         if not done:
-            writer.writerow([*columns, "canary", "load"])
-        for times in itertools.islice(suite.pairs(revisions, jobs, DAY), max(0, wanted - done)):
+            writer.writerow([*columns, "load"])
+        sides = suite.unslowed(jobs), jobs
+        for times in itertools.islice(suite.pairs(revisions, sides, DAY), max(0, wanted - done)):
             row = suite.by_kernel(suite.log_ratios(times), jobs, columns)
             writer.writerow([*(f"{ratio:.5f}" for ratio in row), f"{os.getloadavg()[0]:.1f}"])
             file.flush()

@@ -38,7 +38,7 @@ FASTEST = 0.1
 def cells_of(names):
     """Return the jobs of all cells of trackers, each counted under both mappings."""
     return [
-        {"strategy": name, "cell": cell, "mapping": mapping, **CELLS[cell]}
+        {"strategy": name, "cell": cell, "mapping": mapping, "language": "numba", **CELLS[cell]}
         for name in names
         for cell in CELLS
         for mapping in ("linear", "scattered")
@@ -85,7 +85,7 @@ def timed(cells, counted):
 def canary_of(cells):
     """Return a cell slowed: the longest of the first tracker."""
     first = [cell for cell in cells if cell["strategy"] == cells[0]["strategy"]]
-    return {**min(first, key=lambda cell: cell["repeats"]), "slowed": CANARY}
+    return {**min(first, key=lambda cell: cell["repeats"]), "of": "canary", "slowed": CANARY}
 
 
 def log_ratios(times):
@@ -101,31 +101,45 @@ def log_ratios(times):
 
 
 def time_pair(sides, cells, number, cores):
-    """Time cells in a new process on each side; return ns[side, core, cell, block, place]."""
+    """Time each side's cells in a new process; return ns[side, core, cell, block, place]."""
     job = {"do": "time", "seed": [SEED, number], "cores": cores, "is_duet": len(cores) > 1}
     with tempfile.TemporaryDirectory() as folder:
         meeting = Path(folder, "meeting")
         meeting.write_bytes(bytes(32))
         jobs = [
-            job | {"side": side, "meeting": str(meeting), "cells": slowed(cells, side)}
-            for side in range(2)
+            job | {"side": side, "meeting": str(meeting), "cells": cells_of_side}
+            for side, cells_of_side in enumerate(cells)
         ]
         return ask_both(sides, jobs)
 
 
-def slowed(cells, side):
-    """Return the cells of a side: the head's alone are slowed."""
-    return [cell if side else {**cell, "slowed": 0.0} for cell in cells]
+def unslowed(cells):
+    """Return the cells of the base: the head's alone are slowed."""
+    return [{**cell, "slowed": 0.0} for cell in cells]
+
+
+def in_c(cells):
+    """Return cells harvested by the same loop in C."""
+    return [{**cell, "language": "C"} for cell in cells]
 
 
 def pairs(revisions, cells, seconds):
-    """Yield ns[side, core, cell, block, place] of pairs of processes until the time is over."""
+    """Yield ns[side, core, cell, block, place] of pairs of processes until the time is over.
+
+    Parameters
+    ----------
+    revisions : pair of Revision
+    cells : pair of lists of jobs
+        What each side runs.
+    seconds : float
+    """
     cores = sorted(os.sched_getaffinity(0))[:2]
     end = time.monotonic() + seconds
     longest = 0.0
     for first in itertools.count(0, PAIRS_OF_A_WORKER):
         with both(revisions) as sides:
-            count(sides, cells)  # loads what is compiled
+            load = [{"do": "count", "cells": of_side, "seed": [SEED]} for of_side in cells]
+            ask_both(sides, load)  # what is compiled is in memory before a process is forked
             for number in range(first, first + PAIRS_OF_A_WORKER):
                 start = time.monotonic()
                 if start + longest > end:
@@ -135,10 +149,8 @@ def pairs(revisions, cells, seconds):
 
 
 def by_kernel(ratios, cells, names):
-    """Return the means over the cells of each kernel, then the canary's, which is the last cell."""
-    *of_cells, canary = ratios
-    kernels = [cell["of"] for cell in cells[:-1]]
-    means = [
-        np.mean([r for r, of in zip(of_cells, kernels, strict=True) if of == n]) for n in names
+    """Return float[kernel], the means of the log-ratios of each kernel's cells."""
+    return [
+        np.mean([ratio for ratio, cell in zip(ratios, cells, strict=True) if cell["of"] == name])
+        for name in names
     ]
-    return np.array([*means, canary])

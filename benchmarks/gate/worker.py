@@ -13,6 +13,7 @@ import os
 import sys
 import time
 import traceback
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,8 @@ class Cell:
     Parameters
     ----------
     job : dict
-        strategy, slot_bytes, density (share of pages that an interval writes), mapping.
+        strategy, slot_bytes, density (share of pages that an interval writes), mapping, is_mapped
+        (whether the guest has mapped the slot), language ("C": the same loop in C harvests).
     seed : list of int
         Of the patterns: the same for both sides.
     """
@@ -58,6 +60,7 @@ class Cell:
         self.out = self.tracker.buffer(SLOT)
         self.written = round(job["density"] * self.vm.guest_pages)
         self.random = np.random.default_rng(seed)
+        self.language = job["language"]
 
     def interval(self):
         """Write the pages of the next interval, fresh ones; return the bitmap that they make."""
@@ -71,12 +74,25 @@ class Cell:
 
     def harvest(self):
         """Return the nanoseconds of a harvest, by the clock inside it."""
+        if self.language == "C":
+            c_machine, functions = in_c()
+            function = functions[self.tracker.name]
+            return function(c_machine(*self.vm.machine), SLOT, self.out.ctypes.data, self.out.size)
         return self.tracker.get_dirty_log(SLOT, self.out)
 
     def check(self, expected):
         """Raise LostPageError unless the last harvest has all pages of a bitmap."""
         if np.any(expected & ~self.out.view(np.uint8)):
             raise LostPageError(f"{self.tracker.name} lost a page")
+
+
+@cache
+def in_c():
+    """Return the machine's type in C and the harvests in C by tracker; compiles them."""
+    from benchmarks import harvest_against_c
+
+    compiler = harvest_against_c.c_compiler()
+    return harvest_against_c.CMachine, harvest_against_c.compile_c(compiler)
 
 
 class Rendezvous:
