@@ -14,7 +14,7 @@ from benchmarks.snapshot import ROOT, git, identify
 from strategies.errors import InputError
 
 WORKTREE = "worktree"
-CHECKED_OUT = ("strategies", "benchmarks")
+PACKAGES = ("strategies", "benchmarks")
 
 
 class Revision(NamedTuple):
@@ -25,20 +25,20 @@ class Revision(NamedTuple):
     name : str
         As the user gave it.
     commit : str
-    folder : Path
-        A checkout of it that nobody edits.
+    folders : tuple of Path
+        Where its packages are, for PYTHONPATH; nobody edits them.
     """
 
     name: str
     commit: str
-    folder: Path
+    folders: tuple
 
 
 def check_out(name):
     """Return the revision of a name that git knows, or the working tree's for "worktree".
 
-    Its sources lie in the user's cache, in a folder named by what they are: what was compiled there
-    serves every commit that changes none of them. Raises InputError.
+    Each package lies in the user's cache, in a folder named by git's hash of it: what was compiled
+    there serves every commit that leaves the package as it is. Raises InputError.
     """
     if shutil.which("git") is None:
         raise InputError("git is needed, and is not installed")
@@ -47,11 +47,16 @@ def check_out(name):
         repo, commit, _ = identify()
     if commit is None:
         raise InputError(f"no revision {name!r} in {ROOT}: accepted are git's and {WORKTREE!r}")
-    trees = _read(repo, "rev-parse", *(f"{commit}:{folder}" for folder in CHECKED_OUT)).split()
-    folder = Path(user_cache_dir("dirtylog"), "gate", "-".join(tree[:16] for tree in trees))
+    return Revision(name, commit, tuple(_package(repo, commit, p) for p in PACKAGES))
+
+
+def _package(repo, commit, package):
+    """Return a folder that holds a package of a commit."""
+    tree = _read(repo, "rev-parse", f"{commit}:{package}").strip()
+    folder = Path(user_cache_dir("dirtylog"), "gate", tree)
     if not folder.exists():
-        _extract(repo, commit, folder)
-    return Revision(name, commit, folder)
+        _extract(repo, tree, package, folder)
+    return folder
 
 
 def _read(repo, *arguments):
@@ -63,12 +68,12 @@ def _read(repo, *arguments):
     return done.stdout
 
 
-def _extract(repo, commit, folder):
-    """Write the sources of a commit to a folder, completely or not at all."""
+def _extract(repo, tree, package, folder):
+    """Write a package to a folder, completely or not at all."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         archive, sources = Path(temporary, "archive.tar"), Path(temporary, "sources")
-        _read(repo, "archive", "-o", str(archive), commit, *CHECKED_OUT)
+        _read(repo, "archive", f"--prefix={package}/", "-o", str(archive), tree)
         with tarfile.open(archive) as tar:
             tar.extractall(sources, filter="data")
         with contextlib.suppress(OSError):  # another gate was first

@@ -41,7 +41,7 @@ def record(path, wanted):
             if cell["strategy"] == name
         ]
     jobs.append(suite.canary_of(timed))
-    columns.append("canary")
+    columns.append(suite.CANARY)
     done = sum(1 for _ in path.open()) - 1 if path.exists() else 0
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", newline="") as file:

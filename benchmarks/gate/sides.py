@@ -24,14 +24,11 @@ class Side:
     def __init__(self, revision):
         self.revision = revision
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed by close()
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(revision.folder),
-            "OPENBLAS_NUM_THREADS": "1",
-        }
+        path = os.pathsep.join(map(str, revision.folders))
+        environment = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
             [sys.executable, "-P", str(WORKER)],
-            cwd=revision.folder,
+            cwd=revision.folders[0],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.gate import verdict
 from benchmarks.gate.sides import ask_both, both
-from benchmarks.gate.verdict import CANARY
 
 SEED = 131571
+CANARY = "canary"
 MIB = 1 << 20
 
 CELLS = {
@@ -85,7 +86,7 @@ def timed(cells, counted):
 def canary_of(cells):
     """Return a cell slowed: the longest of the first tracker."""
     first = [cell for cell in cells if cell["strategy"] == cells[0]["strategy"]]
-    return {**min(first, key=lambda cell: cell["repeats"]), "of": "canary", "slowed": CANARY}
+    return {**min(first, key=lambda cell: cell["repeats"]), "of": CANARY, "slowed": verdict.CANARY}
 
 
 def log_ratios(times):
