@@ -4,6 +4,7 @@
    `~/.asv-machine.json`, which all projects of a user share, is neither read nor written.
    `--machine NAME` gives it another name.
 2. Tables show what ran: parameters that were not selected have no row, and one value is one line.
+   `asv continuous` shows only what failed, before its own table.
 3. What `asv publish` writes needs no network: its scripts come from `benchmarks/vendor`.
 
 asv's internals are replaced, so its version is pinned; `tests/test_asv.py` runs all of it.
@@ -23,7 +24,7 @@ _publishers = []
 def setup():
     """Replace what asv has; called by asv, and only there is it imported."""
     from asv import machine, publishing, results, runner
-    from asv.commands import show
+    from asv.commands import continuous, show
 
     machine.MachineCollection.load = staticmethod(
         lambda name, _path=None: machine.Machine.get_defaults() | {"machine": name}
@@ -35,6 +36,14 @@ def setup():
     runner.format_benchmark_result = show.format_benchmark_result = lambda *arguments: (
         one_line_if_one(*whole_result(*arguments))
     )
+
+    whole_run = continuous.Continuous.run
+
+    def run_with_few_words(*arguments, **options):
+        runner.format_benchmark_result = lambda *of: only_failures(*whole_result(*of))
+        return whole_run(*arguments, **options)
+
+    continuous.Continuous.run = run_with_few_words
 
     class Offline(publishing.OutputPublisher):
         """Runs after the other writers of pages, which asv finds as subclasses."""
@@ -93,6 +102,11 @@ def one_line_if_one(info, details):
     """Show a single value beside the benchmark's name, in place of "ok"."""
     is_one = info == "ok" and details and "\n" not in details
     return (details, None) if is_one else (info, details)
+
+
+def only_failures(info, details):
+    """Leave out the values of a benchmark in which nothing failed."""
+    return (info, None) if info == "ok" else (info, details)
 
 
 def vendor_scripts(html):

@@ -248,4 +248,4 @@ def test_chromium_draws_the_pages_without_network(address, tmp_path):
     graph = shown(f"{address}#suite.Cells.time_sum?x-axis=slot_bytes", tmp_path)
     assert len(re.findall("<canvas", graph)) >= 2
     assert "density-0; strategy-scan" in graph
-    assert "microseconds" in graph
+    assert len(re.findall("flot-tick-label", graph)) > 5
