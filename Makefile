@@ -4,7 +4,7 @@ BIN := .venv/bin
 SEED ?= 1
 OPS ?= 100000
 
-.PHONY: study bench test conformance lint clean
+.PHONY: study bench history test conformance lint clean
 
 study: .venv/ready
 	$(BIN)/python -m benchmarks.study
@@ -13,6 +13,9 @@ study: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.study --full
+
+history: .venv/ready
+	$(BIN)/python -m benchmarks.history
 
 test: .venv/ready
 	$(BIN)/pytest -n auto
