@@ -12,9 +12,7 @@ lack = { echo "dirtylog: $(1) is missing; on Debian and Ubuntu: apt install $(2)
 .PHONY: study bench test conformance lint clean
 
 study: .venv/ready
-	$(BIN)/python -m benchmarks.study
-	$(BIN)/dirtylog study --out results/local/replay
-	$(BIN)/python -m analysis.report --results results/local
+	@$(BIN)/dirtylog study
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.study --full

@@ -14,7 +14,7 @@ import pytest
 from analysis.measured import walks
 from analysis.model.scenario import scenario_of_trace
 from analysis.report import tables, wording
-from analysis.report.__main__ import put_answer
+from analysis.report.write import put_answer
 from strategies.registry import names
 from strategies.workloads.trace import load_trace
 
@@ -129,7 +129,8 @@ def write_replays(folder):
 
 def report(results, out):
     """Run the command in a process of its own."""
-    command = [sys.executable, "-m", "analysis.report", "--results", results, "--out", out]
+    command = [sys.executable, "-m", "strategies.cli", "report"]
+    command += ["--results", results, "--out", out]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
 
 
@@ -294,7 +295,7 @@ def test_replays_of_an_earlier_version_are_one_clear_line(tmp_path):
 def test_no_results_is_one_clear_line(tmp_path):
     done = report(tmp_path, tmp_path / "index.html")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: no asv results")
+    assert done.stderr.startswith("dirtylog: error: no asv results")
     assert len(done.stderr.splitlines()) == 1
 
 
