@@ -1,10 +1,14 @@
 """The command `dirtylog study`: the study itself is `benchmarks/steps.py`, which no package has."""
 
+import sys
 from pathlib import Path
 
 import click
 
 from strategies.errors import InputError
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+"""Where `benchmarks` is, unless the package was installed by copying it."""
 
 
 @click.command()
@@ -20,6 +24,7 @@ def study(out):
 
     What was made before of the same code and data is kept. It needs a checkout of the project.
     """
+    sys.path.append(str(CHECKOUT))
     try:
         from benchmarks.steps import run_study
     except ModuleNotFoundError as error:
