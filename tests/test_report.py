@@ -13,8 +13,9 @@ import pytest
 
 from analysis.measured import walks
 from analysis.model.scenario import scenario_of_trace
-from analysis.report import tables, wording
+from analysis.report import tables, wording, write
 from analysis.report.write import put_answer
+from benchmarks.steps import Stamps, report_on
 from strategies.registry import names
 from strategies.workloads.trace import load_trace
 
@@ -213,6 +214,16 @@ def test_the_answer_and_the_figures_are_files_too(page, results):
         *("at_a_glance.png", "break_evens.png", "harvest_latency.png", "scan_share.png")
     }
     assert all(p.read_bytes().startswith(b"\x89PNG") for p in folder.glob("*.png"))
+
+
+def test_the_study_writes_its_report_again_only_if_something_has_changed(tmp_path, monkeypatch):
+    monkeypatch.setattr(write, "ORDER", (write.ANSWER,))
+    write_asv(tmp_path / "raw", harvest_seconds)
+    write_replays(tmp_path / "replay")
+    stamps, page = Stamps(tmp_path), tmp_path / "report" / "index.html"
+    assert [report_on(tmp_path, page, stamps) for _ in range(2)] == [True, False]
+    page.unlink()
+    assert report_on(tmp_path, page, stamps)
 
 
 def answers():

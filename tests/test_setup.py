@@ -1,6 +1,10 @@
-"""The environment is what is pinned, and what is pinned can be had with the oldest Python."""
+"""What is installed is what is pinned; the oldest Python can have it; what the package says."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import distribution
 from pathlib import Path
@@ -9,6 +13,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+
+from strategies.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -56,3 +62,32 @@ def test_the_study_installs_nothing_for_tests():
     study = {name for name, _ in needed("dirtylog", ("study",), set())}
     assert {"asv", "nbclient"} <= study
     assert not {"pytest", "hypothesis", "ruff", "scipy"} & study
+
+
+def test_what_a_package_index_shows_names_no_file_of_the_checkout():
+    text = PROJECT["readme"]["text"]
+    assert re.findall(r"\]\((?!https?://)|<(?:img|a) |(?:src|href)=", text) == []
+    named = re.findall(r"^    dirtylog (\w+)", text, re.MULTILINE)
+    assert named
+    assert set(named) <= COMMANDS.keys()
+
+
+def test_the_citation_is_of_this_version():
+    cited = re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert cited[1] == PROJECT["version"]
+
+
+def test_without_the_checkout_study_says_so(tmp_path):
+    """The package alone, as it is after `pip install .`."""
+    shutil.copytree(ROOT / "strategies", tmp_path / "strategies")
+    done = subprocess.run(
+        [sys.executable, "-m", "strategies.cli", "study"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    accepted = "`make study` in a checkout of the project"
+    assert done.stderr == f"dirtylog: error: this needs benchmarks; accepted: {accepted}\n"
