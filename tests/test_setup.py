@@ -17,7 +17,8 @@ from packaging.utils import canonicalize_name
 from strategies.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT, SETUPTOOLS = PYPROJECT["project"], PYPROJECT["tool"]["setuptools"]
 PINS = {
     canonicalize_name(name): version
     for name, version in re.findall(
@@ -62,6 +63,23 @@ def test_the_study_installs_nothing_for_tests():
     study = {name for name, _ in needed("dirtylog", ("study",), set())}
     assert {"asv", "nbclient"} <= study
     assert not {"pytest", "hypothesis", "ruff", "scipy"} & study
+
+
+def test_the_package_has_all_data_that_its_modules_read():
+    packaged = {
+        path
+        for package, patterns in SETUPTOOLS["package-data"].items()
+        for pattern in patterns
+        for path in ROOT.joinpath(*package.split(".")).glob(pattern)
+    }
+    data = {
+        path
+        for top in ("strategies", "analysis", "results/reference/derived")
+        for path in (ROOT / top).rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc", ".md")
+    }
+    assert len(data) > 10
+    assert data - packaged == set()
 
 
 def test_what_a_package_index_shows_names_no_file_of_the_checkout():
