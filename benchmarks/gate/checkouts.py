@@ -42,9 +42,10 @@ def check_out(name):
     """
     if shutil.which("git") is None:
         raise InputError("git is needed, and is not installed")
-    repo, commit = ROOT, git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    repo, commit = ROOT / ".git", git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
     if name == WORKTREE:
-        repo, commit, _ = identify()
+        top, commit, _ = identify()
+        repo = top / ".git" if top == ROOT else top
     if commit is None:
         raise InputError(f"no revision {name!r} in {ROOT}: accepted are git's and {WORKTREE!r}")
     return Revision(name, commit, tuple(_package(repo, commit, p) for p in PACKAGES))
@@ -61,7 +62,7 @@ def _package(repo, commit, package):
 
 def _read(repo, *arguments):
     """Return the output of git in a repository; raises InputError."""
-    command = ["git", "-C", str(repo), *arguments]
+    command = ["git", f"--git-dir={repo}", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise InputError(f"git cannot read {repo}: {done.stderr.strip().splitlines()[-1]}")
