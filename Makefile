@@ -5,17 +5,22 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 MINIMUM := $(shell sed -n 's/^requires-python = ">=\(.*\)"/\1/p' pyproject.toml)
 SEED ?= 1
 OPS ?= 100000
+BASE ?= main
 
 # $(call lack,what,Debian package): ends the recipe in one line.
 lack = { echo "dirtylog: $(1) is missing; on Debian and Ubuntu: apt install $(2)" >&2; exit 1; }
 
-.PHONY: study bench history test conformance lint clean
+.PHONY: study bench gate history test conformance lint clean
 
 study: .venv/ready
 	@$(BIN)/dirtylog study
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.study --full
+
+# make ends with 2 whatever the gate says; its last line tells, and so does the command's own status.
+gate: .venv/ready
+	@$(BIN)/python -m benchmarks.gate --base $(BASE)
 
 history: .venv/ready
 	$(BIN)/python -m benchmarks.history

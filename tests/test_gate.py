@@ -4,19 +4,24 @@ import csv
 import itertools
 import os
 import re
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks.gate import __main__ as gate
-from benchmarks.gate import suite, verdict
+from benchmarks.gate import suite, verdict, worker
 from benchmarks.gate.verdict import OPEN, SAME, SLOWER, decide
 
 ROOT = Path(__file__).resolve().parent.parent
 PAIRS = ROOT / "results/reference/gate/pairs.csv"
+NEEDS_C = pytest.mark.skipif(
+    not any(map(shutil.which, ("cc", "gcc"))), reason="needs a C compiler: apt-get install gcc"
+)
 RUNS = 100
 PAIRS_OF_A_RUN = 28
 """Fewer than three minutes gave with nineteen processes for two cores."""
@@ -148,6 +153,55 @@ def test_a_slower_kernel_is_found_and_its_size_is_right(recorded, name, slowed, 
         right += interval.low <= np.log(1 + slowed) <= interval.high
     assert found >= share * RUNS
     assert right >= 0.9 * RUNS
+
+
+# Two processes
+
+
+@pytest.mark.parametrize(("is_duet", "order"), [(False, "01100110"), (True, None)])
+def test_sides_take_turns_or_begin_together(tmp_path, is_duet, order):
+    """A B B A where there is one core; in a duet nobody begins a block before both have come."""
+    meeting, log = tmp_path / "meeting", tmp_path / "log"
+    meeting.write_bytes(bytes(32))
+    code = (
+        "import sys; from benchmarks.gate.worker import Rendezvous\n"
+        "side, is_duet = int(sys.argv[3]), sys.argv[4] == 'True'\n"
+        "meeting = Rendezvous(sys.argv[1], side, is_duet)\n"
+        "for _ in range(4):\n"
+        "    meeting.begin()\n"
+        "    open(sys.argv[2], 'a').write(str(side))\n"
+        "    meeting.end()\n"
+    )
+    arguments = [str(meeting), str(log)]
+    command = [sys.executable, "-c", code, *arguments]
+    sides = [subprocess.Popen([*command, str(side), str(is_duet)], cwd=ROOT) for side in (0, 1)]
+    assert [side.wait(timeout=60) for side in sides] == [0, 0]
+    written = log.read_text()
+    assert written == order if order else sorted(written) == sorted("01100110")
+    ahead = np.cumsum([1 if side == "0" else -1 for side in written])
+    assert np.abs(ahead).max() <= 1
+
+
+def test_a_block_is_that_much_longer_when_it_is_slowed():
+    job = {"strategy": "write_protect", "language": "numba", "mapping": "linear", "repeats": 2}
+    job |= {"slot_bytes": 1 << 20, "density": 0.1, "is_mapped": True, "slowed": 1.0}
+    cell = worker.Cell(job, [1])
+    before = time.perf_counter_ns()
+    ns = worker.block(cell, job, 0)
+    assert time.perf_counter_ns() - before >= ns
+
+
+@pytest.mark.parametrize("language", ["numba", pytest.param("C", marks=NEEDS_C)])
+def test_a_lost_page_ends_the_measurement(language):
+    job = {"strategy": "write_protect", "language": language, "mapping": "linear", "repeats": 1}
+    job |= {"slot_bytes": 1 << 20, "density": 0.1, "is_mapped": True, "slowed": 0.0}
+    cell = worker.Cell(job, [1])
+    expected = cell.interval()
+    cell.harvest()
+    cell.check(expected)
+    cell.interval()
+    with pytest.raises(worker.LostPageError, match="write_protect"):
+        cell.check(~np.zeros_like(expected))
 
 
 # The gate itself

@@ -1,9 +1,10 @@
 """From log-ratios of pairs of processes to a verdict: intervals, and when to stop.
 
 If both revisions are the same, their names can be exchanged, so a pair's log-ratio is as likely x
-as -x: Wilcoxon's signed-rank test then errs exactly as often as it says, whatever the distribution.
-An interval is that test turned round (Hodges and Lehmann), its limits Walsh averages. All intervals
-of a run, of each kernel at each look, hold together with probability 1 - RUN_ERROR (Bonferroni).
+as -x: Wilcoxon's signed-rank test then errs as often as it says, whatever the distribution. An
+interval is that test turned round (Hodges and Lehmann), its limits Walsh averages; around another
+ratio than 1 it supposes log-ratios that are symmetric there. All intervals of a run, of each kernel
+and the canary at each look, hold together with probability 1 - RUN_ERROR (Bonferroni).
 """
 
 from typing import NamedTuple
@@ -117,7 +118,7 @@ class Look(NamedTuple):
 def look(rows, canary_of):
     """Return what rows of log-ratios say: a row a pair, a column a kernel, the last the canary."""
     rows = np.asarray(rows)
-    error = RUN_ERROR / (len(LOOKS) + 1) / (rows.shape[1] - 1)
+    error = RUN_ERROR / (len(LOOKS) + 1) / rows.shape[1]
     *intervals, canary = (interval(column, error) for column in rows.T)
     return Look(intervals, canary, canary_of)
 
