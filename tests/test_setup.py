@@ -65,6 +65,60 @@ def test_the_study_installs_nothing_for_tests():
     assert not {"pytest", "hypothesis", "ruff", "scipy"} & study
 
 
+PYTHON_WITHOUT = """#!/bin/sh
+exec {python} -c 'import sys; {change}; exec(sys.argv[2])' "$@"
+"""
+LACKS = {
+    "venv": ('sys.modules["ensurepip"] = None', "apt install python3-venv"),
+    "age": ("sys.version_info = (3, 11, 1)", "is older than 3.11.2"),
+}
+"""What the first Python of PATH lacks, and what one line then says."""
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="needs make: apt install make")
+@pytest.mark.parametrize("lack", LACKS)
+def test_a_python_that_will_not_do_is_one_line(tmp_path, lack):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    change, said = LACKS[lack]
+    python = tmp_path / "bin" / "python3"
+    python.parent.mkdir()
+    python.write_text(PYTHON_WITHOUT.format(python=sys.executable, change=change))
+    python.chmod(0o755)
+    path = f"{python.parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["make", "study", "PYTHON=python3"],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    first, *rest = done.stderr.splitlines()
+    assert said in first
+    assert all(line.startswith("make") for line in rest)
+    assert not (tmp_path / ".venv").exists()
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="needs make: apt install make")
+def test_no_git_is_one_line(tmp_path):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    for name in ("make", "sh", "sed"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    done = subprocess.run(
+        [tmp_path / "make", "study"],
+        cwd=tmp_path,
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr.splitlines()[0] == (
+        "dirtylog: git is missing; on Debian and Ubuntu: apt install git"
+    )
+
+
 def test_the_package_has_all_data_that_its_modules_read():
     packaged = {
         path
