@@ -9,13 +9,16 @@ OPS ?= 100000
 # $(call lack,what,Debian package): ends the recipe in one line.
 lack = { echo "dirtylog: $(1) is missing; on Debian and Ubuntu: apt install $(2)" >&2; exit 1; }
 
-.PHONY: study bench test conformance lint clean
+.PHONY: study bench history test conformance lint clean
 
 study: .venv/ready
 	@$(BIN)/dirtylog study
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.study --full
+
+history: .venv/ready
+	$(BIN)/python -m benchmarks.history
 
 test: .venv/dev
 	$(BIN)/pytest -n auto

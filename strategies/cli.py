@@ -24,6 +24,7 @@ COMMANDS = {
     "lanes": "strategies.lanes.lanes_command:lanes",
     "study": "strategies.study_command:study",
     "report": "analysis.report.report_command:report",
+    "contract": "strategies.contract.contract_command:contract",
     "explore": "strategies.explore.explore_command:explore",
     "calibrate": "analysis.model.calibrate_command:calibrate",
     "model": "analysis.model.model_command:model",

@@ -81,7 +81,6 @@ def test_a_torn_file_of_the_suite_is_measured_again(tmp_path, monkeypatch, capsy
         raise KeyboardInterrupt
 
     monkeypatch.setattr(study, "run_asv", interrupted)
-    monkeypatch.setattr(study, "have_machine_file", lambda config: None)
     assert study.main(["--groups", "cost", "--results", str(results)]) == 130
     assert "the same command goes on" in capsys.readouterr().out
     assert whole.exists()

@@ -19,6 +19,7 @@ from strategies.cli import COMMANDS
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT, SETUPTOOLS = PYPROJECT["project"], PYPROJECT["tool"]["setuptools"]
+OLDEST = PROJECT["requires-python"].removeprefix(">=")
 PINS = {
     canonicalize_name(name): version
     for name, version in re.findall(
@@ -51,8 +52,7 @@ def test_what_is_installed_is_what_is_pinned(name):
 
 @pytest.mark.parametrize("name", everything())
 def test_the_oldest_python_that_is_accepted_can_have_it(name):
-    oldest = PROJECT["requires-python"].removeprefix(">=")
-    assert oldest in SpecifierSet(distribution(name).metadata["Requires-Python"] or "")
+    assert OLDEST in SpecifierSet(distribution(name).metadata["Requires-Python"] or "")
 
 
 def test_nothing_else_is_pinned():
@@ -70,53 +70,45 @@ exec {python} -c 'import sys; {change}; exec(sys.argv[2])' "$@"
 """
 LACKS = {
     "venv": ('sys.modules["ensurepip"] = None', "apt install python3-venv"),
-    "age": ("sys.version_info = (3, 11, 1)", "is older than 3.11.2"),
+    "age": ("sys.version_info = (3, 11, 1)", f"is older than {OLDEST}"),
 }
 """What the first Python of PATH lacks, and what one line then says."""
 
 
-@pytest.mark.skipif(not shutil.which("make"), reason="needs make: apt install make")
+def make_study(folder, path):
+    """Run `make study` in a folder without an environment; return what it says on stderr."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, folder)
+    command = [shutil.which("make"), "study", "PYTHON=python3"]
+    options = {"capture_output": True, "text": True, "check": False}
+    done = subprocess.run(command, cwd=folder, env={**os.environ, "PATH": path}, **options)
+    assert done.returncode
+    assert not (folder / ".venv").exists()
+    return [line for line in done.stderr.splitlines() if not line.startswith("make")]
+
+
+needs_make = pytest.mark.skipif(not shutil.which("make"), reason="needs make: apt install make")
+
+
+@needs_make
 @pytest.mark.parametrize("lack", LACKS)
 def test_a_python_that_will_not_do_is_one_line(tmp_path, lack):
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
-        shutil.copy(ROOT / name, tmp_path)
     change, said = LACKS[lack]
     python = tmp_path / "bin" / "python3"
     python.parent.mkdir()
     python.write_text(PYTHON_WITHOUT.format(python=sys.executable, change=change))
     python.chmod(0o755)
-    path = f"{python.parent}:{os.environ['PATH']}"
-    done = subprocess.run(
-        ["make", "study", "PYTHON=python3"],
-        cwd=tmp_path,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    first, *rest = done.stderr.splitlines()
-    assert said in first
-    assert all(line.startswith("make") for line in rest)
-    assert not (tmp_path / ".venv").exists()
+    (line,) = make_study(tmp_path, f"{python.parent}:{os.environ['PATH']}")
+    assert said in line
 
 
-@pytest.mark.skipif(not shutil.which("make"), reason="needs make: apt install make")
+@needs_make
 def test_no_git_is_one_line(tmp_path):
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
-        shutil.copy(ROOT / name, tmp_path)
-    for name in ("make", "sh", "sed"):
+    for name in ("sh", "sed"):
         (tmp_path / name).symlink_to(shutil.which(name))
-    done = subprocess.run(
-        [tmp_path / "make", "study"],
-        cwd=tmp_path,
-        env={"PATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stderr.splitlines()[0] == (
+    assert make_study(tmp_path, str(tmp_path)) == [
         "dirtylog: git is missing; on Debian and Ubuntu: apt install git"
-    )
+    ]
 
 
 def test_the_package_has_all_data_that_its_modules_read():
