@@ -24,6 +24,8 @@ COMMANDS = {
     "lanes": "strategies.lanes.lanes_command:lanes",
     "study": "strategies.replay.study_command:study",
     "explore": "strategies.explore.explore_command:explore",
+    "sweep": "analysis.fleet.sweep_command:sweep",
+    "fleet": "analysis.fleet.fleet_command:fleet",
     "model": "analysis.model.model_command:model",
     "advise": "analysis.advice.advise_command:advise",
 }
