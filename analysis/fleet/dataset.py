@@ -91,7 +91,7 @@ class Dataset:
         try:
             self.files, self.root = fsspec.core.url_to_fs(place)
             self.manifest = self._read_json("_manifest.json")
-            is_new = self.manifest is None and not self._list("")
+            is_new = self.manifest is None and not self.list("")
         except Exception as error:  # of any storage's own kind
             raise InputError(f"cannot open the dataset {place!r}: {error}") from error
         if self.manifest is None and not is_new:
@@ -106,8 +106,7 @@ class Dataset:
         """Return what was looked at before, by name."""
         found = self._read_json("_recordings.json") or []
         return {
-            row[0][0]: Recording(Source(*row[0]), *row[1:])
-            for row in (tuple(one) for one in found)
+            row[0][0]: Recording(Source(*row[0]), *row[1:]) for row in (tuple(one) for one in found)
         }
 
     def keep_recordings(self, recordings):
@@ -127,8 +126,8 @@ class Dataset:
 
     def counted(self, columns=("key", "machine", "reason", "epochs")):
         """Return some columns of all counts as a frame."""
-        paths = [path for digit in DIGITS for path in self._list(f"_counts/{digit}")]
-        tables = [self._read(path, list(columns)) for path in paths]
+        paths = [path for digit in DIGITS for path in self.list(f"_counts/{digit}")]
+        tables = [self.table(path, list(columns)) for path in paths]
         if not tables:
             return pd.DataFrame(columns=list(columns))
         return pa.concat_tables(tables).to_pandas()
@@ -139,7 +138,9 @@ class Dataset:
             mine = [row for row in rows if row["digest"][0] == digit]
             if mine:
                 table = pa.Table.from_pylist(mine, counts_schema())
-                self._write_table(f"_counts/{digit}/{_name_of([row['key'] for row in mine])}.parquet", table)
+                self._write_table(
+                    f"_counts/{digit}/{_name_of([row['key'] for row in mine])}.parquet", table
+                )
 
     def counts_of(self, digit):
         """Return the counts of a digit as a table, one row a cell.
@@ -147,10 +148,10 @@ class Dataset:
         Files are put together on the way, so that many short sweeps do not leave many files.
         """
         folder = f"_counts/{digit}"
-        paths = self._list(folder)
+        paths = self.list(folder)
         if not paths:
             return None
-        table = pa.concat_tables([self._read(path) for path in paths])
+        table = pa.concat_tables([self.table(path) for path in paths])
         if len(paths) == 1:
             return table
         table = _best(table)
@@ -165,8 +166,8 @@ class Dataset:
         """Write the tidy rows of a digit."""
         self._write_table(f"part-{digit}.parquet", table)
 
-    def _list(self, folder):
-        """Return the paths of the files of a folder, sorted; of none if there is no such."""
+    def list(self, folder):
+        """Return the paths of what is in a folder, sorted; none if there is no such."""
         path = posixpath.join(self.root, folder).rstrip("/")
         if not self.files.exists(path):
             return []
@@ -174,7 +175,8 @@ class Dataset:
         names = (entry["name"] for entry in entries if entry["name"].rstrip("/") != path)
         return sorted(name for name in names if not posixpath.basename(name).startswith("."))
 
-    def _read(self, path, columns=None):
+    def table(self, path, columns=None):
+        """Return columns of a file as a table, all by default."""
         with self.files.open(path, "rb") as file:
             return pq.read_table(pa.PythonFile(file), columns=columns)
 
@@ -234,8 +236,8 @@ def _best(table):
     return table.take(sorted(best.index))
 
 
-def read(place, columns=None):
-    """Return the rows of a dataset as a frame, sorted by ORDER if they have all of it.
+def read(place, columns=None, *, in_order=True):
+    """Return the rows of a dataset as a frame.
 
     Parameters
     ----------
@@ -243,17 +245,28 @@ def read(place, columns=None):
         A path, or an fsspec URL.
     columns : sequence of str, optional
         Only these.
+    in_order : bool
+        Sort them by ORDER.
+
+    Raises
+    ------
+    InputError
+        No dataset, or one without rows.
+    KeyError
+        A column that it has not.
     """
     dataset = Dataset(str(place))
     if dataset.manifest is None:
         raise InputError(f"{place!r} holds no dataset; accepted: the --out of dirtylog sweep")
-    paths = [path for path in dataset._list("") if path.endswith(".parquet")]
+    paths = [path for path in dataset.list("") if path.endswith(".parquet")]
     if not paths:
         raise InputError(f"{place!r} has no rows yet; dirtylog sweep goes on there")
-    frame = pa.concat_tables([dataset._read(path, columns) for path in paths]).to_pandas()
-    if set(ORDER) <= set(frame):
-        frame = frame.sort_values(ORDER, ignore_index=True)
-    return frame
+    tables = [dataset.table(path, columns) for path in paths]
+    for name in columns or ():
+        if name not in tables[0].column_names:
+            raise KeyError(name)
+    frame = pa.concat_tables(tables, promote_options="default").to_pandas()
+    return frame.sort_values(ORDER, ignore_index=True) if in_order else frame
 
 
 def to_xarray(frame, values):

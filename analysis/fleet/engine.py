@@ -183,7 +183,7 @@ def _ended(running):
     if not running:
         return []
     try:
-        return wait(running, timeout=WAIT_S, return_when="FIRST_COMPLETED").done
+        return wait(list(running), timeout=WAIT_S, return_when="FIRST_COMPLETED").done
     except (asyncio.TimeoutError, TimeoutError):
         return []
 

@@ -211,7 +211,8 @@ def _said_at_the_end(dataset, asked, missing):
     good = set(mine[mine["epochs"].notna() & (mine["reason"] == "")]["key"])
     failed = mine[~mine["key"].isin(good)].drop_duplicates("key", keep="last")
     click.echo(
-        f"{dataset.place}: {len(asked)} cells, {missing} of them new, {len(failed)} failed", err=True
+        f"{dataset.place}: {len(asked)} cells, {missing} of them new, {len(failed)} failed",
+        err=True,
     )
     for reason, cells in failed.groupby("reason").size().head(10).items():
         click.echo(f"dirtylog: {cells} cells failed: {reason}", err=True)
