@@ -190,21 +190,25 @@ def _ratio(cost, least):
 
 
 def by_axis(fleet, axis):
-    """Return `of_one_choice` for each value of an axis, over the VMs that have all values.
+    """Return `of_one_choice` for each value of an axis that at least half of the VMs have.
 
-    The other axes have their base values.
+    Of the VMs that have all these values; the other axes have their base values.
     """
     others = [name for name in SETTING if name != axis]
     part = fleet.only(_is_base(fleet.cases, others))
-    values = np.sort(part.cases[axis].unique())
-    counts = part.cases.groupby("trace", observed=True)[axis].transform("nunique").to_numpy()
-    complete = part.only(counts == len(values))
+    vms = part.cases.groupby(axis)["trace"].nunique()
+    values = vms.index[vms >= part.cases["trace"].nunique() / 2].to_numpy()
+    part = part.only(part.cases[axis].isin(values).to_numpy())
+    has = part.cases.groupby("trace", observed=True)[axis].transform("nunique").to_numpy()
+    complete = part.only(has == len(values))
     if len(values) < 2 or not len(complete.cases):
         return pd.DataFrame()
-    frames = [
-        of_one_choice(complete.only((complete.cases[axis] == value).to_numpy())).assign(
-            **{axis: value}
-        )
-        for value in values
-    ]
-    return pd.concat(frames, ignore_index=True)
+    return pd.concat(
+        [
+            of_one_choice(complete.only((complete.cases[axis] == value).to_numpy())).assign(
+                **{axis: value}
+            )
+            for value in values
+        ],
+        ignore_index=True,
+    )

@@ -4,7 +4,6 @@ A sweep keeps few batches in flight, so the scheduler knows few at a time, howev
 and what a worker's death takes with it is little.
 """
 
-import asyncio
 import logging
 import time
 from collections import deque
@@ -80,7 +79,7 @@ def _client_of(scheduler):
 
     try:
         return Client(scheduler, timeout=CONNECT_S)
-    except (OSError, ValueError, asyncio.TimeoutError, TimeoutError) as error:
+    except (OSError, ValueError, TimeoutError) as error:
         raise InputError(
             f"the scheduler {scheduler!r} does not answer ({error or 'timeout'}); accepted: the "
             "address that dask scheduler prints, as in tcp://host:8786"
@@ -184,7 +183,7 @@ def _ended(running):
         return []
     try:
         return wait(list(running), timeout=WAIT_S, return_when="FIRST_COMPLETED").done
-    except (asyncio.TimeoutError, TimeoutError):
+    except TimeoutError:
         return []
 
 

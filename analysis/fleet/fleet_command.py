@@ -90,8 +90,8 @@ def _show(whole, profile, every):
     base = whole.base()
     each = of_each(base)
     click.echo(
-        f"{len(each)} VMs, least {whole.aim} by {profile}; all costs are modelled, of exact counts; "
-        f"{whole.failed} rows failed and are left out"
+        f"{len(each)} VMs, least {whole.aim} by {profile}; all costs are modelled, of exact "
+        f"counts; {whole.failed} rows failed and are left out"
     )
     click.echo("\nOne choice for all (cores together; mean stall of a vCPU)")
     echo_columns(_choice_rows(of_one_choice(base)))
@@ -112,14 +112,14 @@ def _show(whole, profile, every):
 def _choice_rows(frame):
     yield ("strategy", "right for", "CPU", "stall", "against the best", "worst VM")
     for row in frame.itertuples():
-        ratios = (f"{number(row.regret)}x", f"{number(row.worst)}x")
+        ratios = (_times(row.regret), _times(row.worst))
         yield (row.strategy, row.right_for, number(row.cpu), percent(row.stall), *ratios)
 
 
 def _axis_rows(frame, axis, title, text):
     yield (title, "strategy", "right for", "CPU", "stall", "against the best")
     for row in frame.to_dict("records"):
-        costs = (number(row["cpu"]), percent(row["stall"]), f"{number(row['regret'])}x")
+        costs = (number(row["cpu"]), percent(row["stall"]), _times(row["regret"]))
         yield (text(row[axis]), row["strategy"], row["right_for"], *costs)
 
 
@@ -131,9 +131,14 @@ def _vm_rows(frame):
             row.trace,
             row.strategy,
             row.runner_up or "-",
-            f"{number(row.margin)}x" if row.runner_up else "-",
+            _times(row.margin) if row.runner_up else "-",
             percent(row.sure),
             number(row.cpu),
             percent(row.stall),
             ", ".join(marks),
         )
+
+
+def _times(ratio):
+    """Return a ratio in words: where the least is nothing at all, there is none."""
+    return f"{number(ratio)}x" if ratio < float("inf") else "from 0"

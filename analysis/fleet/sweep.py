@@ -168,16 +168,19 @@ class _Session:
         total = sum(batch.seconds for batch in batches)
         cells = sum(len(batch.cells) for batch in batches)
         click.echo(plan_of(works, asked, len(works), workers, short=True), err=True)
-        begin, done = time.monotonic(), 0.0
+        begin, done, own = time.monotonic(), 0.0, 0.0
         with progress_bar() as bar:
             task = bar.add_task("counting", total=cells)
             for batch, result in stream(client, count_all, batches, machine=self._machine):
                 if isinstance(result, str):
                     result = [failed_row(cell, result) for cell in batch.cells]
                 keeper.add(result)
+                own += sum(row.get("seconds", 0.0) for row in result)
                 done += batch.seconds
                 left = (time.monotonic() - begin) * (total - done) / max(done, 1e-9)
                 bar.update(task, advance=len(result), description=f"{duration(left * 1e9)} left")
+        took = duration((time.monotonic() - begin) * 1e9)
+        click.echo(f"counted in {took}; the cells' own time is {duration(own * 1e9)}", err=True)
 
 
 class _Keeper:
