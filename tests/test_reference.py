@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from analysis.measured.surface import Surface
+from analysis.model.estimate import Scenario
 
 import results
 from analysis.derived import write_derived
 from analysis.measured.reference import COSTS, ORIGIN, WALKS, Reference, load_reference
-from analysis.measured.surface import Surface
-from analysis.model.estimate import Scenario
 from analysis.model.profile import load_profile
 from strategies.errors import InputError
 
