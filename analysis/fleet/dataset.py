@@ -261,10 +261,10 @@ def read(place, columns=None, *, in_order=True):
     paths = [path for path in dataset.list("") if path.endswith(".parquet")]
     if not paths:
         raise InputError(f"{place!r} has no rows yet; dirtylog sweep goes on there")
-    tables = [dataset.table(path, columns) for path in paths]
-    for name in columns or ():
-        if name not in tables[0].column_names:
-            raise KeyError(name)
+    try:
+        tables = [dataset.table(path, columns) for path in paths]
+    except pa.ArrowInvalid as error:
+        raise KeyError(f"one of {columns}") from error
     frame = pa.concat_tables(tables, promote_options="default").to_pandas()
     return frame.sort_values(ORDER, ignore_index=True) if in_order else frame
 

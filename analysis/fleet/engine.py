@@ -157,13 +157,15 @@ def stream(client, function, batches, **arguments):
                     yield batch, f"needs {batch.mib} MiB, the largest worker has {largest} MiB"
                 else:
                     running[_submit(client, function, batch, arguments)] = batch
-            for future in _ended(running):
-                batch = running.pop(future)
-                result = _result(future)
+            ended = _ended(running)
+            for future in ended:
+                batch, result = running.pop(future), _result(future)
                 if isinstance(result, str) and len(batch.cells) > 1:
                     queue.extend(batch.alone())
                 else:
                     yield batch, result
+            if not ended:
+                queue.extend(running.pop(future) for future in _stranded(client, running))
     finally:
         with suppress(Exception):
             client.cancel(list(running))
@@ -185,6 +187,17 @@ def _ended(running):
         return wait(list(running), timeout=WAIT_S, return_when="FIRST_COMPLETED").done
     except TimeoutError:
         return []
+
+
+def _stranded(client, running):
+    """Return futures that no worker has: Dask does not look at them again.
+
+    That happens when the last worker died and the next one had not yet said what memory it has.
+    """
+    held = {key for keys in client.processing().values() for key in keys}
+    stranded = [future for future in running if future.key not in held and not future.done()]
+    client.cancel(stranded)
+    return stranded
 
 
 def _result(future):
