@@ -9,6 +9,7 @@ python -m benchmarks.fleet rows DIR                         # a dataset of 10^6 
 
 import multiprocessing
 import statistics
+import sys
 import time
 
 import click
@@ -26,6 +27,7 @@ from analysis.fleet.spec import merge
 from analysis.model.profile import bundled, load_profile
 
 JOBS = 2
+DASK = (sys.executable, "-m", "dask")
 EXACT_BUT = {"seconds", "machine"}
 
 
@@ -131,8 +133,8 @@ def scheduler(cells, together):
     )
     cuts = range(0, cells, together)
     batches = [Batch((Work(recording, many[at : at + together]),), 1.0, PROCESS_MIB) for at in cuts]
-    command = ["dask", "scheduler", "--host", "127.0.0.1", "--port", "18787", "--no-dashboard"]
-    worker = ["dask", "worker", "tcp://127.0.0.1:18787", "--nthreads", "1", "--no-dashboard"]
+    command = [*DASK, "scheduler", "--host", "127.0.0.1", "--port", "18787", "--no-dashboard"]
+    worker = [*DASK, "worker", "tcp://127.0.0.1:18787", "--nthreads", "1", "--no-dashboard"]
     with psutil.Popen(command) as process, psutil.Popen(worker) as second:
         try:
             with connected("tcp://127.0.0.1:18787", JOBS) as client:

@@ -45,7 +45,7 @@ def cluster():
         LocalCluster(
             n_workers=2,
             threads_per_worker=1,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             memory_limit=f"{2 * PROCESS_MIB}MiB",
             silence_logs=50,
         ) as started,

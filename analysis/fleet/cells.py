@@ -83,7 +83,10 @@ def _sources(path):
 
 
 def cells_of(sweep, recording):
-    """Return the cells of a recording: one for each setting that can differ in its result."""
+    """Return the cells of a recording, those of one trace in a row.
+
+    One for each setting that can differ in its result.
+    """
     found = {}
     for setting in sweep.settings():
         seed, interval = setting["seed"], setting["interval"]
@@ -104,7 +107,12 @@ def cells_of(sweep, recording):
         text = json.dumps([*fields, counting_digest()])
         key = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
         found[key] = Cell(key, *fields)
-    return list(found.values())
+    return sorted(found.values(), key=_made_of)
+
+
+def _made_of(cell):
+    """Return what a cell's trace must be made for; then the rest, for a fixed order."""
+    return cell.page_size, cell.interval_ms, cell
 
 
 def failed_row(cell, reason):
@@ -135,7 +143,7 @@ def count_all(batch, machine=""):
     rows = []
     for work in batch:
         trace, made = None, None
-        for cell in sorted(work.cells, key=lambda cell: cell[2:]):
+        for cell in work.cells:
             begin = time.perf_counter()
             try:
                 if made != (cell.page_size, cell.interval_ms):
