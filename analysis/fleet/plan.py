@@ -149,8 +149,8 @@ def correction_here(works):
     return took / sum(seconds for seconds, *_ in chosen) if chosen else 1.0
 
 
-def plan_of(works, asked, recordings, workers, *, short=False):
-    """Return in words what works take: cells, time, bytes; `short`: in one line, uncorrected.
+def plan_of(works, asked, recordings, workers, *, cores=None):
+    """Return in words what works take: cells, time, bytes; without `cores` in one line.
 
     Parameters
     ----------
@@ -159,11 +159,13 @@ def plan_of(works, asked, recordings, workers, *, short=False):
     asked : int
         Cells asked for, those that are there included.
     recordings, workers : int
+    cores : int, optional
+        Of this machine.
     """
     cells = [(work.recording, cell) for work in works for cell in work.cells]
     seconds = sum(seconds_of(*one) for one in cells)
     disk = size_text((len(cells) * ROW_BYTES >> 10 << 10) or 1024)
-    if short:
+    if cores is None:
         return (
             f"{len(cells)} cells to count of {asked} asked for: about "
             f"{duration(seconds / workers * 1e9)} on {workers} threads, {disk} (estimated)"
@@ -180,6 +182,8 @@ def plan_of(works, asked, recordings, workers, *, short=False):
     ]
     lines += [
         f"{count} workers, a core each: {duration(seconds * correction / count * 1e9)}"
-        for count in sorted({1, 2, 4, 16, workers})
+        for count in (1, 2, 4, 16)
     ]
+    here = duration(seconds * correction / min(workers, cores) * 1e9)
+    lines.append(f"here, {workers} processes on {cores} cores: {here}")
     return "\n".join(lines)

@@ -1,5 +1,6 @@
 """A sweep from end to end: look at what is new, count it, price it, and go on where it was cut."""
 
+import os
 import socket
 import time
 from typing import NamedTuple
@@ -62,7 +63,7 @@ def run_sweep(sweep, place, options):
         works, asked = _missing(sweep, [seen[name] for name in sources], dataset, machine)
         missing = sum(len(work.cells) for work in works)
         if options.plan:
-            click.echo(plan_of(works, len(asked), len(sources), options.jobs))
+            click.echo(plan_of(works, len(asked), len(sources), options.jobs, cores=cores()))
             return 0
         prices = prices_digest(options.profiles)
         stale = (dataset.manifest or {}).get("prices") != prices
@@ -77,6 +78,11 @@ def run_sweep(sweep, place, options):
         write_rows(dataset, seen, options.profiles, digits)
         dataset.keep_manifest(prices, [profile.name for profile in options.profiles])
     return _said_at_the_end(dataset, asked, missing)
+
+
+def cores():
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _is_new(source, recording):
@@ -167,7 +173,7 @@ class _Session:
         batches = batches_of(works, workers)
         total = sum(batch.seconds for batch in batches)
         cells = sum(len(batch.cells) for batch in batches)
-        click.echo(plan_of(works, asked, len(works), workers, short=True), err=True)
+        click.echo(plan_of(works, asked, len(works), workers), err=True)
         begin, done, own = time.monotonic(), 0.0, 0.0
         with progress_bar() as bar:
             task = bar.add_task("counting", total=cells)

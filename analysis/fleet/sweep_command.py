@@ -31,18 +31,12 @@ def sweep(spec, traces, profile, out, scheduler, jobs, measure, plan, **axes):
 
     need_extra()
     from analysis.fleet.spec import merge, read_spec
-    from analysis.fleet.sweep import Options, run_sweep
+    from analysis.fleet.sweep import Options, cores, run_sweep
     from analysis.model.profile import bundled, load_profile
 
     if measure and (scheduler or (jobs or 1) > 1):
         raise click.UsageError("--measure times one cell at a time: no --scheduler, --jobs 1")
     asked = merge(read_spec(spec) if spec else None, traces, axes)
     profiles = tuple(load_profile(name) for name in dict.fromkeys(profile or bundled()))
-    jobs = 1 if measure else jobs or _cores()
+    jobs = 1 if measure else jobs or cores()
     return run_sweep(asked, out, Options(scheduler, jobs, profiles, measure, plan))
-
-
-def _cores():
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
