@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from analysis.measured.fit import VARIANT, fit_walks, held_out, summary
+from analysis.measured.fit import VARIANT, fit_walks, held_out, summary, with_scatter
 from analysis.measured.harvests import (
     BASELINE,
     HARVEST_BENCHMARK,
@@ -34,12 +34,12 @@ DIGITS = "%.6g"
 def noise(frame):
     """Return by how much a harvest's median is uncertain, relative: the median over the cells.
 
-    With several passes half of what two of them differ by at most (`spread`), with one half the
-    99 % confidence interval of its median. Two harvests whose medians differ by less are a tie.
+    With several passes what the farthest two of them differ by (`spread`), with one half the 99 %
+    confidence interval of its median. Two harvests whose medians differ by less are a tie.
     """
     if frame["pass"].nunique() > 1:
         cells = harvests(frame)
-        return float(cells.loc[cells["strategy"] != BASELINE, "spread"].median()) / 2
+        return float(cells.loc[cells["strategy"] != BASELINE, "spread"].median())
     rows = frame[frame["benchmark"].str.endswith(HARVEST_BENCHMARK) & (frame["status"] == OK)]
     rows = rows[rows["strategy"] != BASELINE]
     half_width = (rows["ci99_high"] - rows["ci99_low"]).astype(float) / 2
@@ -92,10 +92,19 @@ def origin(frame, machine):
 
 def fitted(frame):
     """Return harvests, fitted walks, held-out cells, and what the fit took as known."""
+    cells, (fit, known_ns) = harvests(frame), _to_fit(frame)
+    passes = frame["pass"].unique()
+    others = [frame[frame["pass"] != one] for one in passes if len(passes) > 1]
+    without = [fit_walks(*_to_fit(other)) for other in others]
+    return cells, with_scatter(fit_walks(fit, known_ns), without), held_out(fit, known_ns), known_ns
+
+
+def _to_fit(frame):
+    """Return the cells that are fitted, and the costs that are known."""
     cells = harvests(frame)
     known_ns = {"clock": clock_ns(cells), "tlbie": simulated_tlbie_ns(frame)}
-    fit = pd.concat([cells[cells["strategy"].isin(MADE_OF)], enablings(frame)], ignore_index=True)
-    return cells, fit_walks(fit, known_ns), held_out(fit, known_ns), known_ns
+    cells = cells[cells["strategy"].isin(MADE_OF)]
+    return pd.concat([cells, enablings(frame)], ignore_index=True), known_ns
 
 
 def write_derived(results, out):

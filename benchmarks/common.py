@@ -38,8 +38,8 @@ if not IS_STUDY:
     VARIANTS = {
         BASE: [MIB << shift for shift in range(4, 15)],
         (PAGE_4K, "scattered"): [MIB << shift for shift in range(4, 15, 2)],
-        (PAGE_64K, "linear"): [MIB << shift for shift in range(8, 17, 2)],
-        (PAGE_64K, "scattered"): [MIB << shift for shift in (8, 12, 14, 16)],
+        (PAGE_64K, "linear"): [MIB << shift for shift in (*range(8, 15), 16)],
+        (PAGE_64K, "scattered"): [MIB << shift for shift in (8, 10, 12, 13, 14, 16)],
     }
 """Slot sizes by page size and mapping, in order."""
 
@@ -185,7 +185,7 @@ class OwnClock:
 
     ns = 0
     warmup_time = 0.1
-    repeat = (5, 20, 1.0) if IS_STUDY else (5, 20, 0.5)
+    repeat = (5, 20, 1.0) if IS_STUDY else (4, 20, 0.5)
     rounds = 2
     version = "1"
 

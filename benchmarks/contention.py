@@ -88,8 +88,8 @@ class Storm:
 class Contention:
     """vCPUs that store on at most cores - 1 threads, each thread its vCPUs in turn.
 
-    Times are recorded only where every vCPU could have a core. Event counts are exact, but how
-    many harvests a storm meets is not: they are means per harvest and vary from run to run.
+    Times are recorded only where every vCPU could have a core. Counts are means per harvest; they
+    race with the harvests and vary from run to run, so they are measured, not exact.
     """
 
     param_names = ("strategy", "vcpus")

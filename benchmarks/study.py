@@ -33,7 +33,7 @@ from strategies.errors import InputError
 STUDY_RESULTS, FULL_RESULTS = ROOT / "results/local/raw", ROOT / "results/local/bench/raw"
 POLL_SECONDS = 0.2
 STOP_SECONDS = 15
-STUDY_SECONDS_PER_CELL, FULL_SECONDS_PER_CELL = 1.0, 1.2
+SECONDS_PER_CELL = 1.0
 MANAGED_SETUP_SECONDS = 100
 """For the estimate, as measured on two cores."""
 
@@ -176,8 +176,7 @@ def progress_bar(console):
 def announce(console, todo, groups, is_full):
     """Say how much there is to do and how long it will take."""
     cells = sum(len(group.cells) for group in todo)
-    per_cell = FULL_SECONDS_PER_CELL if is_full else STUDY_SECONDS_PER_CELL
-    seconds = cells * per_cell + (MANAGED_SETUP_SECONDS if is_full else 0)
+    seconds = cells * SECONDS_PER_CELL + (MANAGED_SETUP_SECONDS if is_full else 0)
     kept = len(groups) - len(todo)
     if kept:
         console.print(f"{kept} of {len(groups)} groups were measured before and are kept")

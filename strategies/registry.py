@@ -44,10 +44,10 @@ TRACKERS = {
         "fault", 2011, "the alternative that the thread names", "fault.write_protect:WriteProtect"
     ),
     "write_protect_batched": Tracker(
-        "fault", 2012, "x86 since v3.5", "fault.write_protect_batched:WriteProtectBatched"
+        "fault", 2012, "x86 since v3.5, arm64", "fault.write_protect_batched:WriteProtectBatched"
     ),
     "double_buffer": Tracker(
-        "fault", 2011, "x86 up to v3.4", "fault.double_buffer:DoubleBuffer"
+        "fault", 2011, "x86 in v3.3 and v3.4", "fault.double_buffer:DoubleBuffer"
     ),
     "pte_flush": Tracker(
         "history", 2011, "POWER Book3S PR up to the patch", "history.pte_flush:PteFlush"

@@ -50,6 +50,10 @@ HAZARDS = {
     "9 partial last word": "last-word-forgotten",
     "9 bit order": "big-endian-bits",
     "10 EFAULT after the clear": "efault-after-clear",
+    "protected before the bitmaps are switched": "protect-then-switch",
+    "read-only, taken for clean": "read-only-taken-for-clean",
+    "logging starts without a flush": "enable-without-flush",
+    "a large page marked in one word": "large-page-in-one-word",
 }
 """Known ways to lose a page, from the kernel's history, and the defect that stands for each."""
 
@@ -69,6 +73,11 @@ RULES = {
     "no flush at the end": "no-flush",
     "C not merged in the fault handler": "fault-forgets-c",
     "R cleared by a load and a store": "clear-ref-by-load-and-store",
+    "permission changed by a load and a store": "permission-by-load-and-store",
+    "R cleared with C": "r-cleared-with-c",
+    "CHANGED reported and left": "changed-not-taken",
+    "an absent HPTE not found": "absent-is-not-found",
+    "two ioctls at once": "no-slots-lock",
     "C that a TLB entry owes, without its lock": "owed-c-without-lock",
     "R set by a load and a store": "r-by-load-and-store",
 }
@@ -78,6 +87,10 @@ KINDS = {
     "hpte-lock-awaited-under-rmap-lock": "deadlock",
     "no-tlbie-of-an-absent-hpte": "dead translation",
     "no-ptesync-wait": "dead translation",
+    "permission-by-load-and-store": "guest's C lost",
+    "r-cleared-with-c": "guest's R lost",
+    "changed-not-taken": "spurious page",
+    "absent-is-not-found": "wrong return code",
     "protect-skips-its-tlbie": "dead translation",
 }
 """What is found where it is not a lost page."""
@@ -87,6 +100,8 @@ IN_ONE_SCHEDULE = (
     "delayed-c-trusted",
     "large-page-one-bit",
     "memset-of-the-log",
+    "changed-not-taken",
+    "read-only-taken-for-clean",
     "last-word-forgotten",
     "big-endian-bits",
     "efault-after-clear",

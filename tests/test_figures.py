@@ -12,6 +12,8 @@ from analysis.report import figures, tables
 from strategies import styles
 from strategies.registry import TRACKERS, names
 from strategies.replay.figure import harvest_time_per_epoch
+from strategies.workloads.trace import bundled as recordings
+from strategies.workloads.trace import load_trace
 
 SLOT = 4 << 30
 DENSITIES = np.geomspace(1e-5, 1, 13)
@@ -100,6 +102,24 @@ def test_recorded_programs_are_marked(glance):
     seen = {text.get_text() for text in words(glance)}
     assert set(figures.PROGRAMS.values()) <= seen
     assert set(figures.PROGRAMS) == set(tables.programs()["trace"])
+
+
+def test_a_program_stands_at_the_density_of_each_panels_own_pages(glance):
+    for panel, one in zip(glance.axes, curves.PLATFORMS, strict=True):
+        assert panel.get_title() == one.label
+        marks = {line.get_xdata()[0] for line in panel.lines if line.get_linestyle() == ":"}
+        traces = (
+            load_trace(name).coarsen(one.page_bytes.bit_length() - 1) for name in recordings()
+        )
+        assert marks == {trace.density for trace in traces}
+
+
+def test_a_break_even_that_is_never_reached_has_an_open_end():
+    frame = curves.break_evens(SLOT, vcpus=(1,), platforms=curves.PLATFORMS[:1])
+    for p95, arrows in ((0.5, 0), (np.inf, 1)):
+        (panel,) = figures.break_even_dots(frame.assign(p95=p95), "4 GiB").axes
+        ends = [line for line in panel.lines if line.get_marker() == ">"]
+        assert sum(len(line.get_xdata()) for line in ends) == arrows
 
 
 def test_break_evens_are_dots_with_bars_for_each_number_of_vcpus(dots):

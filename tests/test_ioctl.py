@@ -110,6 +110,18 @@ def test_state_bytes_are_those_of_logging_slots(strategy, bitmaps):
     assert tracker.state_bytes == 0
 
 
+def test_ebusy_while_another_tracker_logs_the_slot(strategy):
+    vm, tracker = build(strategy, NPAGES)
+    vm.store([1], STAMP)
+    other = registry.get(strategy)(vm)
+    assert fails_with(errno.EBUSY, other.enable_logging, 0)
+    assert harvest(tracker) == {1}
+    tracker.disable_logging(0)
+    other.enable_logging(0)
+    vm.store([2], STAMP)
+    assert harvest(other) == {2}
+
+
 def test_null_reports_nothing():
     vm, tracker = build(registry.BASELINE, NPAGES)
     vm.store([1], STAMP)

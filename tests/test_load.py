@@ -15,7 +15,7 @@ import pytest
 from asv.benchmarks import Benchmarks
 from asv.results import iter_results
 
-from analysis.measured.load import FAILED, OK, SKIPPED, latest, load_results
+from analysis.measured.load import FAILED, OK, SKIPPED, latest, load_machine, load_results
 from strategies.errors import InputError
 
 RECORDED = Path(__file__).parent / "data" / "asv"
@@ -136,6 +136,28 @@ def test_the_latest_commit_is_the_one_measured_last(folder):
     frame = load_results(folder)
     assert set(frame["commit"]) == {older, newer}
     assert set(latest(frame)["commit"]) == {newer}
+
+
+def test_passes_are_read_as_one_and_told_apart(folder, tmp_path):
+    passes = tmp_path / "raw"
+    for name in ("pass-2", "pass-1"):
+        shutil.copytree(folder, passes / name)
+    frame = load_results(passes)
+    alone = load_results(folder)
+    assert set(alone["pass"]) == {folder.name}
+    assert frame["pass"].tolist() == ["pass-1"] * len(alone) + ["pass-2"] * len(alone)
+    for name, rows in frame.groupby("pass"):
+        rows = rows.reset_index(drop=True)
+        pd.testing.assert_frame_equal(rows, alone.assign(**{"pass": name}))
+    assert load_machine(passes) == load_machine(folder)
+
+
+def test_passes_of_two_commits_are_refused(folder, tmp_path):
+    for name in ("pass-1", "pass-2"):
+        shutil.copytree(folder, tmp_path / "raw" / name)
+    change(result_file(tmp_path / "raw" / "pass-2"), commit_hash="f" * 40)
+    with pytest.raises(InputError, match=f"mixes results: commit .*{'f' * 40}"):
+        load_results(tmp_path / "raw")
 
 
 def test_results_of_another_version_of_a_benchmark_are_left_out(folder):

@@ -4,75 +4,77 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
-from analysis.measured.surface import Surface
-from analysis.model.estimate import Scenario
 
 import results
-from analysis.derived import write_derived
+from analysis.derived import HARVESTS, HELD_OUT, write_derived
+from analysis.measured.fit import MOST_ERROR, SPREADS
 from analysis.measured.reference import COSTS, ORIGIN, WALKS, Reference, load_reference
-from analysis.model.profile import load_profile
+from analysis.measured.walks import ENABLING, MADE_OF, Cost
 from strategies.errors import InputError
 
 REFERENCE = Path(results.__file__).parent / "reference"
-NAN = float("nan")
+DERIVED = REFERENCE / "derived"
+VARIANTS = [(4096, "linear"), (4096, "scattered"), (65536, "linear"), (65536, "scattered")]
+TRACKERS = sorted(MADE_OF.keys() - {ENABLING})
 
 
-def surface(page_ns, dirty_page_ns):
-    return Surface([(1000, 0.0, page_ns, NAN), (1000, 0.1, page_ns, dirty_page_ns)])
+def cost(*ns):
+    return Cost(np.array([1000.0, 4000.0]), np.array(ns), np.array([0.1, 0.2]))
 
 
 @pytest.fixture
 def small():
-    """A reference of one size and one density, its tlbie 5 ns."""
-    costs = {
-        "c_bit_scan": (20.0, 65.0),
-        "write_protect": (0.25, 90.0),
-        "write_protect_batched": (0.5, 80.0),
-        "pte_flush": (0.125, 300.0),
+    """A reference of one page size, of slots of 1000 to 4000 pages."""
+    names = (*WALKS, "region_enter", "word_clear", "tlbie_wait", "clock", "tlbie")
+    costs = {name: cost(number, 4.0 * number) for number, name in enumerate(names, 1)}
+    grid = {
+        "page_bytes": 4096,
+        "mapping": "linear",
+        "slot_bytes": [1000 * 4096, 4000 * 4096],
+        "densities": [0.01, 0.1],
     }
-    origin = {"tlbie_ns": 5.0, "slot_pages": [1000, 1000], "densities": [0.1, 0.1]}
-    return Reference({name: surface(*pair) for name, pair in costs.items()}, origin)
+    return Reference({(4096, "linear"): costs}, {"grid": [grid]})
 
 
-def test_walks_are_the_trackers_costs_per_page(small):
-    walk = small.walk_ns(1000, 0.1)
-    assert tuple(walk) == WALKS
-    assert walk == pytest.approx(
-        {
-            "page_scan": 20.0,
-            "page_clear": 65.0 - 5.0,
-            "word_read": 64 * 0.25,
-            "page_rearm": 80.0,
-            "page_unmap": 300.0 * 0.1,  # of each page of the slot
-        }
-    )
+def test_walks_have_a_cost_and_its_error_at_each_size(small):
+    assert tuple(small.walks(1000)) == WALKS
+    assert small.walks(1000)["page_clear"] == (pytest.approx(2.0), pytest.approx(0.1))
+    assert small.walks(2000)["page_clear"] == (pytest.approx(4.0), pytest.approx(0.15))
+    assert small.walks(1)["page_clear"] == small.walks(1000)["page_clear"]
+    assert small.walks(1 << 40)["page_clear"] == small.walks(4000)["page_clear"]
 
 
-def test_a_clean_slot_has_the_costs_of_the_sparsest_measured(small):
-    assert small.walk_ns(1000, 0.0) == small.walk_ns(1000, 0.1)
+def test_walks_of_many_sizes_at_once(small):
+    ns, errors = small.walks(np.array([1000, 2000]))["page_scan"]
+    assert ns == pytest.approx([1.0, 2.0])
+    assert errors == pytest.approx([0.1, 0.15])
+
+
+def test_a_harvest_has_its_simulated_tlbies(small):
+    walk = {name: ns for name, (ns, _) in small.walks(1000).items()}
+    clock_ns, tlbie_ns = 10.0, 11.0
+    expected = clock_ns + 1000 * walk["page_scan"] + 5 * (walk["page_clear"] + tlbie_ns)
+    assert small.harvest_ns("c_bit_scan", 1000, 5) == pytest.approx(expected)
+    both = small.harvest_ns("c_bit_scan", 1000, np.array([0, 5]))
+    assert both == pytest.approx([clock_ns + 1000 * walk["page_scan"], expected])
 
 
 def test_the_grid_has_bounds(small):
-    assert small.covers(Scenario(1000, 100, 1.0))
-    assert small.covers(Scenario(1000, 0, 1.0))
-    assert not small.covers(Scenario(1000, 1, 1.0))
-    assert not small.covers(Scenario(1001, 100.1, 1.0))
+    assert small.covers(1000, 0.1)
+    assert small.covers(4000, 0.0)
+    assert not small.covers(999, 0.1)
+    assert not small.covers(1000, 0.2)
+    assert not small.covers(1000, 0.1, 65536, "linear")
+    assert small.covers(np.array([999, 1000]), 0.1).tolist() == [False, True]
 
 
-def test_a_profile_in_units_of_the_reference_multiplies_its_walks():
-    scenario = Scenario(1 << 18, 1 << 10, 1e8)
-    walk = load_reference().walk_ns(scenario.slot_pages, scenario.density)
-    profile = load_profile("power8")
-    for which in ("low", "value", "high"):
-        costs = profile.costs(scenario, which)
-        for name in WALKS:
-            assert costs[name] == pytest.approx(
-                getattr(profile.constants[name], which) * walk[name]
-            )
-    fault = profile.constants["fault"]
-    assert profile.costs(scenario)["fault"] == fault.value
+def test_a_page_size_that_was_not_measured_is_refused(small):
+    for ask in (small.walks, lambda *at: small.harvest_ns("c_bit_scan", 1000, *at)):
+        with pytest.raises(InputError, match="accepted are 4096 linear"):
+            ask(1000, 65536, "scattered")
 
 
 # What is committed
@@ -80,14 +82,11 @@ def test_a_profile_in_units_of_the_reference_multiplies_its_walks():
 
 def test_the_committed_derived_files_follow_from_the_raw_results(tmp_path):
     write_derived(REFERENCE, tmp_path)
-    committed = REFERENCE / "derived"
-    assert {p.name for p in tmp_path.iterdir()} == {p.name for p in committed.iterdir()}
+    assert {p.name for p in tmp_path.iterdir()} == {p.name for p in DERIVED.iterdir()}
     for path in tmp_path.glob("*.csv"):
-        again, there = (
-            pd.read_csv(p, keep_default_na=False) for p in (path, committed / path.name)
-        )
+        again, there = (pd.read_csv(p, keep_default_na=False) for p in (path, DERIVED / path.name))
         pd.testing.assert_frame_equal(again, there, rtol=1e-4)
-    again, there = (json.loads((p / ORIGIN).read_text()) for p in (tmp_path, committed))
+    again, there = (json.loads((p / ORIGIN).read_text()) for p in (tmp_path, DERIVED))
     assert again == there
 
 
@@ -100,23 +99,73 @@ def test_the_reference_is_of_one_named_machine_and_has_no_path_of_it():
         assert re.search(r'"/\w+/', path.read_text()) is None
 
 
-def test_advice_reads_what_derivation_wrote():
-    with (REFERENCE / "derived" / COSTS).open() as file:
-        assert file.readline().startswith("strategy,page_bytes,mapping,slot_pages,density,")
+def test_there_are_passes_of_different_hours():
+    starts = pd.to_datetime(load_reference().origin["passes"])
+    assert len(starts) >= 3
+    assert (starts[1:] - starts[:-1]).min() >= pd.Timedelta(minutes=20)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_walk_has_a_cost_and_an_error(variant):
     reference = load_reference()
-    least, most = reference.origin["slot_pages"]
-    harvests = pd.read_csv(REFERENCE / "derived" / "harvests.csv", keep_default_na=False)
-    is_base = (harvests["page_bytes"] == 4096) & (harvests["mapping"] == "linear")
-    for cell in harvests[is_base & (harvests["density"] == 0)].to_dict("records"):
-        if cell["strategy"] != "null":
-            at = Scenario(cell["slot_pages"], 0, 1.0)
-            assert least <= at.slot_pages <= most
-            assert reference.harvest_ns(cell["strategy"], at) == pytest.approx(
-                cell["lowest_ns"], rel=1e-4
-            )
+    for ns, error in reference.walks(np.array([4096, 1 << 20]), *variant).values():
+        assert (ns > 0).all()
+        assert (error > 0).all()
+    for strategy in TRACKERS:
+        times = reference.harvest_ns(strategy, 1 << 18, np.array([0, 100, 1 << 18]), *variant)
+        assert (np.diff(times) > 0).all()
+
+
+def test_pages_of_64_kib_have_walks_of_their_own():
+    """Their entries share no cache lines, so a cache holds those of fewer pages."""
+    scan = {size: load_reference().walks(1 << 16, size)["page_scan"][0] for size in (4096, 65536)}
+    assert scan[65536] > 1.3 * scan[4096]
+
+
+def test_the_reference_covers_every_cell_that_was_measured():
+    cells = pd.read_csv(DERIVED / HARVESTS, keep_default_na=False)
+    for cell in cells[cells["strategy"].isin(TRACKERS)].itertuples():
+        at = cell.slot_pages, cell.density, cell.page_bytes, cell.mapping
+        assert load_reference().covers(*at)
+    assert not load_reference().covers(1 << 30, 0.01)
+
+
+def test_cells_left_out_are_judged_one_by_one():
+    judged = pd.read_csv(DERIVED / HELD_OUT)
+    assert set(judged["page_bytes"]) == {4096, 65536}
+    assert set(judged["strategy"]) == set(TRACKERS)
+    assert (judged["holds"] == (judged["error"].abs() <= judged["limit"])).all()
+    assert (judged["limit"] >= MOST_ERROR).all()
+    cells = pd.read_csv(DERIVED / HARVESTS, keep_default_na=False)
+    spread = dict(zip(key_of(cells), pd.to_numeric(cells["lowest_spread"]), strict=True))
+    for key, limit in zip(key_of(judged), judged["limit"], strict=True):
+        assert limit == pytest.approx(max(MOST_ERROR, SPREADS * spread[key]), rel=1e-4)
+
+
+def key_of(cells):
+    return list(zip(*(cells[name] for name in HELD_OUT_KEY), strict=True))
+
+
+HELD_OUT_KEY = ("strategy", "page_bytes", "mapping", "slot_bytes", "density")
+
+
+def test_the_fit_predicts_cells_that_were_left_out():
+    """Nine in ten to 30 % or, where that is more, to 1.5 times what passes differ by.
+
+    The median error is within 10 %; 30 % for nine in ten, without that, is missed by little.
+    """
+    found = load_reference().origin["held_out"]
+    assert found["within_limit"] >= 0.9
+    assert found["median"] <= 0.1
+    assert found["p90"] <= 0.35
 
 
 def test_derivation_needs_results(tmp_path):
     with pytest.raises(InputError, match="no asv results"):
         write_derived(tmp_path, tmp_path / "derived")
     assert not (tmp_path / "derived").exists()
+
+
+def test_advice_reads_what_derivation_wrote():
+    with (DERIVED / COSTS).open() as file:
+        assert file.readline() == "page_bytes,mapping,walk,slot_pages,ns,error\n"

@@ -23,7 +23,7 @@ LINES = [
     ("advise", f"advise {SLOT} --max-harvest 1ns"),
     ("replay", "replay vga_desktop --strategy write_protect --strategy null --profile power9"),
     ("replay", "replay vga_desktop --strategy null"),
-    ("replay", "replay vga_desktop --strategy null --lane plain --lane uffd_async"),
+    ("replay", "replay vga_desktop --strategy null --lane all"),
     ("lanes", "lanes"),
 ]
 

@@ -14,6 +14,7 @@ from analysis.measured.reference import load_reference
 from analysis.model.break_even import SCAN, break_even, cpu_gap, fault_strategies, summary
 from analysis.model.deployment import HUGE, scenario_of
 from analysis.model.draws import DRAWS, drawn, drivers
+from analysis.model.evaluate import names_at
 from analysis.model.scenario import rows_of
 from analysis.model.terms import TERMS
 from strategies.errors import InputError
@@ -21,6 +22,7 @@ from strategies.registry import choices
 
 SCHEMA = 2
 
+CLOSE = 1.01
 SURE = 2 / 3
 """Share of the draws in which a strategy must be best, or its win is called a tie."""
 
@@ -73,7 +75,7 @@ def advise(scenario, profile, wish):
         "rival": max(others, key=share.get, default=None),
         "margin": _margin(score, best, others),
         "share": share[best] if best else None,
-        "tie": bool(others) and share[best] < SURE,
+        "tie": bool(others) and (share[best] < SURE or _is_close(score, best, others)),
         "trade": {name: _trade(found, draws, of, profile) for name, of in TRADED.items()},
         "candidates": [
             *(one | _reference(scenario, one["strategy"]) for one in candidates),
@@ -81,7 +83,10 @@ def advise(scenario, profile, wish):
         ],
         "flips": flips(scenario, profile, wish),
         **_break_even(scenario, profile, draws, [ranked[0], *others][:2]),
-        "warnings": _warnings(scenario, found, ranked),
+        "warnings": [
+            *_warnings(scenario, found, _of_interest(ranked, profile)),
+            *_over_reported(scenario, profile),
+        ],
         "provenance": _provenance(profile, scenario),
     }
 
@@ -114,8 +119,18 @@ def at_other_page_sizes(options, profile, wish):
     return rows
 
 
+def _of_interest(ranked, profile):
+    """Return the best strategy and those that a kernel of the platform has."""
+    return [name for name in ranked if name == ranked[0] or profile.is_offered(name)]
+
+
 def _excess(one, wish):
     return float(wish.excess(one.worst_harvest_ns, one.worst_stall)[0])
+
+
+def _is_close(score, best, others):
+    """Say whether the next costs the same within a per cent: nobody will see the difference."""
+    return bool(score[others[0]] <= score[best] * CLOSE)
 
 
 def _margin(score, best, others):
@@ -208,7 +223,7 @@ def _break_even(scenario, profile, draws, rivals):
     between the two best that differ.
     """
     one = scenario.at_density(float(np.mean(scenario.dirty_pages)) / scenario.slot_pages)
-    density, share = summary(break_even(one, profile))
+    density, share = _finite(*summary(break_even(one, profile)))
     if SCAN in draws and fault_strategies(profile):
         rows, weights = rows_of(one)
         effect = (cpu_gap(rows, profile, drawn(profile)) * weights).sum(axis=0)
@@ -220,6 +235,13 @@ def _break_even(scenario, profile, draws, rivals):
         "crossing_share": share,
         "drivers": [{"constant": n, "share": s} for n, s in drivers(effect, profile).items()],
     }
+
+
+def _finite(density, share):
+    """Return a break-even as JSON has it: None where faults cost less up to all pages."""
+    if density is None:
+        return None, share
+    return {key: value if np.isfinite(value) else None for key, value in density.items()}, share
 
 
 def _warnings(scenario, found, ranked):
@@ -236,6 +258,18 @@ def _warnings(scenario, found, ranked):
                 "the guest cannot write that fast, it is throttled."
             )
     return said
+
+
+def _over_reported(scenario, profile):
+    """Say how much is reported where one entry speaks for many pages: all of it is sent again."""
+    names = names_at(scenario, profile.values())
+    reported = float(np.mean(names["reported_pages"]))
+    if reported > 1.5 * float(np.mean(scenario.dirty_pages)):
+        share = reported / scenario.slot_pages
+        yield (
+            f"One entry speaks for {names['tracked_pages']:g} pages and the host cannot split it: "
+            f"{share:.2g} of all pages are reported and sent again (--resend prices it)."
+        )
 
 
 def _provenance(profile, scenario):

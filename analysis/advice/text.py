@@ -9,6 +9,9 @@ from strategies.units import duration, number, percent, size_text
 
 SHOWN_FLIPS = 5
 SHOWN_DRIVERS = 3
+SHORTEST_NS = 100
+"""What is below has costs that the model leaves out: a call, a lock."""
+
 WIDTH = 100
 NARROW = 80
 """Columns below which a table row becomes a few lines."""
@@ -20,6 +23,8 @@ def _two_digits(value):
 
 def _time(ns):
     """Return a time with two digits: more is not known of it."""
+    if ns < SHORTEST_NS:
+        return f"< {SHORTEST_NS} ns"
     return duration(float(f"{ns:.2g}"))
 
 
@@ -31,22 +36,49 @@ def _spread(quantity, form):
     """Return `value (low to high)`, low and high in the unit of the value."""
     value, low, high = (quantity[key] for key in ("value", "low", "high"))
     text = form(value)
-    if low == high:
+    if low == high or text.startswith("<"):
         return text
     unit = 0.01 if form is _share else value / float(text.split()[0].replace(",", "")) or 1.0
     return f"{text} ({_two_digits(low / unit)} to {_two_digits(high / unit)})"
 
 
+AIMS = {"latency": "shortest harvest", "stall": "least guest stall", "cpu": "least CPU time"}
+
+
+def _aim(wish):
+    """Return what decides: one of the three, or their weights."""
+    weights = {name: weight for name, weight in wish.weights.items() if weight}
+    if len(weights) == 1:
+        return AIMS[next(iter(weights))]
+    return "least by " + ", ".join(f"{name}={weight:g}" for name, weight in weights.items())
+
+
 def _verdict(advice, wish):
-    """Return what to deploy, and how surely."""
+    """Yield what to deploy, what would be better, and how surely."""
     candidates = [c for c in advice["candidates"] if c["priced"]]
-    if advice["strategy"] is None:
-        nearest = candidates[0]
+    best, deployable = advice["strategy"], advice["deployable"]
+    if best is None:
         reasons = "; ".join(f"{c['strategy']} {c['why']}" for c in candidates)
-        return f"No strategy meets the limits; {nearest['strategy']} comes nearest. {reasons}."
-    best = advice["strategy"]
-    weights = ", ".join(f"{name}={weight:g}" for name, weight in wish.weights.items() if weight)
-    text = f"{best}: least by {weights} in {advice['share']:.0%} of the draws"
+        nearest = candidates[0]["strategy"]
+        yield f"No strategy meets the limits; {nearest} comes nearest. {reasons}."
+        return
+    if deployable != best:
+        yield _deployable(deployable, wish)
+    yield _best(advice, wish, candidates)
+    if deployable != best:
+        one = next(c for c in candidates if c["strategy"] == best)
+        yield f"{best} is a proposal here: {one['hypothetical'] or 'no kernel of it has it.'}"
+
+
+def _deployable(name, wish):
+    if name is None:
+        return "No kernel of the platform has a strategy that meets the limits."
+    return f"{name}: {_aim(wish)} of what a kernel of the platform has."
+
+
+def _best(advice, wish, candidates):
+    """Return the winner, and its rival in the draws."""
+    text = f"{advice['strategy']}: {_aim(wish)} in {advice['share']:.0%} of the draws"
     if advice["equal"]:
         text += f" (so is {' and '.join(advice['equal'])})"
     if advice["rival"]:
@@ -55,27 +87,13 @@ def _verdict(advice, wish):
     if advice["tie"]:
         text = f"A tie. {text}"
     if advice["margin"] is not None:
-        text += (
-            f"; by the constants' values {advice['runner_up']} comes next at "
-            f"{number(1 + advice['margin'])} times the cost"
-        )
+        costs = f"{number(1 + advice['margin'])} times the cost"
+        costs = costs if advice["margin"] > 0.01 else "the same cost within 1%"
+        text += f"; by the constants' values {advice['runner_up']} comes next at {costs}"
     broken = [c for c in candidates if not c["meets"]]
     if broken:
         text += ". Ruled out: " + ", ".join(f"{c['strategy']} ({c['why']})" for c in broken)
     return text + "."
-
-
-def _offer(advice):
-    """Yield what no kernel of the platform has, of what is recommended."""
-    best, deployable = advice["strategy"], advice["deployable"]
-    if best is None or best == deployable:
-        return
-    one = next(c for c in advice["candidates"] if c["strategy"] == best)
-    yield f"{best} is a proposal here: {one['hypothetical'] or 'no kernel of the platform has it.'}"
-    if deployable:
-        yield f"Of what a kernel of the platform has, {deployable} is least."
-    else:
-        yield "No kernel of the platform has one that meets the limits."
 
 
 TRADES = (
@@ -92,23 +110,28 @@ def _trade(advice):
         trade = advice["trade"][key]
         value = form(by_name[trade["strategy"]][of]["value"])
         text = f"{label}: {trade['strategy']}, {value}"
-        if trade["runner_up"] is None:
-            yield text + "."
+        if trade["runner_up"] is None or not by_name[trade["runner_up"]][of]["value"]:
+            yield text + "; all the same."
         elif trade["ratio"] == 1:
             yield f"{text}; {trade['runner_up']} the same."
         elif trade["ratio"] is None:
             yield f"{text}; {trade['runner_up']} comes next."
         else:
             yield (
-                f"{text}; {trade['runner_up']} {number(trade['ratio'])} times that "
+                f"{text}; {trade['runner_up']} {_times(trade['ratio'])} that "
                 f"(least in {trade['share']:.0%} of the draws)."
             )
 
 
-def _other_pages(one):
+def _times(ratio):
+    return "hardly more than" if ratio < 1.01 else f"{number(ratio)} times"
+
+
+def _other_pages(one, is_trace):
+    written = "of the same recording" if is_trace else "the same share written"
     return (
-        f"With pages of {size_text(one['page_bytes'])}, the same share written: {one['strategy']} "
-        f"(least in {one['share']:.0%} of the draws)."
+        f"With pages of {size_text(one['page_bytes'])}, {written}: {one['strategy']} "
+        f"(in {one['share']:.0%} of the draws)."
     )
 
 
@@ -142,7 +165,12 @@ def _interval_table(priced, width):
 
 
 def _once_table(priced, width):
-    head = ("strategy", "enable", "last harvest, vCPUs stopped", "disable")
+    head = (
+        "strategy",
+        "start of the log",
+        "last harvest, vCPUs stopped",
+        "end (no time judges it)",
+    )
     keys = ("enable_ns", "last_harvest_ns", "disable_ns")
     rows = [(c["strategy"], *(_spread(c[key], _time) for key in keys)) for c in priced]
     return _table(head, rows, width)
@@ -165,7 +193,7 @@ def _flip(flip):
     form = {
         "density": percent,
         "slot_pages": lambda pages: f"{pages:.4g} pages",
-        "vcpus": lambda vcpus: f"{vcpus:.2g}",
+        "vcpus": _two_digits,
     }
     show = form.get(flip["parameter"], duration)
     change = f"from {show(flip['from'])} to {show(flip['to'])}"
@@ -177,10 +205,11 @@ def _break_even(advice):
     """Yield the density above which a scan costs less than faults."""
     density, share = advice["break_even_density"], advice["crossing_share"]
     if density:
-        texts = [_share(density[key]) for key in ("p50", "p5", "p95")]
+        ends = (density[key] for key in ("p50", "p5", "p95"))
+        middle, low, high = ("never" if end is None else _share(end) for end in ends)
         yield (
-            f"A scan takes less CPU time than faults above {texts[0]} written per interval "
-            f"({texts[1]} to {texts[2]}; {share:.0%} of the draws have such a density)."
+            f"A scan takes less CPU time than faults above {middle} written per interval "
+            f"({low} to {high}; {share:.0%} of the draws have such a density)."
         )
     shown = advice["drivers"][:SHOWN_DRIVERS]
     if shown:
@@ -199,13 +228,16 @@ def _settings(candidates):
                 yield f"  {c['strategy']}: no kernel has it. {c.get('hypothetical') or ''}".rstrip()
 
 
-def _measured(advice, priced):
-    """Yield what was measured on the reference machine, and whether its grid has this slot."""
+def _reference(advice, priced):
+    """Yield what such a harvest takes on the reference machine, where its walks are used."""
     origin = advice["provenance"]["reference"]
-    times = ", ".join(f"{c['strategy']} {duration(c['reference_harvest_ns'])}" for c in priced)
+    constants = advice["provenance"]["constants"].values()
+    if not any("reference machine" in one["source"] for one in constants):
+        return
+    times = ", ".join(f"{c['strategy']} {_time(c['reference_harvest_ns'])}" for c in priced)
     yield (
-        f"The same harvest on the reference machine, {origin['cpu']} ({origin['date']}; measured, "
-        f"its tlbie simulated): {times}."
+        f"Such a harvest of the simulated HPT on the reference machine, {origin['cpu']} "
+        f"({origin['date']}), from the fit of measured walks: {times}."
     )
     if not origin["covers"]:
         yield "Its grid does not reach so far: the costs of its edge are used."
@@ -243,10 +275,9 @@ def text_of(advice, scenario, wish):
     paragraphs = [
         *([advice["note"]] if advice["note"] else []),
         *advice["warnings"],
-        _verdict(advice, wish),
-        *_offer(advice),
+        *_verdict(advice, wish),
         *_trade(advice),
-        *(_other_pages(one) for one in advice["other_page_sizes"]),
+        *(_other_pages(one, is_trace) for one in advice["other_page_sizes"]),
         "",
         _scenario(scenario, advice),
     ]
@@ -264,7 +295,7 @@ def text_of(advice, scenario, wish):
         *_settings(advice["candidates"]),
         *(f"  {c['strategy']}: {c['why']}" for c in advice["candidates"] if not c["priced"]),
         "",
-        *_measured(advice, priced),
+        *_reference(advice, priced),
     ]
     return "\n".join([*_wrapped(paragraphs, width), *tables, *_wrapped(after, width)])
 

@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 
 from analysis.measured.walks import (
-    BY_SIZE,
     CONSTANT,
     ENABLING,
-    KNOTS,
+    IN_AND_BEYOND,
+    KNOT_BYTES,
     MADE_OF,
+    RISING,
+    TABLE_BYTES,
     Cost,
     counts,
     harvest_ns,
@@ -27,6 +29,9 @@ CLOCK_LIMIT_NS = 100
 
 STEPS = 200
 CLOSE = 1e-9
+LEAST = 1e-9
+"""What no cell depends on would make a singular matrix: it depends by this little."""
+
 SMOOTH = 0.03
 """How much a fit minds a cost that differs by a factor of e between neighbouring knots, in units
 of a cell that is off by that factor: where no cell tells, a cost is its neighbour's."""
@@ -54,7 +59,7 @@ class Design:
         self.known_ns = known_ns
         names = [
             n
-            for n in (*BY_SIZE, *CONSTANT)
+            for n in (*IN_AND_BEYOND, *RISING, *CONSTANT)
             if any(n in MADE_OF[strategy] for strategy in cells["strategy"].unique())
         ]
         self.knots = {name: _knots(name, cells) for name in names}
@@ -96,14 +101,19 @@ class Design:
 
 
 def _knots(name, cells):
-    """Return the knots of a walk: no more than sizes at which it was measured."""
+    """Return the knots of a walk, in pages; one where the sizes measured cannot tell more."""
     if name in CONSTANT:
         return (1.0,)
     has = [name in MADE_OF[strategy] for strategy in cells["strategy"]]
-    sizes = np.unique(cells.loc[has, "slot_pages"])
-    inner = [knot for knot in KNOTS if sizes[0] < knot < sizes[-1]]
-    knots = (float(sizes[0]), *map(float, inner), float(sizes[-1]))
-    return knots if len(knots) <= len(sizes) else tuple(map(float, sizes))
+    sizes = np.unique(cells.loc[has, "slot_pages"]).astype(float)
+    least, most = sizes[0], sizes[-1]
+    inner = np.array(KNOT_BYTES) // TABLE_BYTES[cells["page_bytes"].iloc[0]]
+    if least == most or most <= inner[0] or inner[1] <= least:
+        return (most,)
+    if name in IN_AND_BEYOND:
+        return tuple(inner.astype(float))
+    knots = np.unique([least, *inner[(least < inner) & (inner < most)], most])
+    return tuple(knots if len(knots) <= len(sizes) else sizes)
 
 
 def _least_squares(design, times):
@@ -120,9 +130,8 @@ def _least_squares(design, times):
     residuals, slopes = at(logs)
     for _ in range(STEPS):
         normal = slopes.T @ slopes
-        step = np.linalg.solve(
-            normal + damping * np.diag(np.diag(normal) + 1e-9), slopes.T @ residuals
-        )
+        diagonal = np.diag(damping * np.diag(normal) + LEAST)
+        step = np.linalg.solve(normal + diagonal, slopes.T @ residuals)
         new = at(logs + np.clip(step, -1, 1))
         if (new[0] ** 2).sum() < (residuals**2).sum():
             (residuals, slopes), logs, damping = new, logs + np.clip(step, -1, 1), damping / 4
@@ -131,7 +140,7 @@ def _least_squares(design, times):
         else:
             damping *= 4
     variance = (residuals**2).sum() / max(1, len(times) - len(logs))
-    return logs, np.linalg.inv(slopes.T @ slopes + 1e-9 * np.eye(len(logs))) * variance
+    return logs, np.linalg.inv(slopes.T @ slopes + LEAST * np.eye(len(logs))) * variance
 
 
 def fit_costs(cells, known_ns, of="lowest_ns"):
@@ -150,7 +159,7 @@ def fit_costs(cells, known_ns, of="lowest_ns"):
     design = Design(cells, known_ns)
     logs, covariance = _least_squares(design, cells[of].to_numpy(float))
     errors = np.sqrt(np.diag(covariance))
-    costs = {name: Cost(np.ones(1), np.array([ns]), np.zeros(1)) for name, ns in known_ns.items()}
+    costs = {name: Cost(*np.array([[1], [ns], [np.nan]])) for name, ns in known_ns.items()}
     for name, knots in design.knots.items():
         mine = [k for k, (column, _) in enumerate(design.columns) if column == name]
         costs[name] = Cost(np.array(knots), np.exp(logs[mine]), errors[mine])
@@ -180,7 +189,8 @@ def fit_walks(cells, known_ns, of="lowest_ns"):
     Returns
     -------
     DataFrame
-        VARIANT, `walk`, `slot_pages` (the knot), `ns`, `error` (relative standard error).
+        VARIANT, `walk`, `slot_pages` (the knot), `ns`, `error` (relative standard error from the
+        residuals; missing for what was measured apart).
     """
     rows = [
         (*variant, name, *row)
@@ -190,6 +200,28 @@ def fit_walks(cells, known_ns, of="lowest_ns"):
     ]
     table = pd.DataFrame(rows, columns=[*VARIANT, "walk", "slot_pages", "ns", "error"])
     return table.astype({"slot_pages": np.int64})
+
+
+def with_scatter(walks, without):
+    """Return fitted costs whose errors also have in them how far passes lie apart.
+
+    What disturbs a machine disturbs many cells of a pass at once, which residuals do not show: by
+    the jackknife, from fits each without one pass.
+
+    Parameters
+    ----------
+    walks : DataFrame
+        As from `fit_walks`, of all passes.
+    without : list of DataFrame
+        The same of all passes but one: of each of them, or none at all.
+    """
+    if not without:
+        return walks
+    key = [*VARIANT, "walk", "slot_pages"]
+    logs = np.log(pd.concat([one.set_index(key)["ns"] for one in without], axis=1))
+    scatter = logs.std(axis=1, ddof=0) * np.sqrt(len(without) - 1)
+    scatter = scatter.reindex(pd.MultiIndex.from_frame(walks[key])).to_numpy()
+    return walks.assign(error=np.hypot(walks["error"].fillna(0), scatter))
 
 
 def held_out(cells, known_ns, of="lowest_ns"):

@@ -14,7 +14,7 @@ from analysis.measured.walks import ENABLING
 from strategies.errors import InputError
 from strategies.replay.figure import read_harvests
 
-HARVEST_BENCHMARK = "time_get_dirty_log"
+HARVEST_BENCHMARK = "GetDirtyLog.time_get_dirty_log"
 TLBIE_BENCHMARK = "MachineCosts.track_tlbie"
 ENABLE_BENCHMARK = "LoggingToggle.time_enable_logging"
 PROTECTING = ("write_protect", "write_protect_batched", "double_buffer")
@@ -43,29 +43,34 @@ def harvests(frame):
     Returns
     -------
     DataFrame
-        `strategy`, CELL, `slot_pages`, `dirty_pages`; medians over the passes of a pass's
-        `median_ns`, `q25_ns`, `q75_ns` and `lowest_ns` (its least sample; its median where no
-        samples were kept); `passes` (how many), `spread` (between passes: the greatest of their
-        medians over the least, less 1; missing for one pass), `lowest_spread` (the same of their
-        least samples) and `ratio` to write_protect's median of the same cell.
+        `strategy`, CELL, `slot_pages`, `dirty_pages`; the medians over the passes of a pass's
+        `median_ns`, `q25_ns` and `q75_ns`; `lowest_ns`, the least sample of all passes (a pass's
+        median where no samples were kept); `passes` (how many), `spread` (between passes: the
+        greatest of their medians over the least, less 1; missing for one pass), `lowest_spread`
+        (the same of their least samples) and `ratio` to write_protect's median of the same cell.
 
     Raises
     ------
     InputError
         The results hold no harvest.
     """
-    is_harvest = frame["benchmark"].str.endswith(HARVEST_BENCHMARK) & (frame["status"] == OK)
-    if not is_harvest.any():
+    rows = _times(frame, HARVEST_BENCHMARK)
+    if rows.empty:
         raise InputError("the results hold no harvest: accepted are those of `make study`")
-    rows = frame[is_harvest].reset_index(drop=True)
-    rows = rows.astype({"slot_bytes": np.int64, "page_bytes": np.int64})
-    for column, source in (("median_ns", "value"), ("q25_ns", "q25"), ("q75_ns", "q75")):
-        rows[column] = rows[source].astype(float) * NS_PER_SECOND
-    rows["lowest_ns"] = [_lowest(row) * NS_PER_SECOND for row in rows.itertuples()]
-    cells = _over_passes(rows)
+    cells = _over_passes(rows, ["strategy", *CELL])
     cells["slot_pages"] = cells["slot_bytes"] // cells["page_bytes"]
     cells["dirty_pages"] = (cells["slot_pages"] * cells["density"]).round().astype(np.int64)
     return _with_ratio(cells).sort_values([*SERIES, "slot_bytes", "density"], ignore_index=True)
+
+
+def _times(frame, name):
+    """Return the rows of a benchmark that are ok, with what was timed in nanoseconds."""
+    rows = frame[frame["benchmark"].str.endswith(f".{name}") & (frame["status"] == OK)]
+    rows = rows.reset_index(drop=True).astype({"slot_bytes": np.int64, "page_bytes": np.int64})
+    for column, source in (("median_ns", "value"), ("q25_ns", "q25"), ("q75_ns", "q75")):
+        rows[column] = rows[source].astype(float) * NS_PER_SECOND
+    rows["lowest_ns"] = [_lowest(row) * NS_PER_SECOND for row in rows.itertuples()]
+    return rows
 
 
 def _lowest(row):
@@ -73,10 +78,11 @@ def _lowest(row):
     return min(row.samples) if isinstance(row.samples, list) else row.value
 
 
-def _over_passes(rows):
-    """Return a row for each cell: the medians of its times over the passes, and their spread."""
-    groups = rows.groupby(["strategy", *CELL])
-    cells = groups[["median_ns", "q25_ns", "q75_ns", "lowest_ns"]].median()
+def _over_passes(rows, cell):
+    """Return a row for each cell: its medians over the passes, its least time, and the spread."""
+    groups = rows.groupby(cell)
+    cells = groups[["median_ns", "q25_ns", "q75_ns"]].median()
+    cells["lowest_ns"] = groups["lowest_ns"].min()
     cells["passes"] = groups["median_ns"].size()
     for column, of in (("spread", "median_ns"), ("lowest_spread", "lowest_ns")):
         spread = groups[of].max() / groups[of].min() - 1
@@ -112,7 +118,7 @@ def measured(frame, name):
     is_named = frame["benchmark"].str.endswith(f".{name}") & (frame["status"] == OK)
     rows = frame[is_named].copy()
     if name.rpartition(".")[2].startswith("time_"):
-        rows["value"] *= NS_PER_SECOND
+        rows = rows.assign(value=rows["value"] * NS_PER_SECOND, unit="ns")
     parameters = [name for name in PARAMETERS if name in rows and rows[name].notna().any()]
     groups = rows.groupby([*parameters, "unit"], sort=False, dropna=False)["value"]
     cells = pd.DataFrame({"value": groups.median(), "passes": groups.size()})
@@ -156,25 +162,23 @@ def _read_summary(path):
 def enablings(frame):
     """Return how long enabling took, less what enabling `null` took: a call, and nothing else.
 
-    Only trackers that take a fault, and walk all pages to make them read-only.
+    Only of trackers that walk all pages to make them read-only.
 
     Returns
     -------
     DataFrame
         `strategy` (of the walk: ENABLING), `page_bytes`, `mapping`, `slot_pages`, `dirty_pages`
-        (0), `median_ns` and `lowest_ns` (the same: asv's median).
+        (0), `median_ns` and `lowest_ns`, as in `harvests`.
     """
-    rows = measured(frame, ENABLE_BENCHMARK)
-    if rows.empty:
-        return rows
-    for column, default in (("page_bytes", 4096), ("mapping", "linear")):
-        rows[column] = rows.get(column, default)
-    at = ["slot_bytes", "page_bytes", "mapping"]
-    wide = rows.pivot(index=at, columns="strategy", values="value")
-    walk_ns = wide[[name for name in PROTECTING if name in wide]].sub(wide[BASELINE], axis=0)
-    cells = walk_ns.melt(value_name="median_ns", ignore_index=False).reset_index()
-    cells["slot_pages"] = (cells["slot_bytes"] // cells["page_bytes"]).astype(np.int64)
-    return cells.assign(strategy=ENABLING, dirty_pages=0, lowest_ns=cells["median_ns"])
+    times = ["median_ns", "lowest_ns"]
+    at = ["page_bytes", "mapping", "slot_bytes"]
+    rows = _times(frame, ENABLE_BENCHMARK)
+    cells = _over_passes(rows, ["strategy", *at]).set_index(at)
+    walks = cells[cells["strategy"].isin(PROTECTING)]
+    calls = cells.loc[cells["strategy"] == BASELINE, times].reindex(walks.index)
+    walks = (walks[times] - calls).reset_index()
+    walks["slot_pages"] = walks["slot_bytes"] // walks["page_bytes"]
+    return walks.assign(strategy=ENABLING, dirty_pages=0)
 
 
 def clock_ns(cells):
@@ -183,14 +187,15 @@ def clock_ns(cells):
 
 
 def simulated_tlbie_ns(frame):
-    """Return what one simulated tlbie costs, in ns: `c_bit_scan` has one for each dirty page.
+    """Return what one simulated tlbie costs, in ns, in the pass where it cost least.
 
     Raises
     ------
     InputError
         The results lack it.
     """
-    rows = measured(frame, TLBIE_BENCHMARK)
+    is_tlbie = frame["benchmark"].str.endswith(f".{TLBIE_BENCHMARK}") & (frame["status"] == OK)
+    rows = frame[is_tlbie & (frame["mapping"] == "linear")]
     if rows.empty:
         raise InputError("the results lack machine_costs: accepted are those of `make study`")
-    return float(rows.loc[rows["mapping"] == "linear", "value"].iloc[0])
+    return float(rows["value"].min())

@@ -46,10 +46,10 @@ class Reference:
         -------
         dict of str to (float, float)
             For each of WALKS nanoseconds for each time, and their relative standard error; arrays
-            where `slot_pages` is one. Constant beyond the measured sizes.
+            where `slot_pages` is one. Constant beyond the measured sizes. Not in them: what a
+            harvest pays for each region of pages that it enters (`region_enter`).
         """
-        # These raw results lack page_protect but for 4 KiB pages, linear; the next ones have it.
-        costs = self._variant(4096, "linear") | self._variant(page_bytes, mapping)
+        costs = self._variant(page_bytes, mapping)
         return {name: costs[name].at(slot_pages) for name in WALKS}
 
     def harvest_ns(self, strategy, slot_pages, dirty_pages, page_bytes=4096, mapping="linear"):
@@ -90,7 +90,7 @@ def load_reference(folder=FOLDER):
     costs = {}
     for row in rows:
         walks = costs.setdefault((int(row["page_bytes"]), row["mapping"]), {})
-        knot = tuple(float(row[name]) for name in ("slot_pages", "ns", "error"))
+        knot = tuple(float(row[name] or "nan") for name in ("slot_pages", "ns", "error"))
         walks.setdefault(row["walk"], []).append(knot)
     costs = {
         variant: {name: Cost(*np.transpose(knots)) for name, knots in walks.items()}

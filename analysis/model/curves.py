@@ -100,9 +100,10 @@ def break_evens(slot_bytes, vcpus=(1, 64), platforms=PLATFORMS):
     Returns
     -------
     DataFrame
-        `platform`, `vcpus`, the density `p5`, `p50`, `p95` over the draws that have a crossing, and
-        shares of all draws: `share` (that have one), `always_scan` and `always_faults` (those in
-        which the one or the other is cheaper from one page written to all).
+        `platform`, `vcpus`, the density `p5`, `p50`, `p95` over all draws (infinite: faults cost
+        less up to all pages), and shares of the draws: `share` (that have a crossing),
+        `always_scan` and `always_faults` (those in which the one or the other is cheaper from one
+        page written to all).
     """
     rows = []
     for one in platforms:
@@ -110,8 +111,7 @@ def break_evens(slot_bytes, vcpus=(1, 64), platforms=PLATFORMS):
             scenario, profile = one.at(slot_bytes, number)
             found = break_even(scenario, profile)
             density, share = summary(found)
-            dense = cpu_gap(scenario.at_density(1.0), profile, drawn(profile))
-            faults = float((np.isnan(found) & (dense > 0)).mean())
+            faults = float(np.isinf(found).mean())
             rows.append(
                 {"platform": one.label, "vcpus": number}
                 | (density or dict.fromkeys(PERCENTILES, np.nan))
@@ -241,7 +241,7 @@ def verdict_drivers(slot_bytes, platforms=PLATFORMS):
     rows = []
     for one in platforms:
         scenario, profile = one.at(slot_bytes)
-        density = summary(break_even(scenario, profile))[0]["p50"]
+        density = min(summary(break_even(scenario, profile))[0]["p50"], 1.0)
         gap = cpu_gap(scenario.at_density(density), profile, drawn(profile))
         rows += [
             {"platform": one.label, "density": density, "constant": name, "share": share}

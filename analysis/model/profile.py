@@ -148,6 +148,11 @@ def bundled():
     return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
 
 
+def bundled_text(name):
+    """Return the TOML text of a bundled profile."""
+    return (_folder() / f"{name}.toml").read_text(encoding="utf-8")
+
+
 def load_profile(name_or_path):
     """Load a bundled profile by its name, or a user's own from a TOML file.
 

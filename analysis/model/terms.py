@@ -69,7 +69,10 @@ def _invalidating(phases, count, unit):
 
 
 TOGGLING = (
+    # At the start of the log; where all bits are set then, by the first CLEAR.
     Term("enable", "host", "huge_pages * splits", "split"),
+    # Bits are set word by word.
+    Term("enable", "host", "words * initially_all_set", "word_read"),
     *_each("enable disable", "host", "slot_entries * toggle_unmaps", "page_protect"),
     *_invalidating("enable disable", "slot_entries * toggle_unmaps", "tlbie"),
 )
@@ -103,13 +106,15 @@ FAULTS = (
 PROTECTING = (
     Term("enable", "host", "slot_entries * (1 - initially_all_set)", "page_protect"),
     *_invalidating("enable", "1 - initially_all_set", "flush"),
+    # As this machine does, which gives all pages back; no published time judges it.
     Term("disable", "host", "slot_entries", "page_protect"),
 )
 
 TAKING = (
-    *_each("harvest last", "host", "touched_words", "word_take"),
+    Term("harvest", "host", "touched_words", "word_take"),
     Term("harvest", "host", "dirty_entries", "page_rearm"),
-    # Where a GET leaves re-arming to a later CLEAR, the last one does without.
+    # Where a GET leaves taking and re-arming to a later CLEAR, the last one copies the words alone.
+    Term("last", "host", "touched_words * (1 - manual_protect)", "word_take"),
     Term("last", "host", "dirty_entries * (1 - manual_protect)", "page_rearm"),
 )
 

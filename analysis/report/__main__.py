@@ -51,12 +51,13 @@ figcaption { font-size: 0.85rem; color: #555; max-width: 46rem; }
 @media (min-width: 64rem) {
   figure:has(#at_a_glance) { float: right; width: 50%; margin: 0 0 1rem 1.5rem; }
 }
-.table, .jp-RenderedMarkdown { overflow-x: auto; }
+.table, .output_markdown { overflow-x: auto; }
 .table { margin: 1rem 0; }
 .caption { font-weight: 600; margin: 0.3rem 0; }
 table { border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.2rem 0.6rem; text-align: left; border-bottom: 1px solid #ddd; }
 thead th { border-bottom: 2px solid #888; }
+.output_markdown td { min-width: 6.5rem; }
 nav a { margin-right: 1.2rem; }
 section { border-top: 3px solid #ccc; margin-top: 1rem; clear: both; }
 .anchor-link, .jp-InputPrompt, .jp-OutputPrompt, .prompt { display: none; }

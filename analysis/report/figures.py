@@ -26,6 +26,8 @@ SIDE_STYLES = {
 """Scan and faults; solid where a kernel has it, dashed where it is a proposal."""
 
 PROGRAMS = {"gcc_compile": "G", "redis_ycsb": "R", "sqlite_oltp": "S", "vga_desktop": "V"}
+DENSITIES = (2e-6, 1.0)
+"""What the axis of break-evens shows; where faults always cost less, they are beyond it."""
 VCPU_STYLES = {1: {"marker": "o", "color": "#0072b2"}, 64: {"marker": "s", "color": "#d55e00"}}
 
 
@@ -88,7 +90,7 @@ def at_a_glance(curves, programs, title):
     curves : DataFrame
         As from `analysis.model.curves.cpu_curves`: line p50, band p5 to p95.
     programs : DataFrame
-        `trace` and `density` of the recordings, marked on the axis by a letter.
+        `platform`, `trace` and `density` of the recordings, marked on the axis by a letter.
     title : str
         What slot and vCPUs are assumed.
     """
@@ -100,7 +102,7 @@ def at_a_glance(curves, programs, title):
             _draw_side(panel, rows[rows["side"] == side], side, style)
         panel.set(xscale="log", yscale="log", title=platform)
         panel.grid(**GRID)
-        _mark_programs(panel, programs)
+        _mark_programs(panel, programs[programs["platform"] == platform])
         _density_axis(panel.xaxis, (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0))
         _time_axis(panel.yaxis)
         panel.tick_params(axis="x", labelrotation=30)
@@ -114,7 +116,7 @@ def at_a_glance(curves, programs, title):
         title=f"recorded: {names}",
         title_fontsize=9.5,
     )
-    figure.suptitle(f"Modelled: {title}\nlines: median; bands: 5 % to 95 % of the draws")
+    figure.suptitle(f"Modelled: {title}\nlines: median; bands: 5% to 95% of the draws")
     return figure
 
 
@@ -173,31 +175,35 @@ def break_even_dots(frame, title):
     ----------
     frame : DataFrame
         As from `analysis.model.curves.break_evens`. Where not all draws have a crossing, the share
-        that has one is written beside the bar.
+        that has one is written beside the bar; an end at infinity (never) is open: an arrow.
     """
     platforms = list(frame["platform"].unique())
     figure = Figure(figsize=(WIDTH, 0.55 * len(platforms) + 1.9), layout="constrained")
     panel = figure.subplots()
     for vcpus, style in VCPU_STYLES.items():
         rows = frame[frame["vcpus"] == vcpus].set_index("platform").reindex(platforms)
+        never = np.isinf(rows["p95"])
+        rows = rows.assign(**rows[["p5", "p50", "p95"]].clip(*DENSITIES))
         shift = 0.17 if vcpus > 1 else -0.17
         places = np.arange(len(rows)) + shift
         bars = (rows["p50"] - rows["p5"], rows["p95"] - rows["p50"])
         label = f"{vcpus} vCPU{'s' if vcpus > 1 else ''}"
         options = {"linestyle": "", "capsize": 3, "markersize": 7, "label": label, **style}
         panel.errorbar(rows["p50"], places, xerr=bars, **options)
+        arrows = {"linestyle": "", "marker": ">", "color": style["color"], "clip_on": False}
+        panel.plot(rows.loc[never, "p95"], places[never], **arrows)
         for place, row in zip(places, rows.itertuples(), strict=True):
             if row.share < 1:
-                text = f"  {100 * row.share:.3g}% of draws"
-                panel.annotate(text, (row.p95, place), va="center", fontsize=9)
+                text = f"{100 * row.share:.3g}% of draws  "
+                panel.annotate(text, (row.p5, place), va="center", ha="right", fontsize=9)
     panel.set_yticks(range(len(platforms)), platforms)
     panel.set(xscale="log", xlabel="pages written per interval")
-    panel.set_xlim(right=0.3)
+    panel.set_xlim(*DENSITIES)
     panel.invert_yaxis()
     panel.grid(axis="x", **GRID)
-    _density_axis(panel.xaxis, (1e-5, 1e-4, 1e-3, 1e-2, 1e-1))
+    _density_axis(panel.xaxis, (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0))
     figure.legend(loc="outside lower center", ncols=2)
-    figure.suptitle(f"Modelled: above it the scan costs less CPU time\n{title}")
+    figure.suptitle(f"Modelled: above it the scan costs less CPU time; arrow: never\n{title}")
     return figure
 
 

@@ -52,9 +52,15 @@ class Study(NamedTuple):
 
     @property
     def times(self):
-        """How many passes there were, in words."""
+        """How many passes there were, where the least and the greatest are shown, too."""
+        several = self.frame["pass"].nunique() > 1
+        return f"{self.medians}, in brackets the least and the greatest" if several else "one pass"
+
+    @property
+    def medians(self):
+        """How many passes there were, where no range is shown."""
         count = self.frame["pass"].nunique()
-        return f"median of {count} passes, in brackets all of them" if count > 1 else "one pass"
+        return f"median of {count} passes" if count > 1 else "one pass"
 
     @property
     def walks(self):

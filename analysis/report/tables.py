@@ -7,8 +7,10 @@ import pandas as pd
 
 from analysis.advice.estimates import in_draws
 from analysis.measured.harvests import BASELINE, CLOCK_LIMIT_NS, harvests
+from analysis.model.break_even import break_even, fault_strategies, summary
 from analysis.model.curves import PLATFORMS
 from analysis.model.draws import drawn
+from analysis.model.evaluate import costs
 from analysis.model.pricing import counts_of, price_counts
 from analysis.model.profile import bundled, load_profile
 from analysis.model.scenario import scenario_of_trace
@@ -85,7 +87,8 @@ def vga(replays, cells):
     DataFrame
         A row each for the visible frame buffer and for a slot of VGA_SLOT_BYTES: `slot_bytes`,
         `walk_ns` (measured: median frame, clean slot), `tlbies` (exact mean of a frame), `low_ns`
-        and `high_ns` (modelled: walk + tlbies at both ends of POWER9's range), `frame_ns`.
+        and `high_ns` (modelled: walk + tlbies at both ends of POWER9's ranges of both),
+        `frame_ns`.
     """
     trace = load_trace(VGA)
     seen = replays[replays["trace"] == VGA].set_index("strategy")
@@ -101,16 +104,33 @@ def vga(replays, cells):
             "frame_ns": trace.epoch_ms * NS_PER_MS,
         }
     )
-    tlbie = load_profile("power9").constants["tlbie"]
-    low, high = (rows["walk_ns"] + tlbies * ns for ns in (tlbie.low, tlbie.high))
+    constants = load_profile("power9").constants
+    walk, tlbie = constants["page_scan"], constants["tlbie"]
+    low = rows["walk_ns"] * walk.low + tlbies * tlbie.low
+    high = rows["walk_ns"] * walk.high + tlbies * tlbie.high
     return rows.assign(low_ns=low, high_ns=high)
 
 
-def programs():
-    """Return the recordings: `trace`, `density` (mean of an epoch), `epoch_ms`."""
-    traces = map(load_trace, recordings())
-    rows = [{"trace": t.name, "density": t.density, "epoch_ms": t.epoch_ms} for t in traces]
+def programs(platforms=PLATFORMS):
+    """Return how densely the recordings write on each platform, in pages of its size (exact).
+
+    Returns
+    -------
+    DataFrame
+        `platform`, `trace`, `density` (mean of an epoch).
+    """
+    rows = [
+        {"platform": one.label, "trace": name, "density": _coarse(name, one.page_bytes).density}
+        for one in platforms
+        for name in recordings()
+    ]
     return pd.DataFrame(rows)
+
+
+@cache
+def _coarse(name, page_bytes):
+    """Return a recording with larger pages."""
+    return load_trace(name).coarsen(page_bytes.bit_length() - 1)
 
 
 def priced_replays(replays, strategies=(SCAN, FAULTS, "write_protect_batched")):
@@ -156,36 +176,39 @@ def stalls_by_interval(intervals_ms=(10, 100, 1000), platforms=PLATFORMS):
     -------
     DataFrame
         `trace`, `platform`, `interval_ms`, `pages` (distinct, mean of an interval), `stall_low`,
-        `stall_high` (shares of one vCPU's time, 5 % to 95 % of the draws).
+        `stall_high` (shares of one vCPU's time, 5% to 95% of the draws), `scan_share` (of the draws
+        in which the scan takes less CPU time than the cheapest way of taking faults).
     """
     rows = []
     for name in recordings():
         for interval_ms in intervals_ms if name != VGA else ():
             for one in platforms:
                 trace = _merged(name, one.page_bytes, interval_ms)
-                low, high = _stall(trace, load_profile(one.profile))
                 row = {"trace": name, "platform": one.label, "interval_ms": interval_ms}
                 row |= {"pages": float(np.diff(trace.offsets).mean())}
-                rows.append(row | {"stall_low": low, "stall_high": high})
+                rows.append(row | _faults_cost(trace, load_profile(one.profile)))
     return pd.DataFrame(rows)
 
 
 @cache
 def _merged(name, page_bytes, interval_ms):
     """Return a recording with larger pages and longer intervals."""
-    trace = load_trace(name).coarsen(page_bytes.bit_length() - 1)
+    trace = _coarse(name, page_bytes)
     return trace.merged(round(interval_ms / trace.epoch_ms))
 
 
-def _stall(trace, profile):
-    """Return 5 % and 95 % of the draws of the share of time that faults take from the guest."""
+def _faults_cost(trace, profile):
+    """Return the share of time that faults take from the guest, and how often a scan is cheaper."""
     scenario = scenario_of_trace(trace)
-    stall = in_draws(scenario, profile.at(scenario))[FAULTS].stall_fraction
-    return tuple(map(float, np.percentile(stall, ENDS)))
+    found = in_draws(scenario, profile.at(scenario))
+    low, high = map(float, np.percentile(found[FAULTS].stall_fraction, ENDS))
+    cheapest = np.minimum.reduce([found[name].cpu_ns for name in fault_strategies(profile)])
+    cheaper = float((found[SCAN].cpu_ns < cheapest).mean())
+    return {"stall_low": low, "stall_high": high, "scan_share": cheaper}
 
 
 def sparse_ratios(cells):
-    """Return scan / write_protect of each dirty cell of at most 1 %, any mapping and page size.
+    """Return scan / write_protect of each dirty cell of at most 1%, any mapping and page size.
 
     Parameters
     ----------
@@ -212,6 +235,46 @@ def tlbie_range(count):
     return count * tlbie.low, count * tlbie.high
 
 
+def one_tlbie_each(slot_bytes, platforms=PLATFORMS):
+    """Return the break-even with `write_protect`, a tlbie for each page, on POWER and one vCPU.
+
+    Returns
+    -------
+    DataFrame
+        `platform`, the density `p5`, `p50`, `p95`, `share` (of the draws that have a crossing), and
+        `flush_wins` (in which one flush a harvest costs less at that `p50`).
+    """
+    rows = []
+    for one in platforms:
+        if not one.profile.startswith("power"):
+            continue
+        scenario, profile = one.at(slot_bytes)
+        density, share = summary(break_even(scenario, profile, faults=(FAULTS,)))
+        row = {"platform": one.label, "share": share} | density
+        at = scenario.at_density(min(density["p50"], 1.0))
+        each, once = costs([FAULTS, "write_protect_batched"], at, drawn(profile)).values()
+        rows.append(row | {"flush_wins": float((once.cpu_ns < each.cpu_ns).mean())})
+    return pd.DataFrame(rows)
+
+
+def published_widths(cases):
+    """Return how wide the model's ranges of published values are, and how many lie near.
+
+    Parameters
+    ----------
+    cases : list of dict
+        As from `analysis.model.published.judged`.
+
+    Returns
+    -------
+    dict
+        `width` (median of high / low), `near` (how many values lie within a factor of two).
+    """
+    widths = [one["high"] / one["low"] for one in cases]
+    near = sum(0.5 <= one["ratio"] <= 2 for one in cases)
+    return {"width": float(np.median(widths)), "near": near}
+
+
 def fault_costs():
     """Return what a first write costs by fault and by the changed bit, on each platform.
 
@@ -219,7 +282,7 @@ def fault_costs():
     -------
     DataFrame
         `profile`, and in ns `fault_low`, `fault_high` (exit and handling), `bit_low`, `bit_high`
-        (missing where there is no changed bit): 5 % and 95 % of the draws.
+        (missing where there is no changed bit): 5% and 95% of the draws.
     """
     rows = []
     for profile in map(load_profile, bundled()):

@@ -98,7 +98,7 @@ def toggles(frame):
     for what in ("enable", "disable"):
         rows = measured(frame, f"LoggingToggle.time_{what}_logging")
         for column, usual in USUAL.items():
-            rows = rows[rows[column] == usual] if column in rows else rows
+            rows = rows[rows[column] == usual]
         found[what] = rows.set_index(["slot_bytes", "strategy"])["value"].map(time)
     wide = pd.concat(found, axis=1).reset_index().replace({"strategy": HISTORY})
     wide = wide.assign(slot_bytes=wide["slot_bytes"].map(size_text))
@@ -144,7 +144,7 @@ def held_out(judged_cells):
                 "pages": size_text(page_bytes),
                 "cells": len(group),
                 "median error": share(errors.median()),
-                "90 % below": share(errors.quantile(0.9)),
+                "90% below": share(errors.quantile(0.9)),
                 "within its limit": share(group["holds"].mean()),
             }
         )
@@ -152,7 +152,7 @@ def held_out(judged_cells):
 
 
 def fault_costs(costs):
-    """Return `tables.fault_costs` as text, and how many faults a second take 1 % of a vCPU."""
+    """Return `tables.fault_costs` as text, and how many faults a second take 1% of a vCPU."""
     rows = list(costs.itertuples())
     per_second = [(1e7 / row.fault_high, 1e7 / row.fault_low) for row in rows]
     return pd.DataFrame(
@@ -162,7 +162,7 @@ def fault_costs(costs):
             "by the changed bit": [
                 "none" if pd.isna(row.bit_low) else times(row.bit_low, row.bit_high) for row in rows
             ],
-            "faults a second that take 1 %": [factor(low, high) for low, high in per_second],
+            "faults a second that take 1%": [factor(low, high) for low, high in per_second],
         }
     )
 

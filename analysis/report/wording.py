@@ -1,5 +1,7 @@
 """Numbers as the report says them: two digits for what is known to a factor, ranges in one unit."""
 
+import math
+
 from strategies.units import duration, number
 
 
@@ -28,26 +30,38 @@ def times(low, high):
 
 def share(fraction):
     """Return a fraction in per cent, to two digits."""
-    return f"{two_digits(100 * fraction)} %"
+    return f"{two_digits(100 * fraction)}%"
 
 
 def shares(low, high):
     """Return a range of fractions in per cent."""
-    return f"{_range(two_digits(100 * low), two_digits(100 * high))} %"
+    return f"{_range(two_digits(100 * low), two_digits(100 * high))}%"
+
+
+def density(fraction):
+    """Return a break-even: infinity is `never`, for there is no density so high."""
+    return "never" if math.isinf(fraction) else share(fraction)
+
+
+def densities(low, high):
+    """Return a range of break-evens."""
+    if math.isinf(high):
+        return _range(density(low), density(high))
+    return shares(low, high)
 
 
 def draws(fraction):
     """Return a share of the draws in whole per cent; 0 and 100 only where it is exactly that."""
     whole = round(100 * fraction)
     if whole in (0, 100) and fraction not in (0.0, 1.0):
-        return "< 1 %" if whole == 0 else "> 99 %"
-    return f"{whole} %"
+        return "<1%" if whole == 0 else ">99%"
+    return f"{whole}%"
 
 
 def break_even(row):
-    """Return `p50 (p5 to p95)` of densities in per cent, and how many draws have one if not all."""
-    text = f"{share(row['p50'])} ({shares(row['p5'], row['p95'])})"
-    return text if row["share"] == 1 else f"{text} in {draws(row['share'])} of the draws"
+    """Return `p50 (p5 to p95)` of break-evens, and how many draws have a crossing if not all."""
+    text = f"{density(row['p50'])} ({densities(row['p5'], row['p95'])})"
+    return text if row["share"] == 1 else f"{text}, a crossing in {draws(row['share'])}"
 
 
 def of_draws(row, of):

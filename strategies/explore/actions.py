@@ -64,6 +64,7 @@ def store(gfn=0, view=VIEW_BASE):
 
     def run(scene, vcpu, stamp):
         if touch(scene.machine, vcpu, view, I64(gfn), True, stamp):
+            scene.guest.used(gfn)
             scene.finish(gfn, stamp)
 
     return Action(_label("store", gfn, view), run)
@@ -84,7 +85,8 @@ def load(gfn=0, view=VIEW_BASE):
     """Load from a page."""
 
     def run(scene, vcpu, _stamp):
-        touch(scene.machine, vcpu, view, I64(gfn), False, ZERO)
+        if touch(scene.machine, vcpu, view, I64(gfn), False, ZERO):
+            scene.guest.used(gfn)
 
     return Action(_label("load", gfn, view), run)
 
@@ -169,6 +171,7 @@ def host_store(gfn=0):
     """Store to a page as the host does."""
 
     def run(scene, _vcpu, stamp):
+        scene.guest.stored_by_host(stamp)
         scene.vm.host_store(gfn, stamp)
         scene.finish(gfn, stamp)
 
@@ -178,6 +181,14 @@ def host_store(gfn=0):
 def harvest():
     """Harvest the log and copy the reported pages."""
     return Action("harvest", lambda scene, _vcpu, _stamp: scene.harvest())
+
+
+def harvest_beside():
+    """Harvest and copy beside another harvest: a store may be in that one's result, not copied yet.
+
+    What was lost, the end of the schedule tells.
+    """
+    return Action("harvest", lambda scene, _vcpu, _stamp: scene.harvest_and_copy())
 
 
 def enable():

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from strategies import registry
+
 
 @dataclass(frozen=True)
 class Defect:
@@ -68,6 +70,8 @@ def substituted(replaces):
         The functions as they are and what shall stand in their place. The module of a mutated
         copy keeps the original, so that a copy can call it. The JIT must be disabled.
     """
+    for name in registry.names():
+        registry.get(name)  # a tracker that is imported later would hold the copy for ever
     done = []
     try:
         for original, instead in replaces:

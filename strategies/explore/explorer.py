@@ -173,7 +173,8 @@ def prepared(program, strategy, defect=None):
     """Build a program's machine; while the context lasts its defect is in place."""
     with substituted(defect.replaces if defect else ()):
         explorer = Explorer(program, strategy)
-        with explorer.scene.translations.watching():
+        scene = explorer.scene
+        with scene.translations.watching(), scene.guest.watching():
             yield explorer
 
 

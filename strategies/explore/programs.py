@@ -15,6 +15,7 @@ from strategies.explore.actions import (
     enter,
     guest,
     harvest,
+    harvest_beside,
     host,
     host_store,
     load,
@@ -101,6 +102,7 @@ _LARGE = {"views": (VIEW_LARGE, VIEW_SMALL), "page_shift": 22, "pages": 4}
 _TWO_WORDS = {"views": (VIEW_LARGE,), "page_shift": 17, "pages": 128, "is_big": True}
 _DIRTY = {"before": ((0, store()),)}
 _OFF = {"enabled": False}
+_CLEAN = {"before": ((0, remove()), (0, enter(is_clean=True)))}
 _DELAYED_C = {"options": {"delayed_c": True}, "strategies": ("c_bit_scan",)}
 
 PROGRAMS = (
@@ -177,7 +179,20 @@ PROGRAMS = (
         strategies=tuple(name for name in TRACKERS if name != "pte_flush"),  # of 7600 schedules
         before=((0, crowd()), (0, store_through_crowd())),
     ),
+    Program(
+        "clean-access-harvest",
+        "a load and a store through an HPTE with R and C clear, a harvest",
+        (guest(load(), store()), _HARVEST),
+        **_CLEAN,
+    ),
     Program("enable-store", "a store while logging starts", (_STORE, host(enable())), **_OFF),
+    Program(
+        "clean-enable-store",
+        "a store through an HPTE with R and C clear while logging starts",
+        (_STORE, host(enable())),
+        **_CLEAN,
+        **_OFF,
+    ),
     Program(
         "enable-harvest-store",
         "two stores while logging starts and a first harvest",
@@ -208,6 +223,19 @@ PROGRAMS = (
         (guest(store(), store()), host(disable(), enable())),
     ),
     Program("host-store-harvest", "a store of the host, a harvest", (host(host_store()), _HARVEST)),
+    Program(
+        "two-harvests",
+        "a harvest; stores of the host around another harvest",
+        (host(harvest_beside()), host(host_store(1), harvest_beside(), host_store(1))),
+        pages=2,
+        **_DIRTY,
+    ),
+    Program(
+        "store-two-harvests",
+        "stores, two harvests at once",
+        (guest(store(), store()), host(harvest_beside()), host(harvest_beside())),
+        **_DIRTY,
+    ),
     Program(
         "host-store-enable",
         "a store of the host while logging starts",

@@ -7,6 +7,8 @@ a migration would: when logging starts all pages are copied, after each harvest 
 - At the end, with all threads stopped, one more harvest makes the copy equal memory.
 - Then each vCPU stores once more to each page through each view, and a harvest reports it: nothing
   was left writable with nobody to notice.
+- With the threads stopped a second harvest reports nothing.
+- The guest's own view of it is judged by `guest_view`.
 """
 
 import numpy as np
@@ -20,6 +22,7 @@ from strategies.core.machine import Machine
 from strategies.core.vm import Vm
 from strategies.core.words import I64, ONE, U64, ZERO
 from strategies.explore.checks import check_locks, check_rings
+from strategies.explore.guest_view import GuestView
 from strategies.explore.scheduler import Violation
 from strategies.explore.translations import Translations
 from strategies.explore.words import Words
@@ -84,6 +87,7 @@ class Scene:
         self.order = {}
         self.is_logging = False
         self.translations = Translations(self.machine)
+        self.guest = GuestView(self.machine, self.pages)
         self._judged = set()
         self.final = None
         if program.enabled:
@@ -116,20 +120,23 @@ class Scene:
 
     def _save(self):
         words = [dict(words) for words in self.words]
-        return words, dict(self.copy), dict(self.order), dict(self.vm.logged_by), self.is_logging
+        host = dict(self.copy), dict(self.order), dict(self.vm.logged_by), self.is_logging
+        return words, self.guest.state(), host
 
     def restore(self):
         """Set everything back to the start: all state of a tracker is in the machine's words."""
         self.final = None
-        saved, copy, order, logged_by, self.is_logging = self._saved
+        saved, guest, (copy, order, logged_by, self.is_logging) = self._saved
         for words, content in zip(self.words, saved, strict=True):
             words.restore(content)
+        self.guest.restore(guest)
         self.copy, self.order = dict(copy), dict(order)
         self.vm.logged_by.clear()
         self.vm.logged_by.update(logged_by)
 
     def wrote(self, thread):
         """See a changed word: note in which order stamps came into a page."""
+        self.guest.wrote(thread.words, thread.index)
         if thread.words is self.machine.stamps:
             stamp = int(thread.words[thread.index])
             self.order[stamp] = len(self.order)
@@ -164,7 +171,7 @@ class Scene:
         due = {}
         for gfn in self.pages:
             due[gfn] = atomics.load(self.finished, gfn)
-        self._harvest_and_copy()
+        self.harvest_and_copy()
         for gfn, stamp in due.items():
             if self._age(self.copy.get(gfn, 0)) < self._age(stamp):
                 raise Violation(
@@ -173,11 +180,14 @@ class Scene:
                     f"and the copy after it is {self.copy.get(gfn, 0):#x}",
                 )
 
-    def _harvest_and_copy(self):
+    def harvest_and_copy(self):
+        """Harvest and copy what is reported; return those pages."""
         out = self.tracker.buffer(SLOT)
         self.tracker.get_dirty_log(SLOT, out)
         bits = np.unpackbits(out.view(np.uint8), bitorder="little")
-        self._copy_pages([gfn for gfn in self.pages if bits[gfn]])
+        reported = [gfn for gfn in self.pages if bits[gfn]]
+        self._copy_pages(reported)
+        return reported
 
     def _copy_pages(self, gfns):
         for gfn in gfns:
@@ -197,6 +207,7 @@ class Scene:
         check_rings(self.machine, self.pages)
         atomics.hook = _Patience()
         try:
+            self.guest.judge()
             self._judge_log() if self.is_logging else self._judge_access()
         finally:
             atomics.hook = lambda *_: None
@@ -205,7 +216,9 @@ class Scene:
     def _state(self):
         """Return what two equal states have in common: all words but event counts, and the copy."""
         words = (words.content() for words in self.words if words is not self.machine.events)
-        return (*words, frozenset(self.copy.items()), self.is_logging)
+        copy, *guest = self.guest.state()
+        copies = frozenset(self.copy.items()), frozenset(copy.items())
+        return (*words, *copies, *guest, self.is_logging)
 
     def _judge_log(self):
         self._final_harvest("with all threads stopped")
@@ -218,7 +231,7 @@ class Scene:
                 self._final_harvest(f"after vCPU {vcpu} stored once more through view {view}")
 
     def _final_harvest(self, when):
-        self._harvest_and_copy()
+        self.harvest_and_copy()
         stamps = self.machine.stamps
         for gfn in self.pages:
             stamp = int(stamps[gfn])
@@ -228,6 +241,8 @@ class Scene:
                     f"page {gfn}: memory has {stamp:#x}, the copy {self.copy.get(gfn, 0):#x}, "
                     f"after a harvest {when}",
                 )
+        if again := self.harvest_and_copy():
+            raise Violation("spurious page", f"pages {again} are reported once more {when}")
 
     def _judge_access(self):
         stamps = self.machine.stamps

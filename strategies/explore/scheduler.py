@@ -20,8 +20,8 @@ class Violation(Exception):  # noqa: N818 (what the program did wrong, not an er
     Parameters
     ----------
     kind : str
-        "lost page", "deadlock", "livelock", "broken ring", "lock held", "dead translation" or
-        "error".
+        "lost page", "spurious page", "guest's C lost", "guest's R lost", "wrong return code",
+        "deadlock", "livelock", "broken ring", "lock held", "dead translation" or "error".
     text : str
         One line that says where.
     """

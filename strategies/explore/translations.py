@@ -11,7 +11,7 @@ counted in steps of the schedule.
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from strategies.core import h_change, h_remove, mmu, tlb
+from strategies.core import atomics, h_change, h_remove, mmu, tlb
 from strategies.core.hpt import va_of_hpte
 from strategies.core.hpte import hpte_is_writable, hpte_page_shift
 from strategies.core.machine import TLB_TAG, TLB_WORDS
@@ -96,19 +96,19 @@ class Translations:
                 thread.access = None
 
         def watched_tlbie(machine, cpu, v, r, index):
-            tag = _tag_of(machine, v, r, index)
+            tag = _tag_of(machine, v, index)
             return self._invalidation("tlbie", tag, lambda: tlbie(machine, cpu, v, r, index))
 
         def watched_flush(machine, cpu):
             return self._invalidation("flush", None, lambda: flush_tlbs(machine, cpu))
 
         def watched_remove(machine, vcpu, index, v):
-            tag = _tag_of(machine, v, machine.rev[2 * index], index)
+            tag = _tag_of(machine, v, index)
             return self._invalidation("removal", tag, lambda: remove(machine, vcpu, index, v))
 
         def watched_protect(machine, vcpu, flags, pte_index, avpn):
             index = int(pte_index)
-            tag = _tag_of(machine, machine.hpt[2 * index], machine.rev[2 * index], index)
+            tag = _tag_of(machine, atomics.load_own(machine.hpt, 2 * index), index)
             return self._invalidation(
                 "H_PROTECT",
                 tag,
@@ -132,7 +132,7 @@ class Translations:
         return result
 
 
-def _tag_of(machine, v, r, index):
-    """Return the TLB's tag of the page that an HPTE maps."""
-    shift = hpte_page_shift(v, r)
+def _tag_of(machine, v, index):
+    """Return the TLB's tag of the page that an HPTE maps; looking on makes no step."""
+    shift = hpte_page_shift(v, atomics.load_own(machine.rev, 2 * index))
     return tlb.tlb_tag(va_of_hpte(machine, v, shift, index), shift)

@@ -41,9 +41,9 @@ class WriteProtectBatched(DirtyTracker):
 
     x86 flushed once for each GET from the start (`kvm_mmu_slot_remove_write_access`); since v3.5
     it takes each word by an exchange (60c34612b707). On POWER KVM makes one tlbie for each page.
-    That many tlbies share one tlbsync and ptesync over entries that are absent looks legal
-    (`do_tlbies`, `native_flush_hash_range`), and no kernel does it; reducing permissions in place
-    with a late flush, as here, is unproven there.
+    That many tlbies share one tlbsync and ptesync over entries that are absent looks legal: KVM
+    does so in H_BULK_REMOVE (`do_tlbies`), not for the log. Reducing permissions in place with a
+    late flush, as here, is unproven there.
     """
 
     name = "write_protect_batched"

@@ -221,8 +221,9 @@ class KvmLane(Lane):
         if wrong:
             return wrong
         again = np.zeros(4096, np.int64)
-        self.write(again)
-        cost = (self.write(again) - self.overhead_ns(len(again))) / len(again)
+        # The best of a few: one that lost its CPU would look emulated.
+        best = min(self.write(again) for _ in range(8))
+        cost = (best - self.overhead_ns(len(again))) / len(again)
         if cost > MAX_STORE_NS:
             return f"this KVM emulates the guest's stores ({cost:.0f} ns each)"
         return None

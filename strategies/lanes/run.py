@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +13,8 @@ from strategies.core.words import I64, ONE, U64, ZERO, ctz, popcount
 from strategies.lanes.registry import get
 from strategies.lanes.words import PAGE_WORDS
 
-LIVE_BATCH = 1024
+LIVE_BATCH = 512
+LIVE_WAIT_S = 2e-5
 SAY_S = 0.1
 
 
@@ -192,7 +194,7 @@ def live(say, name, npages, rounds, seed=0, thp=False):
     Parameters
     ----------
     say : callable
-        Called with the number of rounds done since, now and then.
+        Called with 1 after each round.
     name : str
         A lane that reports.
     npages, rounds : int
@@ -210,14 +212,15 @@ def live(say, name, npages, rounds, seed=0, thp=False):
     try:
         lane.enable()
         copy = lane.memory[::PAGE_WORDS].copy()
-        stop = threading.Event()
-        made = []
-        writer = threading.Thread(target=_write_until, args=(lane, stop, seed, made))
-        writer.start()
-        reported = sum(_round(lane, copy, say) for _ in range(rounds))
-        stop.set()
-        writer.join()
-        reported += _round(lane, copy, say)
+        stop, made = threading.Event(), [0]
+        with ThreadPoolExecutor(1) as pool:
+            writer = pool.submit(_write_until, lane, stop, seed, made)
+            try:
+                reported = sum(_round(lane, copy, say, writer, made) for _ in range(rounds))
+            finally:
+                stop.set()
+        writer.result()
+        reported += _harvest_and_copy(lane, copy)
         found, _ = first_difference(lane.memory.ctypes.data, copy)
     finally:
         lane.close()
@@ -226,16 +229,23 @@ def live(say, name, npages, rounds, seed=0, thp=False):
 
 def _write_until(lane, stop, seed, made):
     random = np.random.default_rng(seed)
-    stores = 0
     while not stop.is_set():
         lane.write(random.integers(0, lane.npages, LIVE_BATCH))
-        stores += LIVE_BATCH
-    made.append(stores)
+        made[0] += LIVE_BATCH
 
 
-def _round(lane, copy, say):
+def _round(lane, copy, say, writer, made):
+    """Harvest and copy once the writer has got on; it writes on meanwhile."""
+    before = made[0]
+    reported = _harvest_and_copy(lane, copy)
+    while made[0] == before and not writer.done():
+        time.sleep(LIVE_WAIT_S)
+    say(1)
+    return reported
+
+
+def _harvest_and_copy(lane, copy):
     out = lane.buffer()
     lane.harvest(out)
     copy_pages(lane.memory.ctypes.data, copy, out)
-    say(1)
     return int(np.bitwise_count(out).sum())

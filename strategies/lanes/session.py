@@ -7,11 +7,11 @@ from strategies.core.memory import available_bytes
 from strategies.errors import InputError
 from strategies.lanes.child import in_child
 from strategies.lanes.errors import LaneError, Unavailable
+from strategies.lanes.exactness import check_lane, is_exact
 from strategies.lanes.kvm import KvmLane, backend
 from strategies.lanes.registry import LANES, get
 from strategies.lanes.run import replay_lane
 from strategies.lanes.words import PAGE_BYTES
-from strategies.units import size_text
 
 BYTES_A_PAGE = PAGE_BYTES + 64
 """A page of a slot, what a lane and its judge keep of it, and the kernel's page tables."""
@@ -58,6 +58,28 @@ def table():
     ]
 
 
+def check_all(rows, writes):
+    """Add to the row of each lane that is available and reports what `check_lane` counted.
+
+    Returns
+    -------
+    bool
+        Whether all were exact. A lane that hung or failed has `error` in place of `check`.
+    """
+    exact = True
+    for row in rows:
+        name = row["lane"]
+        if not row["available"] or not get(name).reports:
+            continue
+        try:
+            row["check"] = in_child(check_lane, name, writes)
+            exact &= is_exact(row["check"])
+        except (LaneError, Unavailable) as error:
+            row["error"] = _last_line(error)
+            exact = False
+    return exact
+
+
 def choose(wanted):
     """Return the lanes that `--lane` means and that run here, and by name why others do not.
 
@@ -86,8 +108,8 @@ def check_slot(trace):
     free = available_bytes()
     if free is not None and needed > free:
         raise InputError(
-            f"a lane holds its slot in real memory: {size_text(needed >> 20 << 20)} are needed, "
-            f"{size_text(free >> 20 << 20)} are free"
+            f"a lane holds its slot in real memory: {needed >> 20:,} MiB are needed, "
+            f"{free >> 20:,} MiB are free"
         )
 
 

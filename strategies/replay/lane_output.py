@@ -100,7 +100,7 @@ def _cells(row):
         *("-" if count is None else f"{count}" for count in pages),
         *(f"{harvest[key] / 1000:.2f}" for key in ("median", "p99", "max")),
         *("-" if ns is None else f"{ns:.0f}" for ns in stores),
-        *(f"{guest[key] / 1000:.1f}" if guest else "-" for key in ("mean", "p99")),
+        *(f"{round(guest[key] / 1000, 1) + 0:.1f}" if guest else "-" for key in ("mean", "p99")),
     )
 
 

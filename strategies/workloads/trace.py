@@ -12,6 +12,12 @@ import numpy as np
 from strategies.errors import InputError
 from strategies.workloads.archive import MAX_TRACE_BYTES, read_arrays, write_arrays
 from strategies.workloads.checks import check_meta, check_trace, written_too
+from strategies.workloads.merging import (
+    cut_pages,
+    merge_pages,
+    running_count,
+    union_of_epochs,
+)
 
 FILE_PAGE_SIZE = 4096
 REQUIRED_ARRAYS = ("offsets", "gfns", "meta")
@@ -111,10 +117,10 @@ class Trace:
         nbytes = (len(self.gfns) + reads) * parts * self.gfns.itemsize
         if nbytes > MAX_TRACE_BYTES:
             raise InputError(f"{nbytes} bytes once cut into pages of {page_size}: too many")
-        cut = {"offsets": self.offsets * parts, "gfns": _cut(self.gfns, parts)}
+        cut = {"offsets": self.offsets * parts, "gfns": cut_pages(self.gfns, parts)}
         if self.read_gfns is not None:
             cut["read_offsets"] = self.read_offsets * parts
-            cut["read_gfns"] = _cut(self.read_gfns, parts)
+            cut["read_gfns"] = cut_pages(self.read_gfns, parts)
         return Trace(meta=meta, **cut)
 
     def coarsen(self, page_shift: int) -> "Trace":
@@ -147,7 +153,7 @@ class Trace:
             )
         if shift == 0:
             return self
-        offsets, gfns, first = _merge(self.offsets, self.gfns, shift)
+        offsets, gfns, first = merge_pages(self.offsets, self.gfns, shift)
         stores = self.stores
         if stores is not None:
             stores = np.add.reduceat(stores, first, dtype=np.uint32)
@@ -173,7 +179,7 @@ class Trace:
         Trace
         """
         epochs = max(self.epochs // times, 1)
-        union = _union(self.offsets, self.gfns, epochs, times, self.slot_pages)
+        union = union_of_epochs(self.offsets, self.gfns, epochs, times, self.slot_pages)
         offsets, gfns, place = union
         stores = None
         if self.stores is not None:
@@ -183,49 +189,17 @@ class Trace:
         longer = Trace(offsets, gfns, meta, stores)
         if self.read_gfns is None:
             return longer
-        reads, pages, _ = _union(self.read_offsets, self.read_gfns, epochs, times, self.slot_pages)
+        reads, pages, _ = union_of_epochs(
+            self.read_offsets, self.read_gfns, epochs, times, self.slot_pages
+        )
         keep = ~written_too(reads, pages, offsets, gfns)
-        return replace(longer, read_offsets=_running_count(keep)[reads], read_gfns=pages[keep])
+        return replace(longer, read_offsets=running_count(keep)[reads], read_gfns=pages[keep])
 
     def _coarsen_reads(self, coarse: "Trace", shift: int) -> "Trace":
         """Return `coarse` with this trace's reads, less the pages it writes."""
-        offsets, gfns, _ = _merge(self.read_offsets, self.read_gfns, shift)
+        offsets, gfns, _ = merge_pages(self.read_offsets, self.read_gfns, shift)
         keep = ~written_too(offsets, gfns, coarse.offsets, coarse.gfns)
-        return replace(coarse, read_offsets=_running_count(keep)[offsets], read_gfns=gfns[keep])
-
-
-def _union(offsets: np.ndarray, gfns: np.ndarray, epochs: int, times: int, slot_pages: int):
-    """Return offsets, gfns and the place of each page in them, of so many longer epochs."""
-    longer = np.repeat(np.arange(len(offsets) - 1) // times, np.diff(offsets))
-    keep = longer < epochs
-    keys = longer[keep] * slot_pages + gfns[keep]
-    pages, place = np.unique(keys, return_inverse=True)
-    counts = np.bincount(pages // slot_pages, minlength=epochs)
-    starts = np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
-    return starts, (pages % slot_pages).astype(np.uint32), place
-
-
-def _cut(gfns: np.ndarray, parts: int) -> np.ndarray:
-    """Return the pages that so many parts of each page are."""
-    first = np.repeat(gfns * np.uint32(parts), parts)
-    return first + np.tile(np.arange(parts, dtype=np.uint32), len(gfns))
-
-
-def _running_count(flags: np.ndarray) -> np.ndarray:
-    """Return int64[len + 1]: how many of `flags` are True before each position."""
-    return np.concatenate(([0], np.cumsum(flags, dtype=np.int64)))
-
-
-def _merge(
-    offsets: np.ndarray, gfns: np.ndarray, shift: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return offsets and gfns of the larger pages, and where in `gfns` each begins."""
-    coarse = gfns >> np.uint32(shift)
-    begins = np.ones(len(gfns), bool)
-    begins[1:] = coarse[1:] != coarse[:-1]
-    begins[offsets[offsets < len(gfns)]] = True
-    first = np.flatnonzero(begins)
-    return _running_count(begins)[offsets], coarse[first], first
+        return replace(coarse, read_offsets=running_count(keep)[offsets], read_gfns=gfns[keep])
 
 
 def bundled() -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from strategies.core.papr import save_in_rmap
 from strategies.core.rmap import ring_head
 from strategies.core.words import I64, ONE, U64, ZERO, ctz
 from strategies.explore.defect import Defect
+from strategies.explore.session import find_defect
 
 
 def tlbie_does_not_wait(machine, cpu, v, r, index):
@@ -82,6 +83,15 @@ PLANTED = {
         "remove-enter-harvest", "c_bit_scan", wait_hpte_unlocked, spins_without_relax
     ),
     "error": planted("protect-harvest", "write_protect", h_change.h_protect, h_protect_fails),
+}
+PLANTED |= {
+    kind: find_defect(name)
+    for kind, name in (
+        ("spurious page", "changed-not-taken"),
+        ("guest's C lost", "permission-by-load-and-store"),
+        ("guest's R lost", "r-cleared-with-c"),
+        ("wrong return code", "absent-is-not-found"),
+    )
 }
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from strategies.cli import main
 from strategies.lanes.child import in_child
+from strategies.lanes.exactness import check_lane, is_exact
 from strategies.lanes.plain import Plain
 from strategies.lanes.registry import LANES
 from strategies.lanes.run import judge, live, replay_lane
@@ -210,4 +211,20 @@ def test_a_slot_larger_than_free_memory_is_refused_beforehand(capsys, tmp_path):
     status, error = replay_json(capsys, path, "--lane", "plain")
     assert status == 2
     assert error.count("\n") == 1
-    assert "8 TiB" in error
+    assert "8,519,936 MiB are needed" in error
+
+
+@pytest.mark.parametrize("name", REPORTING)
+def test_a_check_finds_each_lane_exact(name):
+    if reason := reasons_once()[name]:
+        pytest.skip(f"{name}: {reason}")
+    counts = in_child(check_lane, name, 4000, (1 << 20, 8 << 20))
+    assert is_exact(counts)
+    assert 4000 <= counts["pages_written"] <= 4016
+    assert counts["slots_mib"] == [1, 8]
+    assert counts["live_stores"] >= counts["live_rounds"] * 512
+
+
+@pytest.mark.parametrize("wrong", ["lost", "spurious", "live_differing"])
+def test_a_check_with_a_wrong_page_is_not_exact(wrong):
+    assert not is_exact({"lost": 0, "spurious": 0, "live_differing": 0} | {wrong: 1})

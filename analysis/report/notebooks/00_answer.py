@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.model import curves
 from analysis.model.profile import load_profile
+from analysis.model.published import judged
 from analysis.report import figures, platforms, tables, texts, wording
 from analysis.report.shown import load_study, say, say_table, show
 from strategies.units import size_text
@@ -22,14 +23,22 @@ crossings = curves.break_evens(SLOT).set_index(["platform", "vcpus"])
 single, many = crossings.xs(1, level="vcpus"), crossings.xs(64, level="vcpus")
 assert not crossings[["p5", "p50", "p95"]].isna().any(axis=None), "a platform has no crossing"
 assert (many["p50"] < single["p50"]).all(), "more vCPUs do not favour the scan everywhere"
+faults_win = single[single["always_faults"] > 0]["always_faults"]
+assert all("radix" in platform for platform in faults_win.index), "not on radix alone"
+or_never = (
+    f' ("never": in {wording.draws(faults_win.max())} of the draws on POWER radix faults cost less '
+    "however much is written)"
+    if len(faults_win)
+    else ""
+)
 say(
     "**Both were right.** A scan costs by the size of the slot, faults by what is written. At "
     f"{size_text(SLOT)} and 1 vCPU the two take the same CPU time where "
     f"{wording.shares(single['p50'].min(), single['p50'].max())} of the pages are written between "
     "two harvests (medians, platform by platform; with their ranges "
-    f"{wording.shares(single['p5'].min(), single['p95'].max())}; {modelled}): below, faults cost "
-    "less, above, the scan. 64 vCPUs instead of 1 move the median down, on each platform here. "
-    "Which of the two a kernel has, the table says."
+    f"{wording.densities(single['p5'].min(), single['p95'].max())}; {modelled}): below, faults "
+    f"cost less, above, the scan{or_never}. 64 vCPUs instead of 1 move the median down, on each "
+    "platform here. Which of the two a kernel has, the table says."
 )
 
 # %%
@@ -43,6 +52,28 @@ show(
     "at_a_glance",
     "Modelled CPU time per interval of scan and faults against the share of pages written, by "
     f"platform and base page{study.walks}. Letters: how densely the recorded programs write",
+)
+
+# %%
+settings = {
+    name: " ".join(str(one["how"]) for one in load_profile(name).settings_of(strategy))
+    for name, strategy in (
+        ("x86-kvm", "write_protect_batched"),
+        ("arm64", "write_protect_batched"),
+        ("power8", tables.SCAN),
+        ("power9", tables.SCAN),
+    )
+}
+assert all("KVM_DIRTY_LOG_INITIALLY_SET" in settings[name] for name in ("x86-kvm", "arm64"))
+assert "PML" in settings["x86-kvm"]
+assert "EAGER_SPLIT" in settings["arm64"]
+assert all("nothing else to choose" in settings[name] for name in ("power8", "power9"))
+say(
+    "- **What to do today** (*cited*; `dirtylog advise` lists the settings). x86: the kernel has "
+    "chosen, and what is left are settings: manual protect with all bits set at the start; Intel "
+    "hosts use PML, which is not priced here. arm64: the same without PML, and eager splitting of "
+    "huge pages. POWER: KVM scans, with nothing to set; choose 64 KiB pages, and on HPT expect a "
+    "long last round (*modelled*, below)."
 )
 
 # %%
@@ -63,7 +94,7 @@ say(
     f"{wording.of_passes(large, 'scan')} against {wording.of_passes(large, 'bitmap')}{with_64k}. "
     f"Over all {len(clean)} clean slots the scan takes "
     f"{wording.factor(clean['ratio_least'].min(), clean['ratio_most'].max())} times as long "
-    f"(*measured*, {study.times})."
+    f"(*measured*, {study.times}; less than 100 ns counts as 100 ns)."
 )
 
 # %%
@@ -72,15 +103,26 @@ visible, whole = vga.iloc[0], vga.iloc[1]
 tlbie = load_profile("power9").constants["tlbie"]
 part = vga["high_ns"] / vga["frame_ns"]
 assert (part < 0.02).all(), "a scan takes a part of the frame"
+busy = tables.vga_busiest()
+busiest = tables.tlbie_range(busy["most"])
+stopped = curves.last_rounds(tables.VGA_SLOT_BYTES, 0.0)
+stopped = stopped[stopped["strategy"] == tables.SCAN].set_index("platform")[["p5", "p95"]]
 say(
-    f"- **It does not matter for VGA.** In a recorded desktop the scan of the visible "
-    f"{size_text(visible['slot_bytes'])} takes {wording.time(visible['walk_ns'])} a frame "
-    f"(*measured*) and {visible['tlbies']:.3g} tlbies (*exact*, mean). At "
-    f"{wording.times(tlbie.low, tlbie.high)} for each (*estimated*: none is published) that makes "
+    "- **On average it does not matter for VGA.** In a recorded desktop the scan of the visible "
+    f"{size_text(visible['slot_bytes'])}, 4 KiB pages, takes {wording.time(visible['walk_ns'])} a "
+    f"frame (*measured*) and {visible['tlbies']:.3g} tlbies (*exact*, mean). At "
+    f"{wording.times(tlbie.low, tlbie.high)} for each (*estimated*: none is published) and a walk "
+    "within a factor of two that makes "
     f"{wording.times(visible['low_ns'], visible['high_ns'])}, and "
     f"{wording.times(whole['low_ns'], whole['high_ns'])} for a slot of "
-    f"{size_text(whole['slot_bytes'])} ({modelled}): on average at most "
-    f"{wording.share(part.max())} of a frame."
+    f"{size_text(whole['slot_bytes'])} (*modelled*): on average at most "
+    f"{wording.share(part.max())} of a frame, while a vCPU runs. The busiest frames have "
+    f"{busy['p99']} tlbies (99th percentile) and {busy['most']} (most; *exact*): up to "
+    f"{wording.time(busiest[1])} at {wording.time(tlbie.high)} each. With no vCPU in KVM_RUN a "
+    "harvest is definitive and makes a tlbie for each writable HPTE: a clean slot of "
+    f"{size_text(tables.VGA_SLOT_BYTES)} takes "
+    f"{wording.times(*stopped.loc['POWER9 HPT, 4 KiB'])} with 4 KiB pages and "
+    f"{wording.times(*stopped.loc['POWER9 HPT, 64 KiB'])} with 64 KiB ({modelled})."
 )
 
 # %%
@@ -90,15 +132,23 @@ desktop, programs = faults[faults["trace"] == tables.VGA], faults[faults["trace"
 longer = tables.stalls_by_interval()
 second = longer[longer["interval_ms"] == 1000]
 recorded = programs["trace"].unique()
+turns = tables.cheaper_replays(priced)
+by_interval = longer.pivot(
+    index=["trace", "platform"], columns="interval_ms", values="scan_share"
+).sort_index(axis="columns")
+assert (by_interval.diff(axis="columns").iloc[:, 1:] >= 0).all(axis=None), "longer is worse"
 assert programs["stall_low"].min() > 0.01, "there is a program that hardly notices faults"
 say(
     "- **Paul was right: faults slow the guest**, and not always a little. The desktop loses "
     f"{wording.shares(desktop['stall_low'].min(), desktop['stall_high'].max())} of one vCPU's "
     f"time, over all platforms (4 KiB pages). The {len(recorded)} other programs lose "
     f"{wording.shares(programs['stall_low'].min(), programs['stall_high'].max())} when harvested "
-    "every 10 ms (above 100 %: they could not write at that rate) and "
+    "every 10 ms (above 100%: they could not write at that rate) and "
     f"{wording.shares(second['stall_low'].min(), second['stall_high'].max())} when harvested every "
-    f"second (POWER with both page sizes; {modelled} from *exact* counts)."
+    "second (POWER with both page sizes). By the middle of its ranges the scan takes less CPU time "
+    f"in {turns['scan']} of {turns['all']} pairs of a recording and a platform, 4 KiB pages, "
+    "harvested at each epoch (10 ms, the desktop 16.7 ms). Longer intervals favour it no less, for "
+    f"more pages are written in each ({modelled}; from *exact* counts)."
 )
 
 # %%
@@ -129,12 +179,14 @@ says_nothing = [load_profile(name).constants["manual_protect"].low for name in (
 assert says_nothing == [1, 1], "the last GET arms pages again"
 say(
     "- **The last round of a migration** (vCPUs stopped) is where a scan on POWER HPT hurts: it "
-    "makes a tlbie for each writable HPTE, its C set or not, for C may still be on its way. "
+    "makes a tlbie for each writable HPTE, its C set or not, for C may still be on its way, and "
+    "one preempt_disable covers the whole slot (*cited*: kvm_test_clear_dirty_npages, "
+    "6c576e74fd91; kvmppc_hv_get_dirty_log_hpt). "
     f"{size_text(LARGE)} all mapped writable take {wording.times(*hpt_4k)} with 4 KiB pages and "
     f"{wording.times(*hpt_64k)} with 64 KiB. POWER radix, the default since POWER9, makes none "
     f"for clean pages: {wording.times(*radix)} with 64 KiB. On x86 and arm64 the last GET with "
     "manual protect arms no page again: "
-    f"{wording.times(by_faults['p5'].min(), by_faults['p95'].max())} ({modelled}; 0.1 % written)."
+    f"{wording.times(by_faults['p5'].min(), by_faults['p95'].max())} ({modelled}; 0.1% written)."
 )
 
 # %%
@@ -142,12 +194,20 @@ shares = curves.scan_shares(SLOT, [0.0001, 0.001, 0.01, 0.1])
 wide = shares.assign(text=shares["share"].map(wording.draws)).pivot(
     index="platform", columns="density", values="text"
 )
+each = tables.one_tlbie_each(SLOT).set_index("platform")
+on_power = [one.profile for one in curves.PLATFORMS if one.label in each.index]
+assert not any(load_profile(name).is_offered("write_protect_batched") for name in on_power)
+assert (each["p50"] <= single["p50"].reindex(each.index)).all(), "a tlbie each is the cheaper way"
 rows = pd.DataFrame(
     {
         "platform, base page": single.index,
         "same CPU time at, 1 vCPU": [wording.break_even(row) for _, row in single.iterrows()],
         "64 vCPUs": [wording.break_even(row) for _, row in many.iterrows()],
-        "scan costs less at 0.01 / 0.1 / 1 / 10 % written": [
+        "1 vCPU, a tlbie each": [
+            wording.break_even(each.loc[platform]) if platform in each.index else "-"
+            for platform in single.index
+        ],
+        "scan costs less at 0.01 / 0.1 / 1 / 10% written": [
             " / ".join(wide.loc[platform]) for platform in single.index
         ],
         "a kernel there today": [platforms.TODAY[one.profile] for one in curves.PLATFORMS],
@@ -156,17 +216,20 @@ rows = pd.DataFrame(
 assert list(single.index) == [one.label for one in curves.PLATFORMS]
 say(
     f"**Where scan and faults cost the same CPU time** ({modelled}; {size_text(SLOT)}; share of "
-    "pages written per interval: median and 5 % to 95 % of the draws over all unit costs; where "
-    "not all draws have a crossing, how many have), then in how many draws the scan costs less "
-    "(1 vCPU) than the cheapest way of taking faults, and what mainline "
-    "does (*cited*). arm64 without DBM has no changed bit to scan."
+    "pages written per interval: median and 5% to 95% of the draws over all unit costs; where "
+    "not all draws have a crossing, how many have), against the cheapest way of taking faults. On "
+    'POWER that is mostly one flush a harvest (at the medians of the column "a tlbie each" in at '
+    f"least {wording.draws(each['flush_wins'].min())} of the draws), which no kernel has there and "
+    "which is unproven on HPT; so that column has the same against faults with one tlbie for each "
+    "dirty page (`write_protect`). Then in how many draws the scan costs less (1 vCPU) than the "
+    "cheapest way, and what mainline does (*cited*). arm64 without DBM has no changed bit to scan."
 )
 say_table(rows)
 
 # %%
 show(
     figures.break_even_dots(
-        crossings.reset_index(), f"{size_text(SLOT)}; mark: median, bar: 5 % to 95 % of the draws"
+        crossings.reset_index(), f"{size_text(SLOT)}; mark: median, bar: 5% to 95% of the draws"
     ),
     "break_evens",
     "Modelled density above which the scan costs less CPU time than faults, for 1 and 64 vCPUs; "
@@ -182,17 +245,21 @@ say(
     "proposal; no POWER kernel write-protects for the log, so faults are one there. **What history "
     "chose** (*cited*): POWER HPT kept the scan (kvmppc_hv_get_dirty_log_hpt, e641a317830b), POWER "
     "radix took it up (8f7b79b8379a, 2017); s390 went from hardware change bits to faults "
-    "(kvm-s390 pull request of 2014-04-22); Intel added a log in hardware (PML, Huang 2015)."
+    "(kvm-s390 pull request of 2014-04-22); Intel added a log in hardware (PML, Huang 2015). What "
+    "can be set on each platform, `dirtylog advise` lists."
 )
 
 # %%
-batched = load_profile("power9").hypothetical["write_protect_batched"]
-assert "looks legal" in batched
-assert "no kernel does it" in batched
+for name in ("power8", "power9"):
+    batched = load_profile(name).hypothetical["write_protect_batched"]
+    assert "looks legal" in batched
+    assert "No kernel does it for the log" in batched
+    assert "H_BULK_REMOVE" in batched
 say(
     "- **One flush a harvest.** x86 had that from the start; 60c34612b707 (v3.5) replaced the SRCU "
-    "switch by an exchange of each word (*cited*). On POWER KVM makes one tlbie for each page; "
-    "sharing one wait over HPTEs made absent looks legal, and no kernel does it."
+    "switch by an exchange of each word that has bits (*cited*). On POWER KVM's log makes one "
+    "tlbie for each dirty HPTE. Sharing one wait over HPTEs made absent looks legal: KVM does so "
+    "in H_BULK_REMOVE (kvmppc_h_bulk_remove, do_tlbies; *cited*), not for the log."
 )
 
 # %%
@@ -200,7 +267,7 @@ huge = [(size, curves.reported_share(0.001, (1 << 24) // size)) for size in (655
 assert load_profile("power9").constants["splits"].high == 0
 assert all(load_profile(name).constants["splits"].low == 1 for name in ("x86-kvm", "arm64-dbm"))
 say(
-    "- **Huge pages.** HPT cannot split the guest's entries, so one C bit speaks for 16 MiB: 0.1 % "
+    "- **Huge pages.** HPT cannot split the guest's entries, so one C bit speaks for 16 MiB: 0.1% "
     "of the pages written at random report "
     + " and ".join(f"{wording.share(share)} ({size_text(size)} pages)" for size, share in huge)
     + " of memory, 1 - (1 - 0.001)^pages (*exact* in expectation). x86, arm64 and POWER radix "
@@ -211,9 +278,12 @@ say(
 cases = texts.published()
 missed = cases[cases["in range"] == "no"]
 assert (missed["why not"] != "").all(), "a miss has no reason"
+widths = tables.published_widths(judged())
 say(
     f"- **How sure.** Of {len(cases)} published times and ratios {len(cases) - len(missed)} lie "
-    f"within the model's range; the {len(missed)} misses are listed with their reasons in the "
-    "report. None is of a POWER machine. Measured times are of one machine, which is not POWER: "
-    "they carry over as ranges, a factor of two either way at least (*estimated*)."
+    "within the model's range, whose upper end is "
+    f"{wording.two_digits(widths['width'])} times the lower (median); by the middle of the ranges "
+    f"{widths['near']} lie within a factor of two. The {len(missed)} misses are listed with their "
+    "reasons in the report. None is of a POWER machine. Measured times are of one machine, which "
+    "is not POWER: they carry over as ranges, a factor of two either way at least (*estimated*)."
 )

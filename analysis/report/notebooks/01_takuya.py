@@ -40,25 +40,25 @@ table(texts.clean_slots(clean), f"Measured: harvest of a clean slot ({study.time
 sparse = tables.sparse_ratios(study.cells)
 assert (sparse["ratio"] > 1).all(), "the scan wins a sparse harvest"
 say(
-    f"**A sparse slot.** With up to 1 % of the pages written the scan takes "
+    f"**A sparse slot.** With up to 1% of the pages written the scan takes "
     f"{wording.factor(sparse['ratio'].min(), sparse['ratio'].max())} times as long as "
-    f"write_protect, over all {len(sparse)} cells (*measured*, {study.times}; the simulated tlbies "
-    "are in both)."
+    f"write_protect, over all {len(sparse)} cells (*measured*, {study.medians}; the simulated "
+    "tlbies are in both)."
 )
 
 # %%
 ratios = curves.harvest_ratios(4 << 30, [0.0001, 0.01])
 is_sparse = ratios["density"] == 0.0001
 assert (ratios.loc[is_sparse, "p5"] > 1).all(), "the scan wins a sparse harvest somewhere"
-assert (ratios.loc[~is_sparse, "p5"] <= 1).any(), "it is longer with 1 % written, too"
+assert (ratios.loc[~is_sparse, "p5"] <= 1).any(), "it is longer with 1% written, too"
 say(
     "**On a host** (*modelled*, 4 GiB, 1 vCPU"
-    f"{study.walks}): with 0.01 % written the scan's harvest is longer in at least 95 % of the "
-    "draws, on each platform; with 1 % it is not everywhere."
+    f"{study.walks}): with 0.01% written the scan's harvest is longer in at least 95% of the "
+    "draws, on each platform; with 1% it is not everywhere."
 )
 table(
     texts.by_density(ratios),
-    "Modelled: harvest by scan / by the quickest fault strategy (5 % to 95 % of the draws)",
+    "Modelled: harvest by scan / by the quickest fault strategy (5% to 95% of the draws)",
 )
 
 # %% [markdown]
@@ -138,8 +138,8 @@ _, _, judged, _ = fitted(study.frame)
 found = summary(judged)
 say(
     f"**Held out.** {len(judged)} cells were predicted by fits that did not see them: median error "
-    f"{wording.share(found['median'])}, 90 % of them below {wording.share(found['p90'])}; "
-    f"{wording.share(found['within_limit'])} within their limit, which is 30 % or one and a half "
+    f"{wording.share(found['median'])}, 90% of them below {wording.share(found['p90'])}; "
+    f"{wording.share(found['within_limit'])} within their limit, which is 30% or one and a half "
     "times what passes differ by."
 )
 table(texts.held_out(judged), "Relative error of held-out cells (measured against fitted)")

@@ -6,7 +6,7 @@
 #
 # Kind of the numbers on this page: **modelled**, from counts that are **exact**, and so only as
 # good as the unit costs of the profiles. Those are cited, derived, transferred or estimated, each
-# with a range; what is shown are 5 % to 95 % of the draws over all of them.
+# with a range; what is shown are 5% to 95% of the draws over all of them.
 
 # %%
 """Paul's concern: what the faults cost the guest."""
@@ -24,14 +24,14 @@ assert (units["fault_low"] > 0).all()
 table(
     texts.fault_costs(units),
     "What a first write costs by fault (exit and handling) and by the hardware's changed bit, and "
-    "at how many first writes a second a fault takes 1 % of a vCPU (unit costs of the profiles)",
+    "at how many first writes a second a fault takes 1% of a vCPU (unit costs of the profiles)",
 )
 
 # %% [markdown]
 # ## The recorded programs, replayed
 #
 # One vCPU, 4 KiB pages, harvested at each epoch of the recording: 10 ms, the desktop 16.7 ms. The
-# machine's own exact counts, priced. Above 100 % a program cannot write at that rate.
+# machine's own exact counts, priced. Above 100% a program cannot write at that rate.
 
 # %%
 priced = tables.priced_replays(replays)

@@ -40,7 +40,7 @@ show(
 slots = [1 << 28, 1 << 32, 1 << 36]
 table(
     texts.break_evens(slots),
-    "Modelled: density at which scan and faults cost the same CPU time, median (5 % to 95 % of the "
+    "Modelled: density at which scan and faults cost the same CPU time, median (5% to 95% of the "
     f"draws){study.walks}",
 )
 
@@ -63,7 +63,7 @@ table(
 last = curves.last_rounds(64 << 30, 0.001)
 table(
     texts.last_rounds(last),
-    "Modelled: the last harvest of 64 GiB, 0.1 % written, 5 % to 95 % of the draws; on POWER HPT "
+    "Modelled: the last harvest of 64 GiB, 0.1% written, 5% to 95% of the draws; on POWER HPT "
     f"every page mapped and writable, the worst case{study.walks}",
 )
 

@@ -1,10 +1,17 @@
 """Losses of the trackers that keep bitmaps: how a harvest takes the log and arms the pages."""
 
-from strategies.core import atomics, memslot
+from strategies.core import atomics, hostfault, memslot, protect
 from strategies.core.clock import monotonic_ns
 from strategies.core.hostfault import wait_for_handlers
+from strategies.core.hpte import HPTE_R_PERMISSION
 from strategies.core.machine import SLOT_ACTIVE, SLOT_BASE_GFN, SLOT_DIRTY, SLOT_WORDS
-from strategies.core.memslot import PAGES_PER_WORD, bitmap_start, clear_log, slot_field
+from strategies.core.memslot import (
+    PAGES_PER_WORD,
+    bitmap_start,
+    clear_log,
+    set_log_mode,
+    slot_field,
+)
 from strategies.core.protect import (
     ABSENT,
     READONLY,
@@ -17,6 +24,14 @@ from strategies.core.words import ONE, U64, ZERO
 from strategies.explore.defect import Defect
 from strategies.fault import double_buffer, write_protect, write_protect_batched
 from strategies.history import pte_flush
+
+_mark_pages_dirty = memslot.mark_pages_dirty
+
+
+def set_permission_by_store(hpt, index, permission):
+    """Change the permission by a load and a store, over R and C that are set between them."""
+    r = atomics.load(hpt, 2 * index + 1)
+    atomics.store(hpt, 2 * index + 1, (r & ~HPTE_R_PERMISSION) | permission)
 
 
 def protect_then_take(machine, slot, out, words):
@@ -71,6 +86,37 @@ def copy_then_zero(machine, slot, out, words):
     return monotonic_ns() - start
 
 
+def protect_then_switch(machine, slot, out, words):
+    """Protect the pages of the active half, flush, and only then switch and hand it over."""
+    start = monotonic_ns()
+    clear_log(out, words)
+    half = slot_field(machine, slot, SLOT_ACTIVE)
+    bitmap = bitmap_start(machine, slot, half)
+    for word in range(words):
+        mask = atomics.load(machine.bitmap, bitmap + word)
+        change_dirty_pages(machine, slot, word, mask, READONLY)
+    flush_tlbs(machine, machine.nvcpus)
+    atomics.exchange(machine.slots, slot * SLOT_WORDS + SLOT_ACTIVE, U64(1 - half))
+    wait_for_handlers(machine)
+    for word in range(words):
+        atomics.store_own(out, word, atomics.exchange(machine.bitmap, bitmap + word, ZERO))
+    atomics.store(machine.slots, slot * SLOT_WORDS + SLOT_DIRTY + half, ZERO)
+    return monotonic_ns() - start
+
+
+def mark_in_one_word(machine, slot, gfn, npages):
+    """Mark pages as far as the word goes that has the first one's bit."""
+    word_end = gfn - gfn % PAGES_PER_WORD + PAGES_PER_WORD
+    return _mark_pages_dirty(machine, slot, gfn, min(npages, word_end - gfn))
+
+
+def start_logging_without_flush(machine, slot, mode, action):
+    """Set the mode, take the permissions, and leave the writable translations in the TLBs."""
+    set_log_mode(machine, slot, mode)
+    wait_for_handlers(machine)
+    change_slot(machine, slot, action)
+
+
 def switch_without_waiting(machine, slot, out, words):
     """Switch the halves and hand over the old one while a handler may still mark it."""
     start = monotonic_ns()
@@ -112,6 +158,15 @@ def switch_with_one_count(machine, slot, out, words):
 
 DEFECTS = (
     Defect(
+        name="permission-by-load-and-store",
+        what="An HPTE becomes read-only in place by a load and a store, over the guest's C.",
+        origin="design: disabling leaves R and C intact",
+        lived="-",
+        program="clean-access-harvest",
+        strategy="write_protect_batched",
+        replaces=((hostfault.set_permission, set_permission_by_store),),
+    ),
+    Defect(
         name="protect-then-take",
         what="The harvest protects the pages first; a store then marks and opens one, "
         "and the harvest takes the new mark with the old.",
@@ -147,6 +202,34 @@ DEFECTS = (
         program="stores-harvests",
         strategy="pte_flush",
         replaces=((pte_flush._get_dirty_log, copy_then_zero),),
+    ),
+    Defect(
+        name="protect-then-switch",
+        what="The pages are protected before the bitmaps are switched; a store in between marks "
+        "the old one, and stays writable.",
+        origin="fixed by edde99ce0529",
+        lived="until edde99ce0529",
+        program="stores-harvests",
+        strategy="double_buffer",
+        replaces=((double_buffer._get_dirty_log, protect_then_switch),),
+    ),
+    Defect(
+        name="enable-without-flush",
+        what="Logging starts, and a TLB still lets stores through.",
+        origin="QEMU's TCG, Launchpad 1371130",
+        lived="-",
+        program="clean-enable-store",
+        strategy="write_protect",
+        replaces=((protect.start_logging, start_logging_without_flush),),
+    ),
+    Defect(
+        name="large-page-in-one-word",
+        what="The bits of a large page are set in one word of the bitmap, not in all of them.",
+        origin="design: a large page has its bits in many words",
+        lived="-",
+        program="large-two-words-harvest",
+        strategy="write_protect",
+        replaces=((memslot.mark_pages_dirty, mark_in_one_word),),
     ),
     Defect(
         name="no-grace-period",

@@ -1,4 +1,4 @@
-"""Losses on the way to the caller's buffer; none needs a second thread."""
+"""Losses of the ioctl, and on the way to the caller's buffer."""
 
 import errno
 
@@ -39,6 +39,11 @@ def get_dirty_log_then_copy(self, slot, out):
         return ns
 
 
+def get_dirty_log_unlocked(self, slot, out):
+    """Harvest without the lock that lets one ioctl in at a time."""
+    return self._harvest(slot, out)
+
+
 DEFECTS = (
     Defect(
         name="last-word-forgotten",
@@ -66,5 +71,14 @@ DEFECTS = (
         program="in-turn-bad-buffer",
         strategy="write_protect",
         replaces=((DirtyTracker.get_dirty_log, get_dirty_log_then_copy),),
+    ),
+    Defect(
+        name="no-slots-lock",
+        what="A second ioctl switches the bitmaps back while the first still clears the old one.",
+        origin="KVM_GET_DIRTY_LOG holds kvm->slots_lock",
+        lived="-",
+        program="two-harvests",
+        strategy="double_buffer",
+        replaces=((DirtyTracker.get_dirty_log, get_dirty_log_unlocked),),
     ),
 )

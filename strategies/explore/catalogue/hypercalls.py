@@ -1,6 +1,6 @@
 """Losses of the hypercalls (`book3s_hv_rm_mmu.c`)."""
 
-from strategies.core import atomics, h_change, h_remove, rmap
+from strategies.core import atomics, h_change, h_remove, papr, rmap
 from strategies.core.events import HYPERCALLS, count
 from strategies.core.h_change import CHANGEABLE
 from strategies.core.hpte import (
@@ -11,6 +11,7 @@ from strategies.core.hpte import (
     HPTE_R_PP0,
     HPTE_R_R,
     HPTE_R_RC,
+    HPTE_V_VALID,
     hpte_is_writable,
     hpte_make_readonly,
 )
@@ -22,6 +23,7 @@ from strategies.core.papr import (
     invalidate_hpte,
     is_named,
     save_in_rmap,
+    set_gpr,
 )
 from strategies.core.rmap import RMAP_PRESENT, RMAP_REFERENCED
 from strategies.core.words import I64, U64, ZERO
@@ -40,6 +42,11 @@ def add_to_ring(rev, word, index):
         return _add_to_ring(rev, word, index)
     _add_to_ring(rev, ZERO, index)
     return RMAP_REFERENCED | RMAP_PRESENT | U64(index)
+
+
+def is_named_if_valid(v, flags, avpn):
+    """Say whether a locked HPTE is what a hypercall names, and valid to the hardware."""
+    return v & HPTE_V_VALID and is_named(v, flags, avpn)
 
 
 def remove(machine, vcpu, index, v):
@@ -96,6 +103,7 @@ def h_clear_ref(machine, vcpu, pte_index):
     save_in_rmap(machine, v, guest_r, r & HPTE_R_R, False, index)
     atomics.store(machine.rev, 2 * index, guest_r & ~HPTE_R_R)
     unlock_hpte(machine.hpt, index, v)
+    set_gpr(machine, vcpu, 0, guest_r)
     return H_SUCCESS
 
 
@@ -136,6 +144,15 @@ DEFECTS = (
         program="protect-harvest",
         strategy="write_protect_batched",
         replaces=((h_change.h_protect, h_protect_trusting_r),),
+    ),
+    Defect(
+        name="absent-is-not-found",
+        what="H_REMOVE does not find an HPTE that the host made absent for a while.",
+        origin="ABSENT of KVM: the guest sees such an HPTE as valid",
+        lived="-",
+        program="remove-store-harvest",
+        strategy="pte_flush",
+        replaces=((papr.is_named, is_named_if_valid),),
     ),
     Defect(
         name="clear-ref-by-load-and-store",

@@ -6,7 +6,7 @@ from contextlib import suppress
 import numpy as np
 
 from strategies.core.guest import VIEW_LARGE, VIEW_SMALL
-from strategies.explore.actions import Action, enter, harvest, host, remove, store
+from strategies.explore.actions import Action, enter, harvest, host, protect, remove, store
 from strategies.explore.programs import Program
 from strategies.explore.scene import SLOT
 
@@ -37,6 +37,11 @@ PROGRAMS = (
         "in-turn-remove",
         "a store, H_REMOVE, a harvest, by one thread",
         (host(store(), remove(), harvest()),),
+    ),
+    Program(
+        "in-turn-protect",
+        "a store, H_PROTECT to read-only, a harvest, by one thread",
+        (host(store(), protect(writable=False), harvest()),),
     ),
     Program(
         "in-turn-enter-clean",

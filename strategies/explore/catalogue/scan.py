@@ -2,14 +2,22 @@
 
 from strategies.core import atomics, papr
 from strategies.core.hpt import hpte_gfn, pages_of
-from strategies.core.hpte import HPTE_R_C, HPTE_V_VALID, hpte_page_shift
+from strategies.core.hpte import (
+    HPTE_R_C,
+    HPTE_R_RC,
+    HPTE_V_VALID,
+    hpte_is_writable,
+    hpte_page_shift,
+)
 from strategies.core.locks import lock_hpte, lock_rmap, unlock_hpte, unlock_rmap
 from strategies.core.memslot import bitmap_start, mark_pages_dirty, slot_of_gfn
-from strategies.core.rmap import RMAP_PRESENT, remove_from_ring, ring_head, ring_next
+from strategies.core.papr import invalidate_hpte
+from strategies.core.rmap import RMAP_CHANGED, RMAP_PRESENT, remove_from_ring, ring_head, ring_next
 from strategies.core.words import ZERO
 from strategies.explore.defect import Defect
 from strategies.scan import c_bit_scan
 
+_clear_c = c_bit_scan._clear_c
 _get_dirty_log = c_bit_scan._get_dirty_log
 _test_clear_dirty = c_bit_scan._test_clear_dirty
 
@@ -22,6 +30,34 @@ def get_dirty_log_trusting_c(machine, slot, out, words):
 def report_first_page_alone(machine, gfn, is_definitive):
     """Report the first page of a large page alone."""
     return min(1, _test_clear_dirty(machine, gfn, is_definitive))
+
+
+def report_and_keep_changed(machine, gfn, is_definitive):
+    """Report a page whose CHANGED is set, and leave it set."""
+    changed = atomics.load(machine.rmap, gfn) & RMAP_CHANGED
+    npages = _test_clear_dirty(machine, gfn, is_definitive)
+    atomics.fetch_or(machine.rmap, gfn, changed)
+    return npages
+
+
+def clear_c_of_what_is_writable(machine, index, is_definitive):
+    """Clear C of an HPTE that permits stores, and take no other for changed."""
+    r = atomics.load(machine.hpt, 2 * index + 1)
+    if hpte_is_writable(r):
+        return _clear_c(machine, index, is_definitive)
+    unlock_hpte(machine.hpt, index, atomics.load(machine.hpt, 2 * index))
+    return 0
+
+
+def clear_r_with_c(machine, index, _is_definitive):
+    """Clear R with C in the HPTE, and give the guest's view the C alone."""
+    v = atomics.load(machine.hpt, 2 * index)
+    r = invalidate_hpte(machine, machine.nvcpus, index, v)
+    atomics.store(machine.hpt, 2 * index + 1, r & ~HPTE_R_RC)
+    guest_r = atomics.load(machine.rev, 2 * index)
+    atomics.store(machine.rev, 2 * index, guest_r | HPTE_R_C)
+    unlock_hpte(machine.hpt, index, v)
+    return pages_of(machine, hpte_page_shift(v, guest_r))
 
 
 def clear_c_without_tlbie(machine, index, _is_definitive):
@@ -102,6 +138,33 @@ DEFECTS = (
         program="restore-harvest",
         strategy="c_bit_scan",
         replaces=((c_bit_scan._clear_c, clear_c_without_tlbie),),
+    ),
+    Defect(
+        name="read-only-taken-for-clean",
+        what="The scan skips an HPTE that was written to and then made read-only by the guest.",
+        origin="9ed5520dd3c9: dirty lost when an entry becomes read-only",
+        lived="-",
+        program="in-turn-protect",
+        strategy="c_bit_scan",
+        replaces=((c_bit_scan._clear_c, clear_c_of_what_is_writable),),
+    ),
+    Defect(
+        name="changed-not-taken",
+        what="The scan reports a page whose CHANGED is set, and does not clear it.",
+        origin="kvm_test_clear_dirty of the posted patch clears it",
+        lived="-",
+        program="in-turn-remove",
+        strategy="c_bit_scan",
+        replaces=((c_bit_scan._test_clear_dirty, report_and_keep_changed),),
+    ),
+    Defect(
+        name="r-cleared-with-c",
+        what="The scan clears R with C, and the guest is told of C alone.",
+        origin="kvm_test_clear_dirty of the posted patch clears C alone",
+        lived="-",
+        program="clean-access-harvest",
+        strategy="c_bit_scan",
+        replaces=((c_bit_scan._clear_c, clear_r_with_c),),
     ),
     Defect(
         name="memset-of-the-log",

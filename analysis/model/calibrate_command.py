@@ -1,0 +1,146 @@
+"""The command `dirtylog calibrate`."""
+
+import platform
+from datetime import date
+from pathlib import Path
+
+import click
+
+from strategies.errors import InputError
+from strategies.units import DURATION, SIZE, number
+
+SIZES_MIB = (64, 256, 1024)
+SECONDS_A_REPETITION = 6
+LEAST_REPETITIONS = 3
+
+
+@click.command()
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="my-host.toml",
+    show_default=True,
+)
+@click.option("--budget", type=DURATION, default="90s", show_default=True, help="About so long.")
+@click.option("--base", default="x86-kvm", show_default=True, help="Gives what no lane can tell.")
+@click.option(
+    "--perf-test",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Take what this output of the kernel's dirty_log_perf_test tells; measure nothing.",
+)
+@click.option("--slot", type=SIZE, help="Memory of that test, if its output does not tell.")
+@click.option("--vcpus", type=click.IntRange(1), default=1, show_default=True, help="Of that test.")
+@click.option("--force", is_flag=True, help="Replace the file; write it on a noisy machine too.")
+def calibrate(out, budget, base, perf_test, slot, vcpus, force):
+    """Measure unit costs through this machine's kernel, and write a profile for --profile.
+
+    Exit status 1, and no file: the machine was too noisy to trust.
+    """
+    from analysis.model.profile import bundled
+
+    if base not in bundled():
+        raise InputError(f"no profile {base!r}; accepted: {', '.join(bundled())}")
+    if out.exists() and not force:
+        raise InputError(f"{str(out)!r} exists; give another --out, or --force to replace it")
+    if perf_test:
+        measured = _of_perf_test(perf_test, slot, vcpus)
+        title, source = f"as {perf_test.name} tells", f"dirty_log_perf_test's {perf_test.name}"
+        return _write(out, measured, base, title, source)
+    repetitions = max(LEAST_REPETITIONS, int(budget / 1e9 / SECONDS_A_REPETITION))
+    measured, noises, error = _measure(repetitions)
+    from analysis.model.calibrate import MOST_NOISE
+
+    noisiest = max(noises.values())
+    click.echo(
+        f"repetitions deviate by {noisiest:.1%} (median, the noisier lane); trusted up to "
+        f"{MOST_NOISE:.0%}; the fits' median error is {error:.1%}"
+    )
+    if noisiest > MOST_NOISE and not force:
+        click.echo("dirtylog: too noisy: no profile written; --force writes it", err=True)
+        return 1
+    return _write(out, measured, base, _title(), _source(repetitions, noises))
+
+
+def _of_perf_test(path, slot, vcpus):
+    from analysis.model.perf_test import PAGE_BYTES, constants, read_perf_test
+
+    phases, nbytes = read_perf_test(path)
+    if not (nbytes or slot):
+        raise InputError(f"{str(path)!r} does not tell the memory; accepted: with --slot")
+    return constants(phases, (slot or nbytes) / PAGE_BYTES, vcpus)
+
+
+def _write(out, measured, base, title, source):
+    from analysis.model.calibrate import profile_text
+
+    text = profile_text(measured, base=base, name=out.stem, title=title, source=source)
+    out.write_text(text, encoding="utf-8")
+    for name, one in measured.items():
+        value, low, high = map(number, (one.value, one.low, one.high))
+        click.echo(f"{name:<11} {value:>7} ns ({low} to {high}), measured")
+    click.echo(f"wrote {click.format_filename(out)}; all other constants are transferred: {base}")
+    return 0
+
+
+def _measure(repetitions):
+    """Return the constants, the noise of each lane, and the worst fit's median error."""
+    from analysis.model.calibrate import LANES, fault, fit, noise
+    from strategies.lanes.session import choose
+
+    lanes = [name for name in choose(["all"])[0] if name in LANES]
+    if not lanes:
+        raise InputError(f"none of {', '.join(LANES)} is available: see `dirtylog lanes`")
+    measured, noises, errors = {}, {}, []
+    for lane in lanes:
+        samples = _samples(lane, repetitions)
+        found, error = fit({name: samples[name] for name in LANES[lane]}, samples["harvest_ns"])
+        measured |= found
+        noises[lane] = noise(samples["cell"], samples["harvest_ns"])
+        errors.append(error)
+        if lane == "kvm_bitmap":
+            measured["fault"] = fault(samples["lost_ns"], samples["pages"])
+    return measured, noises, max(errors)
+
+
+def _samples(lane, repetitions):
+    """Return what a lane did with the cells of all sizes: a dict of arrays, one entry an epoch."""
+    import numpy as np
+
+    from analysis.model.calibrate import counts
+    from strategies.lanes.cells import cell_trace, cells
+    from strategies.lanes.session import replay_lanes
+    from strategies.terminal import progress_bar
+
+    warm, parts = len(cells()), []
+    for at, mib in enumerate(SIZES_MIB):
+        trace, order = cell_trace(mib << 8, repetitions, seed=at)
+        with progress_bar() as bar:
+            (result,) = replay_lanes(trace, [lane], thp=False, bar=bar)
+        if any(result.lost):
+            raise InputError(f"lane {lane} lost pages: its times mean nothing")
+        part = counts(trace) | {
+            "cell": order + at * len(cells()),
+            "harvest_ns": np.array(result.harvest_ns, float),
+            "lost_ns": np.subtract(result.write_ns, result.again_ns),
+            "pages": np.array(result.stored),
+        }
+        parts.append({name: values[warm:] for name, values in part.items()})
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _title():
+    from strategies.replay.output import cpu_model
+
+    return f"{cpu_model()}, measured {date.today().isoformat()}"
+
+
+def _source(repetitions, noises):
+    from strategies.lanes.kvm import backend
+    from strategies.replay.output import cpu_model
+
+    spread = ", ".join(f"{lane} {share:.1%}" for lane, share in noises.items())
+    return (
+        f"dirtylog calibrate, {repetitions} repetitions, slots of 64 to 1024 MiB, "
+        f"{date.today().isoformat()}; {cpu_model()}, Linux {platform.release()}, "
+        f"KVM by {backend()}; repetitions deviate by {spread}"
+    )
