@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from analysis.advice.estimates import estimates, in_draws, scores, shares, spread
+from analysis.advice.estimates import estimates, in_draws, scores, shares
 from analysis.advice.flips import flips
 from analysis.measured.reference import load_reference
 from analysis.model.break_even import SCAN, break_even, cpu_gap, fault_strategies, summary
 from analysis.model.deployment import HUGE, scenario_of
-from analysis.model.draws import DRAWS, drawn, drivers
+from analysis.model.draws import DRAWS, drawn, drivers, spread
 from analysis.model.evaluate import names_at
 from analysis.model.scenario import rows_of
 from analysis.model.terms import TERMS

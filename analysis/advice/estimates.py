@@ -8,9 +8,6 @@ from analysis.model.draws import drawn
 from analysis.model.evaluate import costs
 from analysis.model.scenario import ROWS, rows_of
 
-LOW, HIGH = 5, 95
-"""Percentiles over the draws that are shown as a range."""
-
 P99, WORST = ROWS.index("p99"), ROWS.index("worst")
 
 
@@ -110,10 +107,3 @@ def scores(found, wish):
 def shares(table):
     """Return in which share of the columns each row is least; equal ones count for all of them."""
     return (table <= table.min(axis=0) * (1 + 1e-9)).mean(axis=1)
-
-
-def spread(value, draws):
-    """Return a number and its range over the draws, as JSON has it."""
-    low, high = np.percentile(draws, [LOW, HIGH])
-    value = float(np.ravel(value)[0])
-    return {"value": value, "low": min(float(low), value), "high": max(float(high), value)}

@@ -17,6 +17,9 @@ SEED = 131571
 RESOLUTION = 1 << 16
 """Points are kept as 16-bit numbers: a range is cut into that many parts."""
 
+LOW, HIGH = 5, 95
+"""Percentiles over the draws that are shown as a range."""
+
 
 def _file():
     return resources.files("analysis.model") / "draws.npy"
@@ -59,6 +62,13 @@ def drawn(profile):
         name: at_quantile(constant, at[name]) if constant.low < constant.high else constant.value
         for name, constant in profile.constants.items()
     }
+
+
+def spread(value, draws):
+    """Return a number and its range over the draws, as JSON has it."""
+    low, high = np.percentile(draws, [LOW, HIGH])
+    value = float(np.ravel(value)[0])
+    return {"value": value, "low": min(float(low), value), "high": max(float(high), value)}
 
 
 def drivers(effect, profile):

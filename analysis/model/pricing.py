@@ -2,14 +2,12 @@
 
 import numpy as np
 
-from analysis.model.draws import drawn
+from analysis.model.draws import drawn, spread
 from analysis.model.evaluate import PAID, names_at, term_ns
 from analysis.model.scenario import Scenario
 from analysis.model.terms import TERMS
 
 PHASES = ("harvest", "interval")
-LOW, HIGH = 5, 95
-"""Percentiles over the draws."""
 
 
 def counts_of(events, reported, trace):
@@ -89,7 +87,7 @@ def price_counts(strategy, counted, trace, profile, *, vcpus=1, mapping="linear"
     profile = profile.at(scenario)
     value = sums(strategy, scenario, profile.values(), counted)
     draws = sums(strategy, scenario, drawn(profile), counted)
-    return {key: _range(value[key], draws[key]) for key in value}
+    return {key: spread(value[key], draws[key]) for key in value}
 
 
 def sums(strategy, scenario, constants, counted):
@@ -117,9 +115,3 @@ def sums(strategy, scenario, constants, counted):
         total["stall_ns"] = total["stall_ns"] + to_stall * ns
         total["cpu_ns"] = total["cpu_ns"] + to_cpu * ns
     return total
-
-
-def _range(value, draws):
-    low, high = np.percentile(draws, [LOW, HIGH])
-    value = float(value)
-    return {"value": value, "low": min(float(low), value), "high": max(float(high), value)}
