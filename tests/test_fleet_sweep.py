@@ -124,7 +124,7 @@ def test_counts_are_the_same_while_workers_are_killed(recordings, tmp_path, clus
     ended = threading.Event()
 
     def kill():
-        while not ended.wait(2.5):
+        while len(killed) < 3 and not ended.wait(0.5):
             workers = [w for w in cluster.workers.values() if w.process and w.process.pid]
             killed.append(workers[len(killed) % len(workers)].process.pid)
             os.kill(killed[-1], signal.SIGKILL)

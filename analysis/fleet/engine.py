@@ -17,6 +17,9 @@ WAIT_S = 5
 WITHOUT_WORKERS_S = 120
 """How long a sweep waits while no worker is there."""
 
+COMPILE_S = 900
+"""How long a sweep waits until its machines have compiled; after that the cells pay for it."""
+
 PER_THREAD = 2
 """Batches in flight for each thread of a worker: one runs, one is there when it ends."""
 
@@ -91,7 +94,12 @@ def _prepare(client):
     from analysis.fleet.cells import counting_digest
     from analysis.fleet.memory_resource import StateMemory
 
-    client.wait_for_workers(1, timeout=WITHOUT_WORKERS_S)
+    try:
+        client.wait_for_workers(1, timeout=WITHOUT_WORKERS_S)
+    except TimeoutError as error:
+        raise InputError(
+            f"no worker joined in {WITHOUT_WORKERS_S} s; accepted: a dask worker that has joined"
+        ) from error
     for address, found in client.run(version, "dirtylog", on_error="return").items():
         if isinstance(found, PackageNotFoundError):
             raise InputError(f"the worker {address} lacks dirtylog; accepted: pip install it there")
@@ -114,6 +122,24 @@ def largest_mib(client):
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     limits = [worker["memory_limit"] >> 20 or UNLIMITED_MIB for worker in workers]
     return max(limits, default=UNLIMITED_MIB)
+
+
+def on_each_machine(client, function, *arguments):
+    """Run a function on one worker of each machine, at once, and wait until all have ended.
+
+    Whatever goes wrong there the cells would meet again, with a row to tell it.
+    """
+    from distributed import wait
+
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    chosen = {worker["host"]: address for address, worker in workers.items()}
+    futures = [
+        client.submit(function, *arguments, workers=[one], allow_other_workers=True, pure=False)
+        for one in chosen.values()
+    ]
+    with suppress(TimeoutError):
+        wait(futures, timeout=COMPILE_S)
+    client.cancel(futures)
 
 
 def stream(client, function, batches, **arguments):

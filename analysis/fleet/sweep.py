@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 import time
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import click
 
 from analysis.fleet.cells import Work, cells_of, count_all, failed_row, warm
 from analysis.fleet.dataset import DIGITS, Dataset
-from analysis.fleet.engine import connected, stream, threads_of
+from analysis.fleet.engine import connected, on_each_machine, stream, threads_of
 from analysis.fleet.plan import PROCESS_MIB, Batch, batches_of, plan_of
 from analysis.fleet.prices import prices_digest, write_rows
 from analysis.fleet.recordings import Recording, find_sources, look, unusable
@@ -18,6 +19,9 @@ from strategies.units import duration
 
 FLUSH_S = 5
 """A client that is killed loses what it received in this time."""
+
+SAY_S = 20
+"""How often progress is said in a line where nobody looks at a bar."""
 
 LOOKED_TOGETHER = 32
 
@@ -168,25 +172,59 @@ class _Session:
 
     def _count(self, works, keeper, asked):
         client = self.client()
-        warm(sorted({cell.strategy for work in works for cell in work.cells}))
+        _compile(client, sorted({cell.strategy for work in works for cell in work.cells}))
         workers = threads_of(client)
         batches = batches_of(works, workers)
-        total = sum(batch.seconds for batch in batches)
-        cells = sum(len(batch.cells) for batch in batches)
         click.echo(plan_of(works, asked, len(works), workers), err=True)
-        begin, done, own = time.monotonic(), 0.0, 0.0
-        with progress_bar() as bar:
-            task = bar.add_task("counting", total=cells)
+        begin, own = time.monotonic(), 0.0
+        with _Progress(batches) as progress:
             for batch, result in stream(client, count_all, batches, machine=self._machine):
                 if isinstance(result, str):
                     result = [failed_row(cell, result) for cell in batch.cells]
                 keeper.add(result)
                 own += sum(row.get("seconds", 0.0) for row in result)
-                done += batch.seconds
-                left = (time.monotonic() - begin) * (total - done) / max(done, 1e-9)
-                bar.update(task, advance=len(result), description=f"{duration(left * 1e9)} left")
+                progress.add(batch)
         took = duration((time.monotonic() - begin) * 1e9)
         click.echo(f"counted in {took}; the cells' own time is {duration(own * 1e9)}", err=True)
+
+
+def _compile(client, strategies):
+    """Have every machine compile the trackers, unless it has them on disk, and say so."""
+    click.echo("compiling once, unless it is done; that takes half a minute or more", err=True)
+    begin = time.monotonic()
+    on_each_machine(client, warm, strategies)
+    click.echo(f"compiled in {duration((time.monotonic() - begin) * 1e9)}", err=True)
+
+
+class _Progress:
+    """Says how far a sweep is: a bar on a terminal, elsewhere a line now and then."""
+
+    def __init__(self, batches):
+        self._seconds = sum(batch.seconds for batch in batches)
+        self._cells = sum(len(batch.cells) for batch in batches)
+        self._done, self._counted, self._begin = 0.0, 0, time.monotonic()
+        self._said = self._begin
+        self._bar = progress_bar()
+        self._task = self._bar.add_task("counting", total=self._cells)
+
+    def __enter__(self):
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_error):
+        self._bar.stop()
+
+    def add(self, batch):
+        """Take a batch that has ended."""
+        self._done += batch.seconds
+        self._counted += len(batch.cells)
+        now = time.monotonic()
+        left = (now - self._begin) * (self._seconds - self._done) / max(self._done, 1e-9)
+        text = f"{duration(left * 1e9)} left"
+        self._bar.update(self._task, completed=self._counted, description=text)
+        if not sys.stderr.isatty() and now > self._said + SAY_S:
+            click.echo(f"{self._counted} of {self._cells} cells counted, {text}", err=True)
+            self._said = now
 
 
 class _Keeper:
