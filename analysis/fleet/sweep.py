@@ -11,7 +11,7 @@ import click
 from analysis.fleet.cells import Work, cells_of, count_all, failed_row, warm
 from analysis.fleet.dataset import DIGITS, Dataset
 from analysis.fleet.engine import connected, on_each_machine, stream, threads_of
-from analysis.fleet.plan import PROCESS_MIB, Batch, batches_of, plan_of
+from analysis.fleet.plan import PROCESS_MIB, Batch, batches_of, line_of, plan_of
 from analysis.fleet.prices import prices_digest, write_rows
 from analysis.fleet.recordings import Recording, find_sources, look, unusable
 from strategies.terminal import progress_bar
@@ -67,7 +67,7 @@ def run_sweep(sweep, place, options):
         works, asked = _missing(sweep, [seen[name] for name in sources], dataset, machine)
         missing = sum(len(work.cells) for work in works)
         if options.plan:
-            click.echo(plan_of(works, len(asked), len(sources), options.jobs, cores=cores()))
+            click.echo(plan_of(works, len(asked), len(sources), options.jobs))
             return 0
         prices = prices_digest(options.profiles)
         stale = (dataset.manifest or {}).get("prices") != prices
@@ -175,7 +175,7 @@ class _Session:
         _compile(client, sorted({cell.strategy for work in works for cell in work.cells}))
         workers = threads_of(client)
         batches = batches_of(works, workers)
-        click.echo(plan_of(works, asked, len(works), workers), err=True)
+        click.echo(line_of(works, asked, workers), err=True)
         begin, own = time.monotonic(), 0.0
         with _Progress(batches) as progress:
             for batch, result in stream(client, count_all, batches, machine=self._machine):
