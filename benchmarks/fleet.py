@@ -25,6 +25,7 @@ from analysis.fleet.prices import prices_digest, write_rows
 from analysis.fleet.recordings import Recording, Source, find_sources, look
 from analysis.fleet.spec import merge
 from analysis.model.profile import bundled, load_profile
+from strategies.registry import choices
 
 JOBS = 2
 DASK = (sys.executable, "-m", "dask")
@@ -151,10 +152,10 @@ def scheduler(cells, together):
 
 @main.command()
 @click.argument("folder")
-@click.option("--vms", default=200_000, show_default=True)
+@click.option("--vms", default=250_000, show_default=True)
 def rows(folder, vms):
-    """Write a made-up dataset of five rows for each VM, in the columns of a real one."""
-    names = ("c_bit_scan", "write_protect", "write_protect_batched", "double_buffer", "pte_flush")
+    """Write a made-up dataset, a row for each VM and strategy, in the columns of a real one."""
+    names = tuple(choices())
     rng = np.random.default_rng(1)
     dataset = Dataset(folder)
     dataset.keep_manifest("made up", ["x86-kvm"])

@@ -193,7 +193,8 @@ def line_of(works, asked, workers):
     seconds = sum(seconds_of(*one) for one in cells)
     return (
         f"{len(cells)} cells to count of {asked} asked for: about "
-        f"{duration(seconds / workers * 1e9)} on {workers} idle cores, {_disk(cells)} (estimated)"
+        f"{duration(seconds / workers * 1e9)} if {workers} threads have a core each, "
+        f"{_disk(cells)} (estimated)"
     )
 
 
