@@ -88,29 +88,38 @@ def throughput(traces, times):
     batches = batches_of(works, JOBS)
     names = sorted({cell.strategy for work in works for cell in work.cells})
     warm(names)
-    ratios, overheads = [], []
+    ratios, overheads, used = [], [], []
     with connected(None, JOBS) as client, multiprocessing.get_context("spawn").Pool(JOBS) as pool:
         client.run(warm, names)
         pool.map(warm, [names] * JOBS, chunksize=1)
         for _ in range(times):
-            begin = time.perf_counter()
+            begin, at_first = time.perf_counter(), _processor_s()
             halves = [[b.works for b in batches[at::JOBS]] for at in range(JOBS)]
             pool.map(_count_batches, halves, chunksize=1)
             plain = time.perf_counter() - begin
-            begin = time.perf_counter()
+            begin, between = time.perf_counter(), _processor_s()
             rows = [row for _, result in stream(client, count_all, batches) for row in result]
             swept = time.perf_counter() - begin
             own = sum(row["seconds"] for row in rows)
             ratios.append(plain / swept)
             overheads.append(JOBS * swept / own - 1)
+            used.append((_processor_s() - between) / (between - at_first))
             click.echo(
                 f"plain {plain:.2f} s, swept {swept:.2f} s: {plain / swept:.3f}; "
-                f"idle or engine: {overheads[-1]:.1%} of the cells' own time"
+                f"idle or engine: {overheads[-1]:.1%} of the cells' own time; "
+                f"processor time {used[-1]:.3f} of plain"
             )
     click.echo(
-        f"median {statistics.median(ratios):.3f}, {statistics.median(overheads):.1%}; "
-        f"{len(batches)} batches"
+        f"median {statistics.median(ratios):.3f}, {statistics.median(overheads):.1%}, "
+        f"{statistics.median(used):.3f}; {len(batches)} batches"
     )
+
+
+def _processor_s():
+    """Return the processor time of this process and of all that it started: load is not in it."""
+    me = psutil.Process()
+    times = [one.cpu_times() for one in (me, *me.children(recursive=True))]
+    return sum(one.user + one.system for one in times)
 
 
 def _count_batches(batches):
