@@ -6,6 +6,7 @@ many processes at once as would count.
 """
 
 import math
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import NamedTuple
 
@@ -149,8 +150,8 @@ def correction_here(works, processes):
         return 1.0
     context = get_context("spawn")
     start = context.Barrier(processes)
-    with context.Pool(processes, _meet_at, (start,)) as pool:
-        took = pool.map(_timed, [batch] * processes, chunksize=1)
+    with ProcessPoolExecutor(processes, context, _meet_at, (start,)) as pool:
+        took = list(pool.map(_timed, [batch] * processes))
     return float(np.mean(took)) / estimate
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from strategies.errors import InputError
 from strategies.options import PAGE_SHIFTS
-from strategies.registry import get, names
+from strategies.registry import TRACKERS, base_of, get, names
 from strategies.units import parse_duration, parse_fraction, parse_size
 
 MAPPINGS = ("linear", "scattered")
@@ -34,6 +34,8 @@ def _whole(least, most):
 
 def _strategy(name):
     get(name)
+    if base_of(name) not in TRACKERS:
+        raise InputError(f"{name!r} is from outside: accepted are {', '.join(TRACKERS)}")
     return name
 
 
