@@ -24,7 +24,7 @@ NEEDS_C = pytest.mark.skipif(
 )
 RUNS = 100
 PAIRS_OF_A_RUN = 28
-"""Fewer than three minutes gave with nineteen processes for two cores."""
+"""As many as a run of two minutes had beside a load of 19 on two cores."""
 
 
 # The interval
@@ -139,18 +139,20 @@ def rerun(recorded, replaced, seed):
 def test_the_same_code_raises_no_alarm(recorded):
     looks = [rerun(recorded, {}, seed)[0] for seed in range(RUNS)]
     assert sum(gate.status_of([], look) == 1 for look in looks) == 0
-    assert sum(gate.status_of([], look) == 0 for look in looks) >= 0.75 * RUNS
+    assert sum(gate.status_of([], look) == 0 for look in looks) >= 0.7 * RUNS
 
 
 @pytest.mark.parametrize("name", ["c_bit_scan", "write_protect", "double_buffer"])
-@pytest.mark.parametrize(("slowed", "share"), [(0.02, 0.75), (0.05, 1.0)])
+@pytest.mark.parametrize(("slowed", "share"), [(0.02, 0.75), (0.05, 0.85)])
 def test_a_slower_kernel_is_found_and_its_size_is_right(recorded, name, slowed, share):
-    found = right = 0
+    found = right = unseen = 0
     for seed in range(RUNS):
         look, names = rerun(recorded, {name: f"{name} {slowed:.0%}"}, seed)
         interval = look.intervals[names.index(name)]
         found += interval.verdict == SLOWER
+        unseen += interval.verdict == SAME
         right += interval.low <= np.log(1 + slowed) <= interval.high
+    assert unseen == 0
     assert found >= share * RUNS
     assert right >= 0.9 * RUNS
 
