@@ -106,9 +106,9 @@ def test_imports_between_the_wings_of_analysis_go_one_way(path):
 
 
 @parametrize([path for path in ALL if "report" not in path.parts])
-def test_matplotlib_is_for_the_report_and_the_figure_of_a_replay(path):
+def test_matplotlib_is_for_the_report_and_the_figures_of_replay_and_trace(path):
     drawn = [name for name in imports_of(path) if name.startswith("matplotlib")]
-    assert drawn == [] or path == STRATEGIES / "replay" / "figure.py"
+    assert drawn == [] or path in [STRATEGIES / w / "figure.py" for w in ("replay", "workloads")]
 
 
 @parametrize(sorted(STRATEGIES.rglob("*.py")))
