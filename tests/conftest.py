@@ -1,5 +1,6 @@
 """What the tests of the machine and its trackers share."""
 
+import os
 import signal
 
 import pytest
@@ -25,6 +26,9 @@ from strategies.contract.bench import (  # noqa: F401
     remove,
     reports_reads,
 )
+
+os.environ["DIRTYLOG_GRID"] = "full"
+"""All benchmarks are tried, not only those of the small grid."""
 
 TRACKERS = tuple(name for name in registry.names() if name != registry.BASELINE)
 
