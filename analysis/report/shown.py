@@ -17,7 +17,7 @@ from strategies.errors import InputError
 from strategies.units import number
 
 RESULTS = "DIRTYLOG_RESULTS"
-"""Environment variable that names the folder; `analysis.report` sets it."""
+"""Environment variable that names the folder; `dirtylog report` sets it."""
 
 DPI = 130
 COUNTED = ("pages_scanned", "pages_cleared", "pages_rearmed", "words_taken", "changed_bits_set")
