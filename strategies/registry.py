@@ -40,6 +40,9 @@ TRACKERS = {
     "c_bit_scan": Tracker(
         "scan", 2011, "POWER Book3S HV, HPT guests: the posted patch", "scan.c_bit_scan:CBitScan"
     ),
+    "c_bit_scan_batched": Tracker(
+        "scan", 2020, "arm64: RFC series, not merged", "scan.c_bit_scan_batched:CBitScanBatched"
+    ),
     "write_protect": Tracker(
         "fault", 2011, "the alternative that the thread names", "fault.write_protect:WriteProtect"
     ),

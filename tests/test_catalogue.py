@@ -80,6 +80,10 @@ RULES = {
     "two ioctls at once": "no-slots-lock",
     "C that a TLB entry owes, without its lock": "owed-c-without-lock",
     "R set by a load and a store": "r-by-load-and-store",
+    "the one flush before C is cleared": "flush-then-clear",
+    "no wait for tlbies that share one": "no-shared-wait",
+    "valid again, taken for absent": "valid-again-taken-for-absent",
+    "C read before it is fetched from the TLBs": "owed-c-not-fetched",
 }
 """Rules of the machine's design."""
 

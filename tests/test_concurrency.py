@@ -27,8 +27,8 @@ LOGGING = [name for name in names() if name != BASELINE]
 MUTATIONS = {
     "no_wait_for_accesses_in_tlbie": (
         "core/tlb.py",
-        "tag, ZERO)\n    wait_for_accesses(machine)",
-        "tag, ZERO)",
+        "_clear_entries(machine, v, r, index)\n    wait_for_accesses(machine)\n    fetch_c",
+        "_clear_entries(machine, v, r, index)\n    fetch_c",
         "write_protect",
     ),
     "no_tlbie": (

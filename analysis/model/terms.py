@@ -68,6 +68,15 @@ def _invalidating(phases, count, unit):
     )
 
 
+def _shared(phase, count, batches):
+    """Return what invalidations cost that share a wait, if any are made, in batches."""
+    return (
+        Term(phase, "host", count, "tlbie_shared"),
+        Term(phase, "host", f"min({count}, {batches})", "shared_wait"),
+        *_each(phase.replace("last", ""), "both", f"({count}) * further_vcpus", "tlbie_vcpu"),
+    )
+
+
 TOGGLING = (
     # At the start of the log; where all bits are set then, by the first CLEAR.
     Term("enable", "host", "huge_pages * splits", "split"),
@@ -92,6 +101,22 @@ SCAN = (
     *_invalidating("harvest last", "any_dirty * (1 - tlbie_each)", "flush"),
     # C may still be on its way from a TLB: each writable entry with C clear is invalidated, too.
     Term("last", "host", "(slot_entries - dirty_entries) * definitive_tlbies", "tlbie"),
+    Term("interval", "guest", "dirty_entries", "set_changed"),
+)
+
+SCAN_BATCHED = (
+    Term("enable", "host", "slot_entries * (1 + definitive_tlbies) * enable_clears", "page_scan"),
+    Term("enable", "host", "slot_entries * enable_clears", "page_clear"),
+    *_invalidating("enable", "(1 - definitive_tlbies) * enable_clears", "flush"),
+    *_shared("enable", "slot_entries * definitive_tlbies * enable_clears", "1"),
+    *_each("harvest last", "host", "slot_entries", "page_scan"),
+    # Where entries are made absent, a second pass makes them valid.
+    Term("harvest", "host", "dirty_entries * definitive_tlbies", "page_scan"),
+    Term("last", "host", "slot_entries * definitive_tlbies", "page_scan"),
+    *_each("harvest last", "host", "dirty_entries", "page_clear"),
+    *_invalidating("harvest last", "any_dirty * (1 - definitive_tlbies)", "flush"),
+    *_shared("harvest", "dirty_entries * definitive_tlbies", "any_dirty"),
+    *_shared("last", "slot_entries * definitive_tlbies", "1"),
     Term("interval", "guest", "dirty_entries", "set_changed"),
 )
 
@@ -127,6 +152,7 @@ ONE_FLUSH = (
 
 TERMS = {
     "c_bit_scan": (*TOGGLING, *SCAN, *OVER_REPORTED),
+    "c_bit_scan_batched": (*TOGGLING, *SCAN_BATCHED, *OVER_REPORTED),
     "write_protect": (
         *TOGGLING,
         *PROTECTING,

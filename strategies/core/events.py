@@ -34,6 +34,8 @@ NAMES = (
     "pages_rearmed",  # pages that a harvest took and made read-only again
     "pages_protected",  # pages walked to start a log
     "changed_bits_set",  # walks that found C clear and set it (`delayed_c`: owe it)
+    "shared_tlbies",  # tlbies that share one wait with others
+    "shared_waits",  # ... such waits
 )
 
 (
@@ -62,6 +64,8 @@ NAMES = (
     PAGES_REARMED,
     PAGES_PROTECTED,
     CHANGED_BITS_SET,
+    SHARED_TLBIES,
+    SHARED_WAITS,
 ) = range(len(NAMES))
 
 ROW = 32
