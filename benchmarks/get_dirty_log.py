@@ -8,7 +8,7 @@ from benchmarks.common import (
     FITTED,
     FULL_DENSITIES,
     GIB,
-    IS_STUDY,
+    IS_FULL,
     MAPPINGS,
     MIB,
     PAGES,
@@ -78,7 +78,7 @@ def is_left_out(strategy, slot_bytes, density, page_bytes, mapping):
     """Say which cells of the grid are not run."""
     if slot_bytes not in VARIANTS.get((page_bytes, mapping), ()):
         return True
-    if IS_STUDY:
+    if not IS_FULL:
         few = (0.0,) if strategy == registry.BASELINE else FEW
         return slot_bytes == 16 * GIB and density not in few
     if density and not page_count(slot_bytes // page_bytes, density):
@@ -91,7 +91,7 @@ def is_left_out(strategy, slot_bytes, density, page_bytes, mapping):
 
 def is_not_copied(strategy, slot_bytes, density, page_bytes, mapping):
     """Say which cells are not compared with a copy: any that is dirty, variants, most sizes."""
-    is_base = (page_bytes, mapping) == BASE
+    is_base = IS_FULL and (page_bytes, mapping) == BASE
     return not is_base or slot_bytes not in COPIED or density > 0
 
 
@@ -137,7 +137,7 @@ class GetDirtyLogCall:
     """
 
     param_names = ("strategy",)
-    params = (["null"] if IS_STUDY else STRATEGIES,)
+    params = (STRATEGIES if IS_FULL else ["null"],)
     warmup_time = 0.1
     number = 1
     repeat = (5, 20, 1.0)

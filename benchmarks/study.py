@@ -1,6 +1,6 @@
 """Run the suite in asv, one invocation for each group of benchmarks, with progress.
 
-    python -m benchmarks.study              # the study: at most 120 cells, in this environment
+    python -m benchmarks.study              # at most 20 cells of each tracker, in this environment
     python -m benchmarks.study --full       # the full grid, in an environment that asv makes
     python -m benchmarks.study --full --results results/reference/raw/pass-1      # one of several
 
@@ -22,9 +22,6 @@ import tempfile
 import time
 from itertools import product
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.groups import groups_of, patterns
 from benchmarks.snapshot import ROOT, identify
@@ -163,6 +160,8 @@ def run_groups(console, groups, command, stage, results, commit):
 
 def progress_bar(console):
     """Return a progress bar, nothing but the lines above it unless someone looks."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     return Progress(
         *columns,
@@ -213,6 +212,8 @@ def study(console, *, is_full, results, chosen):
 
 def main(arguments=None):
     """Run from the command line; return the exit status."""
+    from rich.console import Console
+
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.study", description="Run the suite."
     )

@@ -1,5 +1,6 @@
 """What the tests of the machine and its trackers share."""
 
+import os
 import signal
 from functools import cache
 
@@ -11,6 +12,9 @@ from strategies import registry
 from strategies.core import h_change, h_enter, h_remove
 from strategies.core.machine import LOG_ABSENT, SLOT_LOG_MODE
 from strategies.core.vm import Vm
+
+os.environ["DIRTYLOG_GRID"] = "full"
+"""All benchmarks are tried, not only those of the small grid."""
 
 TRACKERS = tuple(name for name in registry.names() if name != registry.BASELINE)
 STAMP = 1000
