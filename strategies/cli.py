@@ -23,6 +23,7 @@ COMMANDS = {
     "record": "strategies.record.record_command:record",
     "lanes": "strategies.lanes.lanes_command:lanes",
     "study": "strategies.replay.study_command:study",
+    "contract": "strategies.contract.contract_command:contract",
     "explore": "strategies.explore.explore_command:explore",
     "calibrate": "analysis.model.calibrate_command:calibrate",
     "model": "analysis.model.model_command:model",

@@ -27,7 +27,7 @@ from strategies.explore.actions import (
     store,
     store_through_crowd,
 )
-from strategies.registry import BASELINE, names
+from strategies.registry import BASELINE, base_of, names
 
 TRACKERS = tuple(name for name in names() if name != BASELINE)
 SCANS = tuple(name for name in names() if registry.TRACKERS[name].family == "scan")
@@ -82,6 +82,13 @@ class Program:
     is_big: bool = False
     options: dict = field(default_factory=dict)
     step_limit: int = 4000
+
+    def runs(self, strategy):
+        """Say whether it runs under a tracker; what runs under all does so under others, too."""
+        name = base_of(strategy)
+        return bool({strategy, name} & set(self.strategies)) or (
+            name not in TRACKERS and self.strategies == TRACKERS
+        )
 
     @property
     def vcpus(self):

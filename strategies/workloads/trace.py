@@ -20,8 +20,8 @@ from strategies.workloads.merging import (
 )
 
 FILE_PAGE_SIZE = 4096
-REQUIRED_ARRAYS = ("offsets", "gfns", "meta")
-OPTIONAL_ARRAYS = ("stores", "read_offsets", "read_gfns")
+REQUIRED_ARRAYS = {"offsets": np.int64, "gfns": np.uint32, "meta": None}
+OPTIONAL_ARRAYS = {"stores": np.uint32, "read_offsets": np.int64, "read_gfns": np.uint32}
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,8 +226,7 @@ def load_trace(name_or_path: str | Path) -> Trace:
         with _locate(name_or_path).open("rb") as file:
             arrays = read_arrays(file, REQUIRED_ARRAYS, OPTIONAL_ARRAYS)
         meta = _parse_meta(arrays.pop("meta"))
-        trace = Trace(meta=meta, **{name: _cast(name, array) for name, array in arrays.items()})
-        trace = trace.refine(FILE_PAGE_SIZE)
+        trace = Trace(meta=meta, **arrays).refine(FILE_PAGE_SIZE)
     except OSError as error:
         raise InputError(f"trace {str(name_or_path)!r}: {error.strerror}") from error
     except InputError as error:
@@ -271,18 +270,6 @@ def _parse_meta(text: np.ndarray) -> Any:
         return json.loads(text.item())
     except (ValueError, RecursionError) as error:
         raise InputError(f"meta must be a JSON object ({error})") from error
-
-
-def _cast(name: str, array: np.ndarray) -> np.ndarray:
-    """Return integers of any width in the array's own type, where nothing is lost."""
-    wanted = np.int64 if name in ("offsets", "read_offsets") else np.uint32
-    if array.dtype.kind not in "iu" or array.dtype == wanted:
-        return array
-    cast = array.astype(wanted)
-    bad = cast != array
-    if bad.any():
-        raise InputError(f"{name} must fit into {np.dtype(wanted)}, but {array[bad][0]} does not")
-    return cast
 
 
 def _check_file_pages(trace: Trace) -> None:
