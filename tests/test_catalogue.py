@@ -84,6 +84,12 @@ RULES = {
     "no wait for tlbies that share one": "no-shared-wait",
     "valid again, taken for absent": "valid-again-taken-for-absent",
     "C read before it is fetched from the TLBs": "owed-c-not-fetched",
+    "a page passed at one look at its rmap": "passed-at-one-look",
+    "a page passed in spite of CHANGED": "changed-passed-over",
+    "a ring passed by its head": "ring-passed-by-its-head",
+    "the rmap swept before the HPT": "rmap-swept-first",
+    "the rmap not swept": "rmap-not-swept",
+    "a sweep without a wait": "swept-without-a-wait",
 }
 """Rules of the machine's design."""
 
@@ -109,6 +115,8 @@ IN_ONE_SCHEDULE = (
     "last-word-forgotten",
     "big-endian-bits",
     "efault-after-clear",
+    "changed-passed-over",
+    "rmap-not-swept",
 )
 """No second thread is needed to lose the page."""
 

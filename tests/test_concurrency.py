@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 
 import strategies
-from strategies.registry import BASELINE, names
+from strategies.registry import judged
 
 PACKAGE = Path(strategies.__file__).parent
 STORM = Path(__file__).with_name("storm.py")
 LIMIT_SECONDS = 120
 
-LOGGING = [name for name in names() if name != BASELINE]
+LOGGING = judged()
 
 # What is taken out: the file, the code, what stands there instead, and a tracker that needs it.
 MUTATIONS = {

@@ -14,6 +14,8 @@ from strategies.units import parse_size
 
 COSTS = {
     "page_scan": "look at one clean page during a scan",
+    "page_pass": "look at one clean page, its HPTE fetched ahead, without a lock",
+    "block_sweep": "read 128 bytes of the HPT or the rmap in the order of memory",
     "page_clear": "clear the changed bit of one dirty page, its invalidation apart",
     "word_read": "read one bitmap word, 64 pages, that is 0",
     "word_take": "take and hand over a word that has bits, in addition",

@@ -5,7 +5,8 @@ serves all actions; the action is a constant at each call and compiles to straig
 """
 
 from strategies.core import atomics
-from strategies.core.events import PAGES_CLEARED, PAGES_SCANNED, RMAP_STEPS, count
+from strategies.core.clock import monotonic_ns
+from strategies.core.events import PAGES_CLEARED, PAGES_PASSED, PAGES_SCANNED, RMAP_STEPS, count
 from strategies.core.hostfault import wait_for_handlers
 from strategies.core.hpt import pages_of
 from strategies.core.hpte import (
@@ -18,6 +19,7 @@ from strategies.core.hpte import (
 )
 from strategies.core.jit import inlined, kernel
 from strategies.core.locks import (
+    RMAP_LOCK,
     lock_rmap,
     try_lock_hpte,
     unlock_hpte,
@@ -25,7 +27,7 @@ from strategies.core.locks import (
     wait_hpte_unlocked,
 )
 from strategies.core.machine import SLOT_BASE_GFN, SLOT_NPAGES
-from strategies.core.memslot import PAGES_PER_WORD, set_log_mode, slot_field
+from strategies.core.memslot import PAGES_PER_WORD, clear_log, set_log_mode, slot_field
 from strategies.core.papr import invalidate_hpte
 from strategies.core.rmap import (
     RMAP_CHANGED,
@@ -45,9 +47,12 @@ ABSENT = 3  # absent, C left; the tlbie's wait and FINISH must follow
 ABSENT_WRITABLE = 4  # as EACH_WRITABLE
 FINISH = 5  # what is absent: C cleared, valid again; what became valid meanwhile: as EACH
 
+AHEAD = 24
+"""Pages by which `scan_slot_ahead` fetches HPTEs before it looks at them."""
+
 
 @inlined
-def _is_due(machine, index, action):
+def is_due(machine, index, action):
     """Say whether an HPTE that is not locked is to be changed.
 
     What forbids stores has no C on its way: what made it so made a tlbie.
@@ -106,7 +111,7 @@ def clear_c(machine, index, action):
     """
     v = atomics.load(machine.hpt, 2 * index)
     npages = 0
-    if v & HPTE_V_VALID and _is_due(machine, index, action):
+    if v & HPTE_V_VALID and is_due(machine, index, action):
         if action == IN_PLACE:
             npages = _clear_in_place(machine, index, v)
         elif action in (ABSENT, ABSENT_WRITABLE):
@@ -135,7 +140,7 @@ def scan_ring(machine, word, npages, action):
     index = head
     while True:
         count(machine, machine.nvcpus, RMAP_STEPS, 1)
-        if _is_due(machine, index, action):
+        if is_due(machine, index, action):
             if not try_lock_hpte(machine.hpt, index, ZERO):
                 return index, npages
             npages = max(npages, clear_c(machine, index, action))
@@ -195,6 +200,66 @@ def scan_slot(machine, slot, out, action):
     count(machine, machine.nvcpus, PAGES_SCANNED, pages)
     count(machine, machine.nvcpus, PAGES_CLEARED, cleared)
     return cleared
+
+
+@inlined
+def _fetch(machine, gfn):
+    """Let the cache fetch the first HPTE of a page and its revmap entry."""
+    word = atomics.load(machine.rmap, gfn)
+    if word & RMAP_PRESENT:
+        atomics.prefetch(machine.hpt, 2 * ring_head(word))
+        atomics.prefetch(machine.rev, 2 * ring_head(word))
+
+
+@inlined
+def is_clean(machine, gfn, action):
+    """Say whether a page is clean for sure; takes no lock.
+
+    Its rmap word names one HPTE, that one's C is clear, and the word is still the same: an HPTE
+    that goes leaves its C in the word before it goes, and only a harvest takes that from there. An
+    index that was given to another page and back names an HPTE that was clean when it went.
+    """
+    word = atomics.load(machine.rmap, gfn)
+    if word & (RMAP_LOCK | RMAP_CHANGED):
+        return False
+    if not word & RMAP_PRESENT:
+        return True
+    index = ring_head(word)
+    if is_due(machine, index, action) or ring_next(machine.rev, index) != index:
+        return False
+    return atomics.load(machine.rmap, gfn) == word
+
+
+@inlined
+def scan_slot_ahead(machine, slot, out, action):
+    """Do as `scan_slot`, HPTEs fetched ahead and clean pages passed without a lock."""
+    base = slot_field(machine, slot, SLOT_BASE_GFN)
+    pages = slot_field(machine, slot, SLOT_NPAGES)
+    passed = cleared = 0
+    for first in range(pages):
+        _fetch(machine, base + min(first + AHEAD, pages - 1))
+        if is_clean(machine, base + first, action):
+            passed += 1
+            continue
+        npages = test_clear_dirty(machine, base + first, action)
+        if npages:
+            cleared += report(out, first, npages)
+    count(machine, machine.nvcpus, PAGES_PASSED, passed)
+    count(machine, machine.nvcpus, PAGES_SCANNED, pages - passed)
+    count(machine, machine.nvcpus, PAGES_CLEARED, cleared)
+    return cleared
+
+
+@kernel
+def harvest_ahead(machine, slot, out, words, is_definitive):
+    """Harvest by `scan_slot_ahead`; definitive: with a tlbie for every writable HPTE; return ns."""
+    start = monotonic_ns()
+    clear_log(out, words)
+    if is_definitive:
+        scan_slot_ahead(machine, slot, out, EACH_WRITABLE)
+    else:
+        scan_slot_ahead(machine, slot, out, EACH)
+    return monotonic_ns() - start
 
 
 @kernel

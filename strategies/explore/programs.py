@@ -27,10 +27,12 @@ from strategies.explore.actions import (
     store,
     store_through_crowd,
 )
-from strategies.registry import BASELINE, base_of, names
+from strategies.registry import base_of
 
-TRACKERS = tuple(name for name in names() if name != BASELINE)
-SCANS = tuple(name for name in names() if registry.TRACKERS[name].family == "scan")
+TRACKERS = registry.judged()
+SCANS = tuple(
+    name for name in TRACKERS if registry.line_of(registry.base_of(name)).family == "scan"
+)
 BOUNDS = {1: 0, 2: 2, 3: 1, 4: 1}
 """Preemptions by number of threads."""
 
@@ -135,6 +137,16 @@ PROGRAMS = (
         pages=2,
     ),
     Program("load-harvest", "a load and a store, a harvest", (guest(load(), store()), _HARVEST)),
+    Program(
+        "store-then-remove-harvest",
+        "a store, H_REMOVE, a harvest",
+        (guest(store(), remove()), _HARVEST),
+    ),
+    Program(
+        "store-then-clear-mod-harvest",
+        "a store, H_CLEAR_MOD, a harvest",
+        (guest(store(), clear_mod()), _HARVEST),
+    ),
     Program(
         "remove-enter-harvest",
         "H_REMOVE and H_ENTER of a dirty page, a harvest",

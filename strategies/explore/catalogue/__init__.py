@@ -5,13 +5,23 @@ program runs. `dirtylog explore --catalogue` shows them all. The kernel commits,
 are those of Linux; where a date or a fix is not known, the defect says so.
 """
 
-from strategies.explore.catalogue import batches, bitmaps, buffers, handlers, hypercalls, scan, tlbs
+from strategies.explore.catalogue import (
+    ahead,
+    batches,
+    bitmaps,
+    buffers,
+    handlers,
+    hypercalls,
+    scan,
+    tlbs,
+)
 from strategies.explore.catalogue.programs import PROGRAMS as PROGRAMS
 
 DEFECTS = (
     *hypercalls.DEFECTS,
     *scan.DEFECTS,
     *batches.DEFECTS,
+    *ahead.DEFECTS,
     *handlers.DEFECTS,
     *bitmaps.DEFECTS,
     *buffers.DEFECTS,
