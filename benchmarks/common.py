@@ -104,6 +104,12 @@ def skipped(rule, *params):
     return [combination for combination in product(*params) if rule(*combination)]
 
 
+def full_only(suite, *methods):
+    """Leave benchmarks out of the small grid."""
+    for method in methods if not IS_FULL else ():
+        delattr(suite, method)
+
+
 def page_count(npages, density):
     """Return how many pages an interval writes."""
     return round(density * npages)

@@ -5,6 +5,7 @@ from benchmarks.common import (
     IS_FULL,
     MIB,
     STRATEGIES,
+    full_only,
     open_cell,
     page_count,
     skipped,
@@ -84,3 +85,6 @@ for _name, _unit in (
     ("spurious_pages", "pages"),
 ):
     getattr(Events, f"track_exact_{_name}").unit = _unit
+
+# Every cell has checked them.
+full_only(Events, "track_exact_lost_pages", "track_exact_spurious_pages")

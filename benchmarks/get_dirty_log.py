@@ -18,6 +18,7 @@ from benchmarks.common import (
     STUDY_SLOTS,
     VARIANTS,
     OwnClock,
+    full_only,
     open_cell,
     page_count,
     skipped,
@@ -91,7 +92,7 @@ def is_left_out(strategy, slot_bytes, density, page_bytes, mapping):
 
 def is_not_copied(strategy, slot_bytes, density, page_bytes, mapping):
     """Say which cells are not compared with a copy: any that is dirty, variants, most sizes."""
-    is_base = IS_FULL and (page_bytes, mapping) == BASE
+    is_base = (page_bytes, mapping) == BASE
     return not is_base or slot_bytes not in COPIED or density > 0
 
 
@@ -128,6 +129,9 @@ class GetDirtyLog(OwnClock):
 
     track_relative_to_copy.unit = "copies"
     track_relative_to_copy.skip_params = skipped(is_not_copied, *params)
+
+
+full_only(GetDirtyLog, "track_relative_to_copy")
 
 
 class GetDirtyLogCall:

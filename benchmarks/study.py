@@ -71,13 +71,6 @@ def asv_command(config, commit, *, is_full):
     return [*command, "-E", "existing", "--set-commit-hash", commit]
 
 
-def have_machine_file(config):
-    """Let asv write down what this machine is, unless it has."""
-    if not (Path.home() / ".asv-machine.json").exists():
-        command = [sys.executable, "-m", "asv", "machine", "--yes", "--config", str(config)]
-        subprocess.run(command, check=True, capture_output=True)
-
-
 def run_asv(command, log, advance):
     """Run asv, its output in a file, telling how many cells have begun; return its exit status.
 
@@ -86,7 +79,7 @@ def run_asv(command, log, advance):
     with tempfile.NamedTemporaryFile() as progress:
         environment = {**os.environ, "DIRTYLOG_PROGRESS": progress.name}
         process = subprocess.Popen(
-            command, env=environment, stdout=log, stderr=log, start_new_session=True
+            command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
         )
         try:
             while process.poll() is None:
@@ -203,7 +196,6 @@ def study(console, *, is_full, results, chosen):
         # asv writes in place, and goes on if this process is killed: never in the results.
         stage = shutil.copytree(results, Path(folder, "results"))
         config = write_config(folder, repo, stage)
-        have_machine_file(config)
         command = asv_command(config, commit, is_full=is_full)
         status = run_groups(console, todo, command, stage, results, commit)
     console.print(f"results of {commit[:8]}: {os.path.relpath(results)}")

@@ -71,19 +71,6 @@ def test_a_benchmark_runs(suite, method, cell):
         assert 0 < value < 60 or (value == 0 and cell[0] == registry.BASELINE)
 
 
-def test_asv_accepts_the_suite(tmp_path):
-    environment = {**os.environ, "HOME": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-m", "asv", "check", "-E", "existing"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def test_the_full_grid_has_the_trackers_that_are_fitted():
     assert set(common.FITTED) == MADE_OF.keys() - {ENABLING}
 
