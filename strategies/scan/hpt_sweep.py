@@ -34,7 +34,7 @@ from strategies.core.rmap import RMAP_CHANGED
 from strategies.core.sweep import BLOCK_WORDS, BLOCKS_PER_CHUNK, any_of, blocks_with
 from strategies.core.tlb import wait_for_shared_tlbies
 from strategies.core.vcpus import vcpus_running
-from strategies.core.words import ONE, ZERO, ctz
+from strategies.core.words import ONE, U64, ZERO, ctz
 
 ANY = ~ZERO
 
@@ -57,15 +57,27 @@ def _take(machine, slot, out, index, action):
 
 
 @inlined
+def _due_in(machine, group, action):
+    """Return which of the 8 HPTEs of a group are due, as bits; what is free keeps an old C."""
+    due = ZERO
+    for k in range(HPTES_PER_GROUP):
+        index = group * HPTES_PER_GROUP + k
+        is_there = atomics.load(machine.hpt, 2 * index) & PRESENT != ZERO
+        due |= U64(is_there & is_due(machine, index, action)) << U64(k)
+    return due
+
+
+@inlined
 def _take_groups(machine, slot, out, chunk, mask, action):
-    """Do an action to the HPTEs, so far as they are due, of some groups of a chunk."""
+    """Do an action to the HPTEs that are due in some groups of a chunk; return the new pages."""
     cleared = 0
     while mask:
         group = chunk * BLOCKS_PER_CHUNK + ctz(mask)
-        for index in range(group * HPTES_PER_GROUP, (group + 1) * HPTES_PER_GROUP):
-            is_there = atomics.load(machine.hpt, 2 * index) & PRESENT  # what is free keeps its C
-            if is_there and is_due(machine, index, action):
-                cleared += _take(machine, slot, out, index, action)
+        due = _due_in(machine, group, action)
+        while due:
+            index = group * HPTES_PER_GROUP + ctz(due)
+            cleared += _take(machine, slot, out, index, action)
+            due &= due - ONE
         mask &= mask - ONE
     return cleared
 
