@@ -9,6 +9,7 @@ from strategies.explore.catalogue import (
     ahead,
     batches,
     bitmaps,
+    buffered,
     buffers,
     handlers,
     hypercalls,
@@ -26,4 +27,5 @@ DEFECTS = (
     *bitmaps.DEFECTS,
     *buffers.DEFECTS,
     *tlbs.DEFECTS,
+    *buffered.DEFECTS,
 )
