@@ -1,15 +1,46 @@
-"""How each tracker looks in every figure: by its place in the registry, with colour and without."""
+"""How a tracker looks in every figure: its family gives the colour, its place in it the rest."""
 
-from strategies.registry import names
+from strategies.registry import TRACKERS
 
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
-"""Of Okabe and Ito's palette, which the colour-blind tell apart."""
+COLORS = {
+    "scan": "#0072b2",
+    "fault": "#d55e00",
+    "log": "#009e73",
+    "mixed": "#cc79a7",
+    "history": "#8c6d31",
+    "baseline": "#7f7f7f",
+}
+"""By family; the first four of Okabe and Ito's palette, which the colour-blind tell apart."""
+
+ON_DARK = {
+    "#0072b2": "#4fa8e0",
+    "#d55e00": "#f0883e",
+    "#009e73": "#2fbf93",
+    "#cc79a7": "#e29cc4",
+    "#8c6d31": "#c9a35a",
+    "#7f7f7f": "#9a9a9a",
+}
+"""What each of COLORS becomes on a dark page."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "p", "h", "<")
-"""As many as share no divisor with COLORS: the pairs repeat only after 77 trackers."""
+LINES = ("-", "--", "-.", ":")
+"""As many as share no divisor with MARKERS: the pairs repeat only after 44 of a family."""
 
 
-def style_of(name):
-    """Return the colour and the marker of a tracker, by the names that matplotlib gives them."""
-    place = names().index(name)
-    return {"color": COLORS[place % len(COLORS)], "marker": MARKERS[place % len(MARKERS)]}
+def style_of(name, trackers=TRACKERS):
+    """Return the colour, marker and line style of a tracker, by the names of matplotlib.
+
+    Parameters
+    ----------
+    name : str
+    trackers : mapping of str to strategies.registry.Tracker
+        All there are, in their order; one that is not among them is grey, too.
+    """
+    family = trackers[name].family if name in trackers else "baseline"
+    peers = [one for one, entry in trackers.items() if entry.family == family]
+    place = peers.index(name) if name in peers else len(peers)
+    return {
+        "color": COLORS[family],
+        "marker": MARKERS[place % len(MARKERS)],
+        "linestyle": LINES[place % len(LINES)],
+    }

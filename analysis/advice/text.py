@@ -5,7 +5,15 @@ import textwrap
 
 import numpy as np
 
-from strategies.units import duration, number, percent, size_text
+from strategies.units import (
+    duration,
+    number,
+    percent,
+    share_text,
+    size_text,
+    time_text,
+    two_digits,
+)
 
 SHOWN_FLIPS = 5
 SHOWN_DRIVERS = 3
@@ -17,19 +25,11 @@ NARROW = 80
 """Columns below which a table row becomes a few lines."""
 
 
-def _two_digits(value):
-    return number(float(f"{value:.2g}"))
-
-
 def _time(ns):
     """Return a time with two digits: more is not known of it."""
     if ns < SHORTEST_NS:
         return f"< {SHORTEST_NS} ns"
-    return duration(float(f"{ns:.2g}"))
-
-
-def _share(fraction):
-    return f"{_two_digits(100 * fraction)}%"
+    return time_text(ns)
 
 
 def _spread(quantity, form):
@@ -38,8 +38,8 @@ def _spread(quantity, form):
     text = form(value)
     if low == high or text.startswith("<"):
         return text
-    unit = 0.01 if form is _share else value / float(text.split()[0].replace(",", "")) or 1.0
-    return f"{text} ({_two_digits(low / unit)} to {_two_digits(high / unit)})"
+    unit = 0.01 if form is share_text else value / float(text.split()[0].replace(",", "")) or 1.0
+    return f"{text} ({two_digits(low / unit)} to {two_digits(high / unit)})"
 
 
 AIMS = {"latency": "shortest harvest", "stall": "least guest stall", "cpu": "least CPU time"}
@@ -98,7 +98,7 @@ def _best(advice, wish, candidates):
 
 TRADES = (
     ("shortest_harvest", "Shortest harvest", "harvest_ns", _time),
-    ("least_stall", "Least guest stall", "stall_fraction", _share),
+    ("least_stall", "Least guest stall", "stall_fraction", share_text),
     ("least_cpu", "Least CPU time", "cpu_ns", _time),
 )
 
@@ -155,7 +155,7 @@ def _interval_table(priced, width):
         (
             c["strategy"],
             _spread(c["harvest_ns"], _time),
-            _spread(c["stall_fraction"], _share),
+            _spread(c["stall_fraction"], share_text),
             _spread(c["cpu_ns"], _time),
             f"{c['share']:.0%}",
         )
@@ -182,7 +182,7 @@ def _worst_table(priced, width):
         (
             c["strategy"],
             *(_time(c[f"{rank}_harvest_ns"]["value"]) for rank in ("p99", "worst")),
-            *(_share(c[f"{rank}_stall"]["value"]) for rank in ("p99", "worst")),
+            *(share_text(c[f"{rank}_stall"]["value"]) for rank in ("p99", "worst")),
         )
         for c in priced
     ]
@@ -193,7 +193,7 @@ def _flip(flip):
     form = {
         "density": percent,
         "slot_pages": lambda pages: f"{pages:.4g} pages",
-        "vcpus": _two_digits,
+        "vcpus": two_digits,
     }
     show = form.get(flip["parameter"], duration)
     change = f"from {show(flip['from'])} to {show(flip['to'])}"
@@ -206,7 +206,7 @@ def _break_even(advice):
     density, share = advice["break_even_density"], advice["crossing_share"]
     if density:
         ends = (density[key] for key in ("p50", "p5", "p95"))
-        middle, low, high = ("never" if end is None else _share(end) for end in ends)
+        middle, low, high = ("never" if end is None else share_text(end) for end in ends)
         yield (
             f"A scan takes less CPU time than faults above {middle} written per interval "
             f"({low} to {high}; {share:.0%} of the draws have such a density)."
