@@ -12,7 +12,12 @@ PAGE_SHIFTS = {"4KiB": 12, "64KiB": 16}
 FORMAT = click.option(
     "--format", "fmt", type=click.Choice(["table", "json"]), default="table", show_default=True
 )
-STRATEGY = click.option("--strategy", "chosen", multiple=True, help="Only this one.  Repeatable.")
+STRATEGY = click.option(
+    "--strategy",
+    "chosen",
+    multiple=True,
+    help="Only this one: NAME, FILE.py:CLASS, each perhaps with :NUMBER.  Repeatable.",
+)
 
 
 def strategy_names(chosen: Sequence[str]) -> tuple[str, ...]:

@@ -1,5 +1,8 @@
 """How a tracker looks in every figure: its family gives the colour, its place in it the rest."""
 
+from zlib import crc32
+
+from strategies.outside import parted
 from strategies.registry import TRACKERS
 
 COLORS = {
@@ -9,6 +12,7 @@ COLORS = {
     "mixed": "#cc79a7",
     "history": "#8c6d31",
     "baseline": "#7f7f7f",
+    "outside": "#6a51a3",
 }
 """By family; the first four of Okabe and Ito's palette, which the colour-blind tell apart."""
 
@@ -19,6 +23,7 @@ ON_DARK = {
     "#cc79a7": "#e29cc4",
     "#8c6d31": "#c9a35a",
     "#7f7f7f": "#9a9a9a",
+    "#6a51a3": "#a695dd",
 }
 """What each of COLORS becomes on a dark page."""
 
@@ -27,20 +32,25 @@ LINES = ("-", "--", "-.", ":")
 """As many as share no divisor with MARKERS: the pairs repeat only after 44 of a family."""
 
 
-def style_of(name, trackers=TRACKERS):
+def style_of(strategy, trackers=TRACKERS):
     """Return the colour, marker and line style of a tracker, by the names of matplotlib.
+
+    One tracker with several parameters keeps its colour and its line. One from outside has its
+    looks by chance.
 
     Parameters
     ----------
-    name : str
+    strategy : str
     trackers : mapping of str to strategies.registry.Tracker
-        All there are, in their order; one that is not among them is grey, too.
+        All there are, in their order.
     """
-    family = trackers[name].family if name in trackers else "baseline"
+    name, value = parted(strategy)
+    family = trackers[name].family if name in trackers else "outside"
     peers = [one for one, entry in trackers.items() if entry.family == family]
-    place = peers.index(name) if name in peers else len(peers)
+    place = peers.index(name) if name in peers else crc32(name.encode())
+    marker = place + int(value or 0).bit_length()
     return {
         "color": COLORS[family],
-        "marker": MARKERS[place % len(MARKERS)],
+        "marker": MARKERS[marker % len(MARKERS)],
         "linestyle": LINES[place % len(LINES)],
     }

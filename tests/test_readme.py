@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from analysis.report.platforms import SLOT_BYTES
-from strategies.cli import main
+from strategies.cli import COMMANDS, main
 from strategies.units import parse_size
 
 ROOT = Path(__file__).parent.parent
@@ -58,6 +58,15 @@ def test_python_that_is_shown_runs(number, capsys, monkeypatch):
     shown = capsys.readouterr().out
     lines = (r"page_bytes mapping +slot_bytes .*", r"\[ *3 +70 +4096\] [\d.]+ ms")
     assert any(re.fullmatch(lines[number], line) for line in shown.splitlines())
+
+
+def test_what_is_asked_of_contributors_is_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    paths = re.findall(r"`((?:analysis|benchmarks|strategies|\.ci)/[\w/.-]+)`", text)
+    assert len(paths) > 8
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    commands = re.findall(r"`\.venv/bin/dirtylog (\w+)", text)
+    assert set(commands) <= COMMANDS.keys()
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,10 @@ import pytest
 
 from analysis.measured import walks
 from analysis.model.scenario import scenario_of_trace
-from analysis.report import executed, shown, tables, wording
-from analysis.report.__main__ import MARK, put_answer
+from analysis.report import executed, shown, tables, wording, write
 from analysis.report.shown import RESULTS
+from analysis.report.write import MARK, put_answer
+from benchmarks.steps import Stamps, report_on
 from strategies.registry import names
 from strategies.workloads.trace import load_trace
 
@@ -132,7 +133,8 @@ def write_replays(folder):
 
 def report(results, out):
     """Run the command in a process of its own."""
-    command = [sys.executable, "-m", "analysis.report", "--results", results, "--out", out]
+    command = [sys.executable, "-m", "strategies.cli", "report"]
+    command += ["--results", results, "--out", out]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
 
 
@@ -296,15 +298,22 @@ def test_without_a_study_a_notebook_shows_the_reference(monkeypatch, tmp_path):
 
 
 def test_without_the_packages_of_the_report_it_says_what_to_install():
-    code = (
-        "import sys; sys.modules['jupytext'] = None; sys.argv = ['analysis.report'];"
-        "import runpy; runpy.run_module('analysis.report', run_name='__main__')"
-    )
+    code = "import sys; sys.modules['jupytext'] = None; from strategies.cli import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60
+        [sys.executable, "-c", code, "report"], capture_output=True, text=True, cwd=ROOT, timeout=60
     )
-    assert done.returncode == 2
-    assert done.stderr == "error: no module jupytext: pip install 'dirtylog[report]'\n"
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("this needs jupytext; accepted: pip install 'dirtylog[report]'")
+
+
+def test_the_study_writes_its_report_again_only_if_something_has_changed(tmp_path, monkeypatch):
+    monkeypatch.setattr(write, "TITLES", {"00_answer": "The answer"})
+    write_asv(tmp_path / "raw", harvest_seconds)
+    write_replays(tmp_path / "replay")
+    stamps, page = Stamps(tmp_path), tmp_path / "report" / "index.html"
+    assert [report_on(tmp_path, page, stamps) for _ in range(2)] == [True, False]
+    page.unlink()
+    assert report_on(tmp_path, page, stamps)
 
 
 def answers():
@@ -389,7 +398,7 @@ def test_replays_of_an_earlier_version_are_one_clear_line(tmp_path):
 def test_no_results_is_one_clear_line(tmp_path):
     done = report(tmp_path, tmp_path)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: no asv results")
+    assert done.stderr.startswith("dirtylog: error: no asv results")
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import OPTIONS, build, changes, harvest
-from contracting import build_large
+from conftest import build, build_large, changes, harvest
 
-from analysis.model.evaluate import costs, names_at, value_of
+from analysis.model.evaluate import costs, named, names_at, value_of
 from analysis.model.profile import CONSTANTS, COSTS, MECHANISMS
 from analysis.model.scenario import Scenario, rows_of, scenario_of_trace
 from analysis.model.terms import COUNTS, PAYERS, PHASES, TERMS
@@ -52,7 +51,7 @@ EVENTS = {
 
 def expected(strategy, phase, scenario):
     """The counts of the table by unit, one vCPU's worth: further ones make none of their own."""
-    names = names_at(scenario, MACHINE | dict.fromkeys(COSTS, 1.0))
+    names = named(strategy, names_at(scenario, MACHINE | dict.fromkeys(COSTS, 1.0)))
     found = dict.fromkeys(EVENTS[phase], 0.0)
     for term in TERMS[strategy]:
         if term.phase == phase and term.unit in found:
@@ -97,9 +96,8 @@ def test_counts_are_those_of_the_machine(strategy, density):
 
 
 @pytest.mark.parametrize("strategy", TERMS)
-def test_the_last_harvest_counts_as_on_a_machine_that_keeps_c_back(strategy, monkeypatch):
-    monkeypatch.setitem(OPTIONS, "delayed_c", True)
-    vm, tracker = build(strategy, PAGES)
+def test_the_last_harvest_counts_as_on_a_machine_that_keeps_c_back(strategy):
+    vm, tracker = build(strategy, PAGES, delayed_c=True)
     vm.store(np.arange(PAGES), 1)
     harvest(tracker)
     gfns = np.arange(0, PAGES, 25)

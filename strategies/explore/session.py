@@ -81,8 +81,8 @@ def run_explore(program, chosen, *, bound, schedule, defect, is_long, catalogue,
     jobs = [
         Job(each.name, name, _bound(each, bound, is_long))
         for each in programs
-        for name in each.strategies
-        if not chosen or name in chosen
+        for name in dict.fromkeys(chosen) or each.strategies
+        if each.runs(name)
     ]
     if not jobs:
         names = ", ".join(programs[0].strategies)

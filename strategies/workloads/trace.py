@@ -20,6 +20,7 @@ from strategies.workloads.merging import (
 )
 
 FILE_PAGE_SIZE = 4096
+NS_PER_MS = 1e6
 REQUIRED_ARRAYS = {"offsets": np.int64, "gfns": np.uint32, "meta": None}
 OPTIONAL_ARRAYS = {"stores": np.uint32, "read_offsets": np.int64, "read_gfns": np.uint32}
 
@@ -177,7 +178,10 @@ class Trace:
         Returns
         -------
         Trace
+            This trace itself for 1.
         """
+        if times == 1:
+            return self
         epochs = max(self.epochs // times, 1)
         union = union_of_epochs(self.offsets, self.gfns, epochs, times, self.slot_pages)
         offsets, gfns, place = union
@@ -194,6 +198,22 @@ class Trace:
         )
         keep = ~written_too(reads, pages, offsets, gfns)
         return replace(longer, read_offsets=running_count(keep)[reads], read_gfns=pages[keep])
+
+    def at_interval(self, interval_ns: float) -> "Trace":
+        """Return the trace with epochs merged to the whole multiple nearest to an interval.
+
+        It is at least an epoch and at most the whole recording: `epoch_ms` says which.
+
+        Parameters
+        ----------
+        interval_ns : float
+
+        Returns
+        -------
+        Trace
+        """
+        times = round(interval_ns / (self.epoch_ms * NS_PER_MS))
+        return self.merged(min(max(times, 1), self.epochs))
 
     def _coarsen_reads(self, coarse: "Trace", shift: int) -> "Trace":
         """Return `coarse` with this trace's reads, less the pages it writes."""

@@ -10,7 +10,9 @@ from analysis.report.executed import TITLES, ClaimError, execute, figures_of, se
 from analysis.report.page import page, section
 from analysis.report.shown import RESULTS, describe, load_study
 
-__all__ = ["ClaimError", "write_report"]
+__all__ = ["ClaimError", "put_answer", "write_report"]
+
+MARK, END = "<!-- results/reference/report/answer.md -->\n", "<!-- end -->"
 
 
 def write_report(results, out):
@@ -23,9 +25,8 @@ def write_report(results, out):
 
     Returns
     -------
-    page : Path
-    answer : str
-        As Markdown.
+    Path
+        The page; beside it `answer.md` is the answer as text.
 
     Raises
     ------
@@ -44,8 +45,15 @@ def write_report(results, out):
         for figure, svg in figures_of(notebook):
             (report / f"{figure}.svg").write_text(svg, encoding="utf-8")
             (report / f"{figure}-dark.svg").write_text(on_dark(svg), encoding="utf-8")
-    answer = sentences(next(iter(notebooks.values())))
-    (report / "answer.md").write_text(answer, encoding="utf-8")
+    answer = notebooks[next(iter(TITLES))]
+    (report / "answer.md").write_text(sentences(answer), encoding="utf-8")
     whole = page({name: section(name, one) for name, one in notebooks.items()}, TITLES, origin)
     (report / "index.html").write_text(whole, encoding="utf-8")
-    return report / "index.html", answer
+    return report / "index.html"
+
+
+def put_answer(readme, answer):
+    """Replace what stands between the marks of a README by the answer."""
+    before, rest = readme.read_text(encoding="utf-8").split(MARK)
+    after = rest[rest.index(END) :]
+    readme.write_text(f"{before}{MARK}{answer}{after}", encoding="utf-8")
