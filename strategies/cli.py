@@ -26,6 +26,8 @@ COMMANDS = {
     "report": "analysis.report.report_command:report",
     "contract": "strategies.contract.contract_command:contract",
     "explore": "strategies.explore.explore_command:explore",
+    "sweep": "analysis.fleet.sweep_command:sweep",
+    "fleet": "analysis.fleet.fleet_command:fleet",
     "calibrate": "analysis.model.calibrate_command:calibrate",
     "model": "analysis.model.model_command:model",
     "advise": "analysis.advice.advise_command:advise",

@@ -30,11 +30,15 @@ class Action:
     ----------
     label : str
     run : callable
-        `run(scene, vcpu, stamp)`; a store writes `stamp`, which is unique.
+        `run(scene, thread, stamp)`, of a guest by the vCPU of that number; a store writes `stamp`,
+        which is unique.
+    stores : bool
+        It may store to a page.
     """
 
     label: str
     run: Callable
+    stores: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,9 @@ def store(gfn=0, view=VIEW_BASE):
     def run(scene, vcpu, stamp):
         if touch(scene.machine, vcpu, view, I64(gfn), True, stamp):
             scene.guest.used(gfn)
-            scene.finish(gfn, stamp)
+            scene.finish(vcpu, gfn, stamp)
 
-    return Action(_label("store", gfn, view), run)
+    return Action(_label("store", gfn, view), run, stores=True)
 
 
 def store_through_crowd(gfn=1):
@@ -76,9 +80,9 @@ def store_through_crowd(gfn=1):
     def run(scene, vcpu, stamp):
         address = scene.machine.group_mask + 1
         if touch(scene.machine, vcpu, VIEW_BASE, I64(address), True, stamp):
-            scene.finish(gfn, stamp)
+            scene.finish(vcpu, gfn, stamp)
 
-    return Action(_label("store through a crowd", gfn, VIEW_BASE), run)
+    return Action(_label("store through a crowd", gfn, VIEW_BASE), run, stores=True)
 
 
 def load(gfn=0, view=VIEW_BASE):
@@ -170,12 +174,12 @@ def clear_ref(gfn=0, view=VIEW_BASE):
 def host_store(gfn=0):
     """Store to a page as the host does."""
 
-    def run(scene, _vcpu, stamp):
+    def run(scene, thread, stamp):
         scene.guest.stored_by_host(stamp)
         scene.vm.host_store(gfn, stamp)
-        scene.finish(gfn, stamp)
+        scene.finish(thread, gfn, stamp)
 
-    return Action(f"host store({gfn})", run)
+    return Action(f"host store({gfn})", run, stores=True)
 
 
 def harvest():

@@ -5,7 +5,15 @@ program runs. `dirtylog explore --catalogue` shows them all. The kernel commits,
 are those of Linux; where a date or a fix is not known, the defect says so.
 """
 
-from strategies.explore.catalogue import bitmaps, buffers, handlers, hypercalls, scan, tlbs
+from strategies.explore.catalogue import (
+    bitmaps,
+    buffered,
+    buffers,
+    handlers,
+    hypercalls,
+    scan,
+    tlbs,
+)
 from strategies.explore.catalogue.programs import PROGRAMS as PROGRAMS
 
 DEFECTS = (
@@ -15,4 +23,5 @@ DEFECTS = (
     *bitmaps.DEFECTS,
     *buffers.DEFECTS,
     *tlbs.DEFECTS,
+    *buffered.DEFECTS,
 )
