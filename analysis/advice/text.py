@@ -5,42 +5,19 @@ import textwrap
 
 import numpy as np
 
+from analysis.advice.text_tables import interval_table, once_table, time, worst_table
 from strategies.units import (
     duration,
     number,
     percent,
     share_text,
     size_text,
-    time_text,
     two_digits,
 )
 
 SHOWN_FLIPS = 5
 SHOWN_DRIVERS = 3
-SHORTEST_NS = 100
-"""What is below has costs that the model leaves out: a call, a lock."""
-
 WIDTH = 100
-NARROW = 80
-"""Columns below which a table row becomes a few lines."""
-
-
-def _time(ns):
-    """Return a time with two digits: more is not known of it."""
-    if ns < SHORTEST_NS:
-        return f"< {SHORTEST_NS} ns"
-    return time_text(ns)
-
-
-def _spread(quantity, form):
-    """Return `value (low to high)`, low and high in the unit of the value."""
-    value, low, high = (quantity[key] for key in ("value", "low", "high"))
-    text = form(value)
-    if low == high or text.startswith("<"):
-        return text
-    unit = 0.01 if form is share_text else value / float(text.split()[0].replace(",", "")) or 1.0
-    return f"{text} ({two_digits(low / unit)} to {two_digits(high / unit)})"
-
 
 AIMS = {"latency": "shortest harvest", "stall": "least guest stall", "cpu": "least CPU time"}
 
@@ -97,9 +74,9 @@ def _best(advice, wish, candidates):
 
 
 TRADES = (
-    ("shortest_harvest", "Shortest harvest", "harvest_ns", _time),
+    ("shortest_harvest", "Shortest harvest", "harvest_ns", time),
     ("least_stall", "Least guest stall", "stall_fraction", share_text),
-    ("least_cpu", "Least CPU time", "cpu_ns", _time),
+    ("least_cpu", "Least CPU time", "cpu_ns", time),
 )
 
 
@@ -133,60 +110,6 @@ def _other_pages(one, is_trace):
         f"With pages of {size_text(one['page_bytes'])}, {written}: {one['strategy']} "
         f"(in {one['share']:.0%} of the draws)."
     )
-
-
-def _table(head, rows, width):
-    """Yield rows as aligned columns, or where the terminal is narrow as a few lines each."""
-    if width < NARROW:
-        for name, *cells in rows:
-            yield name
-            yield from (f"  {label}: {cell}" for label, cell in zip(head[1:], cells, strict=True))
-        return
-    table = [head, *rows]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for row in table:
-        cells = (cell.ljust(size) for cell, size in zip(row, widths, strict=True))
-        yield "  ".join(cells).rstrip()
-
-
-def _interval_table(priced, width):
-    head = ("strategy", "harvest", "guest stall", "CPU time", "least in")
-    rows = [
-        (
-            c["strategy"],
-            _spread(c["harvest_ns"], _time),
-            _spread(c["stall_fraction"], share_text),
-            _spread(c["cpu_ns"], _time),
-            f"{c['share']:.0%}",
-        )
-        for c in priced
-    ]
-    return _table(head, rows, width)
-
-
-def _once_table(priced, width):
-    head = (
-        "strategy",
-        "start of the log",
-        "last harvest, vCPUs stopped",
-        "end (no time judges it)",
-    )
-    keys = ("enable_ns", "last_harvest_ns", "disable_ns")
-    rows = [(c["strategy"], *(_spread(c[key], _time) for key in keys)) for c in priced]
-    return _table(head, rows, width)
-
-
-def _worst_table(priced, width):
-    head = ("strategy", "harvest p99", "harvest worst", "stall p99", "stall worst")
-    rows = [
-        (
-            c["strategy"],
-            *(_time(c[f"{rank}_harvest_ns"]["value"]) for rank in ("p99", "worst")),
-            *(share_text(c[f"{rank}_stall"]["value"]) for rank in ("p99", "worst")),
-        )
-        for c in priced
-    ]
-    return _table(head, rows, width)
 
 
 def _flip(flip):
@@ -234,7 +157,7 @@ def _reference(advice, priced):
     constants = advice["provenance"]["constants"].values()
     if not any("reference machine" in one["source"] for one in constants):
         return
-    times = ", ".join(f"{c['strategy']} {_time(c['reference_harvest_ns'])}" for c in priced)
+    times = ", ".join(f"{c['strategy']} {time(c['reference_harvest_ns'])}" for c in priced)
     yield (
         f"Such a harvest of the simulated HPT on the reference machine, {origin['cpu']} "
         f"({origin['date']}), from the fit of measured walks: {times}."
@@ -281,10 +204,10 @@ def text_of(advice, scenario, wish):
         "",
         _scenario(scenario, advice),
     ]
-    tables = ["", *_interval_table(priced, width)]
+    tables = ["", *interval_table(priced, width)]
     if is_trace:
-        tables += ["", "Single intervals, by pages written:", *_worst_table(priced, width)]
-    tables += ["", *_once_table(priced, width), ""]
+        tables += ["", "Single intervals, by pages written:", *worst_table(priced, width)]
+    tables += ["", *once_table(priced, width), ""]
     after = [
         *_break_even(advice),
         "",

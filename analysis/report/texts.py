@@ -7,6 +7,7 @@ from analysis.measured.harvests import BASELINE, measured
 from analysis.model import curves
 from analysis.model.published import judged
 from analysis.report.markup import heat_map
+from analysis.report.platforms import TODAY
 from analysis.report.tables import SCAN
 from analysis.report.wording import (
     break_even,
@@ -205,6 +206,36 @@ def break_evens(slots):
         labels = [f"{size_text(slot_bytes)}, {n} vCPU{'s' * (n > 1)}" for n in rows["vcpus"]]
         parts.append(rows.assign(text=texts, column=labels))
     return heat_map(pd.concat(parts), ["platform"], "column", "p50")
+
+
+def verdicts(single, many, each, scan_shares):
+    """Return the table of the answer: where scan and faults cost the same, and how surely.
+
+    Parameters
+    ----------
+    single, many : DataFrame
+        Break-evens of 1 and 64 vCPUs, by platform.
+    each : DataFrame
+        `tables.one_tlbie_each`, by platform.
+    scan_shares : DataFrame
+        As from `curves.scan_shares`, of the densities that the column names.
+    """
+    densities = " / ".join(two_digits(100 * one) for one in scan_shares["density"].unique())
+    cheaper = scan_shares.assign(text=scan_shares["share"].map(draws)).groupby("platform")["text"]
+    return pd.DataFrame(
+        {
+            "platform, base page": single.index,
+            "same CPU time at, 1 vCPU": [break_even(row) for _, row in single.iterrows()],
+            "64 vCPUs": [break_even(row) for _, row in many.iterrows()],
+            "1 vCPU, a tlbie each": [
+                break_even(each.loc[one]) if one in each.index else "-" for one in single.index
+            ],
+            f"scan costs less at {densities}% written": [
+                " / ".join(cheaper.get_group(one)) for one in single.index
+            ],
+            "a kernel there today": [TODAY[one.profile] for one in curves.PLATFORMS],
+        }
+    )
 
 
 def drivers(shares_of):

@@ -66,7 +66,7 @@ def harvest_time_per_epoch(harvests, epoch_ms):
             panel.sharey(axes[0])
             _draw_times(panel, strategy, rows, epoch_ms)
         axes[0].set_yscale("log")
-        axes[0].yaxis.set_major_locator(LogLocator(base=100))
+        axes[0].yaxis.set_major_locator(LogLocator(base=100, numticks=9))
         axes[0].yaxis.set_major_formatter(FuncFormatter(lambda ns, _: _time(ns)))
         _draw_pages(axes[-1], groups[0][1], epoch_ms)
         figure.supylabel("time of one harvest")

@@ -13,7 +13,6 @@
 """The answer on one page: each number computed here, each claim asserted on all cases."""
 
 import numpy as np
-import pandas as pd
 
 from analysis.model import curves
 from analysis.model.profile import load_profile
@@ -167,29 +166,10 @@ say(
 )
 
 # %%
-shares = curves.scan_shares(SLOT, [0.0001, 0.001, 0.01, 0.1])
-wide = shares.assign(text=shares["share"].map(wording.draws)).pivot(
-    index="platform", columns="density", values="text"
-)
 each = tables.one_tlbie_each(SLOT).set_index("platform")
 on_power = [one.profile for one in curves.PLATFORMS if one.label in each.index]
 assert not any(load_profile(name).is_offered("write_protect_batched") for name in on_power)
 assert (each["p50"] <= single["p50"].reindex(each.index)).all(), "a tlbie each is the cheaper way"
-rows = pd.DataFrame(
-    {
-        "platform, base page": single.index,
-        "same CPU time at, 1 vCPU": [wording.break_even(row) for _, row in single.iterrows()],
-        "64 vCPUs": [wording.break_even(row) for _, row in many.iterrows()],
-        "1 vCPU, a tlbie each": [
-            wording.break_even(each.loc[platform]) if platform in each.index else "-"
-            for platform in single.index
-        ],
-        "scan costs less at 0.01 / 0.1 / 1 / 10% written": [
-            " / ".join(wide.loc[platform]) for platform in single.index
-        ],
-        "a kernel there today": [platforms.TODAY[one.profile] for one in curves.PLATFORMS],
-    }
-)
 assert list(single.index) == [one.label for one in curves.PLATFORMS]
 say(
     f"**Where scan and faults cost the same CPU time** ({modelled}; {size_text(SLOT)}; share of "
@@ -201,7 +181,8 @@ say(
     "dirty page (`write_protect`). Then in how many draws the scan costs less (1 vCPU) than the "
     "cheapest way, and what mainline does (*cited*). arm64 without DBM has no changed bit to scan."
 )
-say_table(rows)
+shares = curves.scan_shares(SLOT, [0.0001, 0.001, 0.01, 0.1])
+say_table(texts.verdicts(single, many, each, shares))
 
 # %%
 vga = programs.vga(study.replays, study.cells)

@@ -140,6 +140,12 @@ assert (lost["value"] == 0).all(), "a page was lost"
 say(f"{len(lost)} storms of stores, no page lost (*exact*).")
 beside = texts.beside_stores(study.frame)
 if beside is not None:
+    ratio = tables.beside_clean(study.frame, study.cells)
+    say(
+        "Harvests follow one another at once, so that most find little: the median one takes "
+        f"{wording.factor(ratio.min(), ratio.max())} times what a harvest of a clean slot of that "
+        "size takes (*measured*)."
+    )
     table(beside, "Measured: median harvest and store beside each other")
 
 # %% [markdown]
