@@ -17,6 +17,7 @@ from strategies.errors import InputError
 COMMANDS = {
     "strategies": "strategies.strategies_command:strategies",
     "traces": "strategies.workloads.traces_command:traces",
+    "trace": "strategies.workloads.trace_command:trace",
     "synth": "strategies.workloads.synth_command:synth",
     "import": "strategies.workloads.import_command:import_",
     "replay": "analysis.model.replay_command:replay",

@@ -105,7 +105,7 @@ def test_a_limit_rules_out_what_breaks_it():
     profile, limit_ns = load_profile("arm64-dbm"), 5e6
     one = scenario(0.001, gib=64)
     advice = advise(one, profile, Wish({"stall": 1.0}, max_harvest_ns=limit_ns))
-    for c in advice["candidates"]:
+    for c in (one for one in advice["candidates"] if one["priced"]):
         assert c["meets"] == (c["worst_harvest_ns"]["value"] <= limit_ns)
         if c["meets"] and c["worst_harvest_ns"]["high"] > limit_ns:
             assert "of the draws" in c["why"]
@@ -146,7 +146,8 @@ def test_the_trade_says_who_is_best_at_what():
     trade = advise(scenario(0.001), load_profile("arm64-dbm"), CPU)["trade"]
     assert trade["shortest_harvest"]["strategy"] == "write_protect_batched"
     assert trade["least_stall"]["strategy"] == "c_bit_scan"
-    assert trade["least_stall"]["ratio"] > 2
+    assert trade["least_stall"]["runner_up"] == "c_bit_scan_batched"
+    assert trade["least_stall"]["ratio"] == 1  # there one flush ends a scan anyway
     assert trade["least_stall"]["share"] > 0.9
 
 
@@ -218,8 +219,10 @@ def test_a_thousand_scattered_writes_turn_the_verdict_for_paul_with_large_pages(
                 "--interval 1s --profile power9")
         for size, pages in (("4KiB", 1 << 20), ("64KiB", 1 << 16))
     )  # fmt: skip
-    assert small["strategy"] != "c_bit_scan"
-    assert large["strategy"] == "c_bit_scan"
+    for document, scan_is_cheaper in ((small, False), (large, True)):
+        cpu = {c["strategy"]: c["cpu_ns"]["value"] for c in document["candidates"] if c["priced"]}
+        faults = min(ns for name, ns in cpu.items() if registry.TRACKERS[name].family == "fault")
+        assert (cpu["c_bit_scan"] < faults) == scan_is_cheaper
 
 
 def test_a_rate_is_an_upper_bound_and_says_so(printed, capsys):
@@ -237,7 +240,7 @@ def test_a_rate_with_a_recording_follows_its_curve(printed):
     curved, linear = printed(f"{line} --trace redis_ycsb"), printed(line)
     assert "by the curve of redis_ycsb" in curved["note"]
     costs_of = [
-        {c["strategy"]: c["cpu_ns"]["value"] for c in document["candidates"]}
+        {c["strategy"]: c["cpu_ns"]["value"] for c in document["candidates"] if c["priced"]}
         for document in (curved, linear)
     ]
     assert all(costs_of[0][name] < costs_of[1][name] for name in costs_of[0])

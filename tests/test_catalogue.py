@@ -84,6 +84,16 @@ RULES = {
     "two ioctls at once": "no-slots-lock",
     "C that a TLB entry owes, without its lock": "owed-c-without-lock",
     "R set by a load and a store": "r-by-load-and-store",
+    "the one flush before C is cleared": "flush-then-clear",
+    "no wait for tlbies that share one": "no-shared-wait",
+    "valid again, taken for absent": "valid-again-taken-for-absent",
+    "C read before it is fetched from the TLBs": "owed-c-not-fetched",
+    "a page passed at one look at its rmap": "passed-at-one-look",
+    "a page passed in spite of CHANGED": "changed-passed-over",
+    "a ring passed by its head": "ring-passed-by-its-head",
+    "the rmap swept before the HPT": "rmap-swept-first",
+    "the rmap not swept": "rmap-not-swept",
+    "a sweep without a wait": "swept-without-a-wait",
 }
 """Rules of the machine's design."""
 
@@ -117,6 +127,8 @@ IN_ONE_SCHEDULE = (
     "last-word-forgotten",
     "big-endian-bits",
     "efault-after-clear",
+    "changed-passed-over",
+    "rmap-not-swept",
 )
 """No second thread is needed to lose the page."""
 

@@ -26,6 +26,7 @@ LINES = [
     ("replay", "replay vga_desktop --strategy null"),
     ("replay", "replay vga_desktop --strategy null --lane all"),
     ("lanes", "lanes"),
+    ("trace", "trace vga_desktop --interval 1s"),
     ("contract", "contract write_protect"),
 ]
 

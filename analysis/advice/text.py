@@ -157,7 +157,10 @@ def _reference(advice, priced):
     constants = advice["provenance"]["constants"].values()
     if not any("reference machine" in one["source"] for one in constants):
         return
-    times = ", ".join(f"{c['strategy']} {time(c['reference_harvest_ns'])}" for c in priced)
+    found = {c["strategy"]: c["reference_harvest_ns"] for c in priced}
+    times = ", ".join(
+        f"{name} {'not measured yet' if ns is None else time(ns)}" for name, ns in found.items()
+    )
     yield (
         f"Such a harvest of the simulated HPT on the reference machine, {origin['cpu']} "
         f"({origin['date']}), from the fit of measured walks: {times}."

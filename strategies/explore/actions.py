@@ -19,6 +19,7 @@ from strategies.core.hpte import (
     SHIFT_64K,
 )
 from strategies.core.papr import H_EXACT
+from strategies.core.vcpus import enter_guest, leave_guest
 from strategies.core.words import I64, U64, ZERO
 
 
@@ -171,6 +172,16 @@ def clear_ref(gfn=0, view=VIEW_BASE):
     return Action(_label("H_CLEAR_REF", gfn, view), run)
 
 
+def run():
+    """Begin to run vCPUs: until `stop`, a harvest is not a definitive one."""
+    return Action("run", lambda scene, vcpu, _stamp: enter_guest(scene.machine, vcpu))
+
+
+def stop():
+    """Stop the vCPUs that `run` began to run."""
+    return Action("stop", lambda scene, vcpu, _stamp: leave_guest(scene.machine, vcpu))
+
+
 def host_store(gfn=0):
     """Store to a page as the host does."""
 
@@ -190,7 +201,8 @@ def harvest():
 def harvest_beside():
     """Harvest and copy beside another harvest: a store may be in that one's result, not copied yet.
 
-    What was lost, the end of the schedule tells.
+    So it is beside running vCPUs where the hardware keeps C back. What was lost, the end of the
+    schedule tells.
     """
     return Action("harvest", lambda scene, _vcpu, _stamp: scene.harvest_and_copy())
 

@@ -6,6 +6,8 @@ are those of Linux; where a date or a fix is not known, the defect says so.
 """
 
 from strategies.explore.catalogue import (
+    ahead,
+    batches,
     bitmaps,
     buffered,
     buffers,
@@ -19,6 +21,8 @@ from strategies.explore.catalogue.programs import PROGRAMS as PROGRAMS
 DEFECTS = (
     *hypercalls.DEFECTS,
     *scan.DEFECTS,
+    *batches.DEFECTS,
+    *ahead.DEFECTS,
     *handlers.DEFECTS,
     *bitmaps.DEFECTS,
     *buffers.DEFECTS,

@@ -3,12 +3,11 @@
 import errno
 
 from strategies.base import DirtyTracker
-from strategies.core import atomics
+from strategies.core import atomics, changed
 from strategies.core.memslot import PAGES_PER_WORD
 from strategies.core.words import ONE, U64
 from strategies.explore.defect import Defect
 from strategies.fault.write_protect import WriteProtect, _get_dirty_log
-from strategies.scan import c_bit_scan
 
 BIG_ENDIAN = 56
 """Added to a bit number modulo 64: the eight bytes of a word the other way round."""
@@ -26,6 +25,7 @@ def report_big_endian(out, first, npages):
         word = page // PAGES_PER_WORD
         mask = ONE << U64(page % PAGES_PER_WORD ^ BIG_ENDIAN)
         atomics.store_own(out, word, atomics.load_own(out, word) | mask)
+    return 1
 
 
 def get_dirty_log_then_copy(self, slot, out):
@@ -61,7 +61,7 @@ DEFECTS = (
         lived="-",
         program="in-turn",
         strategy="c_bit_scan",
-        replaces=((c_bit_scan._report, report_big_endian),),
+        replaces=((changed.report, report_big_endian),),
     ),
     Defect(
         name="efault-after-clear",

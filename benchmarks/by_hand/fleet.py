@@ -1,10 +1,10 @@
 """What a sweep's engine costs: `analysis/fleet/README.md` has the figures of one machine.
 
-python -m benchmarks.fleet serial 'DIR/*.npz' --out DIR     # no Dask at all: what all must equal
-python -m benchmarks.fleet same DIR DIR ...
-python -m benchmarks.fleet throughput 'DIR/*.npz'           # beside two plain processes
-python -m benchmarks.fleet scheduler                        # memory at 100,000 cells of nothing
-python -m benchmarks.fleet rows DIR                         # a dataset of 10^6 rows, made up
+python -m benchmarks.by_hand.fleet serial 'DIR/*.npz' --out DIR  # no Dask: what all must equal
+python -m benchmarks.by_hand.fleet same DIR DIR ...
+python -m benchmarks.by_hand.fleet throughput 'DIR/*.npz'  # beside two plain processes
+python -m benchmarks.by_hand.fleet scheduler  # memory at 100,000 cells of nothing
+python -m benchmarks.by_hand.fleet rows DIR  # a dataset of 10^6 rows, made up
 """
 
 import multiprocessing
