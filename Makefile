@@ -10,7 +10,7 @@ BASE ?= main
 # $(call lack,what,Debian package): ends the recipe in one line.
 lack = { echo "dirtylog: $(1) is missing; on Debian and Ubuntu: apt install $(2)" >&2; exit 1; }
 
-.PHONY: study bench gate history test conformance lint clean
+.PHONY: study bench gate history notebook test conformance lint clean
 
 study: .venv/ready
 	@$(BIN)/dirtylog study
@@ -24,6 +24,9 @@ gate: .venv/ready
 
 history: .venv/ready
 	$(BIN)/python -m benchmarks.history
+
+notebook: .venv/notebook
+	$(BIN)/jupyter lab analysis/report/notebooks
 
 test: .venv/dev
 	$(BIN)/pytest -n auto
@@ -53,6 +56,13 @@ lint: .venv/dev
 .venv/dev: .venv/ready
 	@echo "dirtylog: installing what the tests need into .venv"
 	@$(PIP) -e '.[dev]'
+	@touch $@
+
+# JupyterLab, in which the texts open as notebooks.
+.venv/notebook: .venv/ready
+	@echo "dirtylog: installing JupyterLab into .venv"
+	@$(PIP) -e '.[notebook]'
+	@JUPYTER_CONFIG_DIR=.venv/etc/jupyter $(BIN)/jupytext-config set-default-viewer python
 	@touch $@
 
 clean:
