@@ -34,6 +34,8 @@ NAMES = (
     "pages_rearmed",  # pages that a harvest took and made read-only again
     "pages_protected",  # pages walked to start a log
     "changed_bits_set",  # walks that found C clear and set it (`delayed_c`: owe it)
+    "log_pushes",  # entries that a vCPU, or its hardware, appended to its log
+    "log_exits",  # ... which was full then, so that the vCPU left the guest
 )
 
 (
@@ -62,6 +64,8 @@ NAMES = (
     PAGES_REARMED,
     PAGES_PROTECTED,
     CHANGED_BITS_SET,
+    LOG_PUSHES,
+    LOG_EXITS,
 ) = range(len(NAMES))
 
 ROW = 32

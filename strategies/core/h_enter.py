@@ -18,13 +18,12 @@ from strategies.core.jit import inlined, kernel
 from strategies.core.locks import lock_hpte, lock_rmap, try_lock_hpte, unlock_hpte, unlock_rmap
 from strategies.core.machine import (
     LOG_ABSENT,
-    LOG_WRITE_PROTECT,
     SLOT_BASE_GFN,
     SLOT_LARGE,
     SLOT_NPAGES,
     SLOT_WORDS,
 )
-from strategies.core.memslot import log_mode, slot_field, slot_of_gfn
+from strategies.core.memslot import is_write_protected, log_mode, slot_field, slot_of_gfn
 from strategies.core.papr import (
     H_EXACT,
     H_PARAMETER,
@@ -106,7 +105,7 @@ def h_enter(machine, vcpu, flags, pte_index, pteh, ptel):
     word = lock_rmap(machine.rmap, gfn)
     mode = log_mode(machine, slot)
     r = ptel & ((word >> RMAP_RC_SHIFT) | ~HPTE_R_RC)
-    if mode == LOG_WRITE_PROTECT:
+    if is_write_protected(mode):
         r = hpte_make_readonly(r)
     state = HPTE_V_ABSENT if mode == LOG_ABSENT else HPTE_V_VALID
     atomics.store(machine.hpt, 2 * index + 1, r)

@@ -1,9 +1,10 @@
 """Memory slots: which pages of the guest a log speaks of, and how a page is marked dirty."""
 
 from strategies.core import atomics
-from strategies.core.jit import inlined
+from strategies.core.jit import inlined, kernel
 from strategies.core.machine import (
     LOG_ABSENT,
+    LOG_RING,
     LOG_WRITE_PROTECT,
     MAX_SLOTS,
     SLOT_ACTIVE,
@@ -50,9 +51,15 @@ def set_log_mode(machine, slot, mode):
 
 
 @inlined
-def marks_bitmap(mode):
-    """Say whether a logging mode keeps its log in the dirty bitmap."""
-    return mode in (LOG_WRITE_PROTECT, LOG_ABSENT)
+def is_write_protected(mode):
+    """Say whether pages are read-only under a logging mode until their first store faults."""
+    return mode in (LOG_WRITE_PROTECT, LOG_RING)
+
+
+@inlined
+def logs_in_fault(mode):
+    """Say whether the fault handler logs the page that it makes writable."""
+    return is_write_protected(mode) or mode == LOG_ABSENT
 
 
 @inlined
@@ -67,6 +74,18 @@ def clear_log(out, words):
     """Set all words of the caller's buffer to 0."""
     for word in range(words):
         atomics.store_own(out, word, ZERO)
+
+
+@kernel
+def report_pages(out, first, npages):
+    """Set bits of the caller's buffer, from that of page `first` of the slot on.
+
+    Not inlined, which keeps the registers of a scan free.
+    """
+    for page in range(first, first + npages):
+        word = page // PAGES_PER_WORD
+        mask = atomics.load_own(out, word) | ONE << U64(page % PAGES_PER_WORD)
+        atomics.store_own(out, word, mask)
 
 
 @inlined

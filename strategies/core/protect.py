@@ -5,7 +5,7 @@ One walk serves all actions; the action is a constant at each call and compiles 
 
 from strategies.core import atomics
 from strategies.core.events import PAGES_PROTECTED, PAGES_REARMED, RMAP_STEPS, count
-from strategies.core.hostfault import set_permission, wait_for_handlers
+from strategies.core.handlers import wait_for_handlers
 from strategies.core.hpt import pages_of
 from strategies.core.hpte import (
     HPTE_R_PERMISSION,
@@ -48,12 +48,37 @@ LARGE_PAGE_SHIFT = SHIFT_16M
 
 
 @inlined
-def _apply(machine, index, action):
+def set_permission(hpt, index, permission):
+    """Change the permission bits of dword 1 while the hardware may be setting R and C."""
+    while True:
+        r = atomics.load(hpt, 2 * index + 1)
+        new = (r & ~HPTE_R_PERMISSION) | permission
+        if atomics.compare_and_swap(hpt, 2 * index + 1, r, new) == r:
+            return
+
+
+@inlined
+def give_permission(machine, cpu, index, v, permission):
+    """Give a locked HPTE its permission bits; R and C stay as the hardware made them.
+
+    As `kvmppc_book3s_hv_page_fault` does, a valid HPTE is made absent first, with a tlbie, and R
+    and C are those of dword 1 after it. An absent one may yet get R and C, from an access that
+    found it valid: who made it absent may have left the flush for later.
+    """
+    if v & HPTE_V_VALID:
+        r = invalidate_hpte(machine, cpu, index, v)
+        atomics.store(machine.hpt, 2 * index + 1, (r & ~HPTE_R_PERMISSION) | permission)
+    else:
+        set_permission(machine.hpt, index, permission)
+
+
+@inlined
+def _apply(machine, cpu, index, action):
     """Apply an action to a locked HPTE and release its lock."""
     v = atomics.load(machine.hpt, 2 * index)
     r = atomics.load(machine.hpt, 2 * index + 1)
     if action == READONLY_TLBIE and v & HPTE_V_VALID and hpte_is_writable(r):
-        r = invalidate_hpte(machine, machine.nvcpus, index, v)
+        r = invalidate_hpte(machine, cpu, index, v)
         atomics.store(machine.hpt, 2 * index + 1, hpte_make_readonly(r))
     elif action == READONLY and v & HPTE_V_VALID and hpte_is_writable(r):
         set_permission(machine.hpt, index, hpte_make_readonly(r) & HPTE_R_PERMISSION)
@@ -67,25 +92,25 @@ def _apply(machine, index, action):
 
 
 @inlined
-def _change_ring(machine, word, action):
+def _change_ring(machine, cpu, word, action):
     """Apply an action along a ring; return the first HPTE whose lock another has, or -1."""
     if not word & RMAP_PRESENT:
         return -1
     head = ring_head(word)
     index = head
     while True:
-        count(machine, machine.nvcpus, RMAP_STEPS, 1)
+        count(machine, cpu, RMAP_STEPS, 1)
         if not try_lock_hpte(machine.hpt, index, ZERO):
             return index
-        _apply(machine, index, action)
+        _apply(machine, cpu, index, action)
         index = ring_next(machine.rev, index)
         if index == head:
             return -1
 
 
 @inlined
-def change_page(machine, gfn, action):
-    """Apply an action to each HPTE of a page.
+def change_page(machine, cpu, gfn, action):
+    """Apply an action to each HPTE of a page; `cpu` is whose events are counted.
 
     Holds the page's rmap lock and tries each HPTE lock; on failure it releases the rmap, waits and
     starts the page again. Every HPTE is locked, also one that looks right: a fault handler that
@@ -94,10 +119,10 @@ def change_page(machine, gfn, action):
     busy = I64(0)
     while busy >= 0:
         word = lock_rmap(machine.rmap, gfn)
-        busy = _change_ring(machine, word, action)
+        busy = _change_ring(machine, cpu, word, action)
         unlock_rmap(machine.rmap, gfn, word)
         if busy >= 0:
-            wait_hpte_unlocked(machine, machine.nvcpus, busy)
+            wait_hpte_unlocked(machine, cpu, busy)
 
 
 @inlined
@@ -120,9 +145,9 @@ def change_dirty_pages(machine, slot, number, mask, action):
     first = slot_field(machine, slot, SLOT_BASE_GFN) + number * PAGES_PER_WORD
     if slot_field(machine, slot, SLOT_LARGE):
         pages = pages_of(machine, LARGE_PAGE_SHIFT)
-        change_page(machine, first & ~(pages - 1), action)
+        change_page(machine, machine.nvcpus, first & ~(pages - 1), action)
     while mask:
-        change_page(machine, first + ctz(mask), action)
+        change_page(machine, machine.nvcpus, first + ctz(mask), action)
         mask &= mask - ONE
 
 
@@ -131,7 +156,7 @@ def change_slot(machine, slot, action):
     """Apply an action to every page of a slot."""
     base = slot_field(machine, slot, SLOT_BASE_GFN)
     for gfn in range(base, base + slot_field(machine, slot, SLOT_NPAGES)):
-        change_page(machine, gfn, action)
+        change_page(machine, machine.nvcpus, gfn, action)
 
 
 @kernel

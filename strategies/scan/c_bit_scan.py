@@ -4,7 +4,7 @@ from strategies.base import DirtyTracker
 from strategies.core import atomics
 from strategies.core.clock import monotonic_ns
 from strategies.core.events import PAGES_CLEARED, PAGES_SCANNED, RMAP_STEPS, count
-from strategies.core.hostfault import wait_for_handlers
+from strategies.core.handlers import wait_for_handlers
 from strategies.core.hpt import pages_of
 from strategies.core.hpte import HPTE_R_C, HPTE_V_VALID, hpte_is_writable, hpte_page_shift
 from strategies.core.jit import inlined, kernel
@@ -16,7 +16,7 @@ from strategies.core.locks import (
     wait_hpte_unlocked,
 )
 from strategies.core.machine import LOG_C_BIT, LOG_OFF, SLOT_BASE_GFN, SLOT_NPAGES
-from strategies.core.memslot import PAGES_PER_WORD, clear_log, set_log_mode, slot_field
+from strategies.core.memslot import clear_log, report_pages, set_log_mode, slot_field
 from strategies.core.papr import invalidate_hpte
 from strategies.core.rmap import (
     RMAP_CHANGED,
@@ -27,7 +27,7 @@ from strategies.core.rmap import (
     ring_next,
 )
 from strategies.core.vcpus import vcpus_running
-from strategies.core.words import I64, ONE, U64, ZERO
+from strategies.core.words import I64, ONE, ZERO
 
 
 @inlined
@@ -102,15 +102,6 @@ def _test_clear_dirty(machine, gfn, is_definitive):
     return npages
 
 
-@kernel
-def _report(out, first, npages):
-    """Set the bits of pages from `first` on; not inlined, which keeps the scan's registers free."""
-    for page in range(first, first + npages):
-        word = page // PAGES_PER_WORD
-        mask = atomics.load_own(out, word) | ONE << U64(page % PAGES_PER_WORD)
-        atomics.store_own(out, word, mask)
-
-
 @inlined
 def _scan_slot(machine, slot, out, words, is_definitive):
     """Scan every page of a slot (`kvmppc_hv_get_dirty_log`); return nanoseconds."""
@@ -123,7 +114,7 @@ def _scan_slot(machine, slot, out, words, is_definitive):
         npages = _test_clear_dirty(machine, base + first, is_definitive)
         if npages:
             cleared += 1
-            _report(out, first, npages)
+            report_pages(out, first, npages)
     count(machine, machine.nvcpus, PAGES_SCANNED, pages)
     count(machine, machine.nvcpus, PAGES_CLEARED, cleared)
     return monotonic_ns() - start

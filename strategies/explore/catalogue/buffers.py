@@ -3,12 +3,11 @@
 import errno
 
 from strategies.base import DirtyTracker
-from strategies.core import atomics
+from strategies.core import atomics, memslot
 from strategies.core.memslot import PAGES_PER_WORD
 from strategies.core.words import ONE, U64
 from strategies.explore.defect import Defect
 from strategies.fault.write_protect import WriteProtect, _get_dirty_log
-from strategies.scan import c_bit_scan
 
 BIG_ENDIAN = 56
 """Added to a bit number modulo 64: the eight bytes of a word the other way round."""
@@ -61,7 +60,7 @@ DEFECTS = (
         lived="-",
         program="in-turn",
         strategy="c_bit_scan",
-        replaces=((c_bit_scan._report, report_big_endian),),
+        replaces=((memslot.report_pages, report_big_endian),),
     ),
     Defect(
         name="efault-after-clear",
