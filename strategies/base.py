@@ -36,6 +36,9 @@ class DirtyTracker(ABC):
     bitmaps: ClassVar[int] = 0
     """Dirty bitmaps that the strategy keeps for each logging slot."""
 
+    value: ClassVar[int | None] = None
+    """Of the parameter that the registry's line names, set by `registry.get`; None: it has none."""
+
     def __init__(self, vm):
         self.vm = vm
 

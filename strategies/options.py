@@ -12,7 +12,9 @@ PAGE_SHIFTS = {"4KiB": 12, "64KiB": 16}
 FORMAT = click.option(
     "--format", "fmt", type=click.Choice(["table", "json"]), default="table", show_default=True
 )
-STRATEGY = click.option("--strategy", "chosen", multiple=True, help="Only this one.  Repeatable.")
+STRATEGY = click.option(
+    "--strategy", "chosen", multiple=True, help="Only this one: NAME, or NAME:NUMBER.  Repeatable."
+)
 
 
 def strategy_names(chosen: Sequence[str]) -> tuple[str, ...]:

@@ -1,9 +1,11 @@
 """The trackers, in the order in which they are shown. To add one: its file, and a line here."""
 
+from difflib import get_close_matches
 from importlib import import_module
 from typing import NamedTuple
 
 from strategies.errors import InputError
+from strategies.parameter import Parameter
 
 FAMILIES = {
     "scan": "reads the changed bits that the hardware sets",
@@ -28,12 +30,15 @@ class Tracker(NamedTuple):
         Where.
     target : str
         Module below `strategies`, colon, class.
+    parameter : Parameter or None
+        The number that may follow the name and a colon; the class has it as `value`.
     """
 
     family: str
     year: int
     place: str
     target: str
+    parameter: Parameter | None = None
 
 
 TRACKERS = {
@@ -79,14 +84,56 @@ def module_of(name):
     return f"strategies.{TRACKERS[name].target.partition(':')[0]}"
 
 
-def get(name):
-    """Return the class of a tracker.
+def split(strategy):
+    """Return the name of a tracker and the value of its parameter.
+
+    Parameters
+    ----------
+    strategy : str
+        A name, or a name, a colon and the parameter: `write_protect`, `dirty_ring:4096`.
+
+    Returns
+    -------
+    tuple of (str, int or None)
+        The default where no value is given, None where the tracker has no parameter.
 
     Raises
     ------
     InputError
-        There is none of that name.
+        There is none of that name, it has no parameter, or it does not accept the value.
     """
+    name, colon, text = strategy.partition(":")
     if name not in TRACKERS:
-        raise InputError(f"unknown strategy {name!r}: accepted are {', '.join(TRACKERS)}")
-    return getattr(import_module(module_of(name)), TRACKERS[name].target.partition(":")[2])
+        close = "".join(f" (nearest: {one})" for one in get_close_matches(name, TRACKERS, n=1))
+        accepted = ", ".join(TRACKERS)
+        raise InputError(f"unknown strategy {strategy!r}{close}: accepted are {accepted}")
+    parameter = TRACKERS[name].parameter
+    if parameter is None:
+        if colon:
+            raise InputError(f"{name} has no parameter: accepted is {name}, not {strategy!r}")
+        return name, None
+    try:
+        return name, parameter.parse(text) if colon else parameter.default
+    except InputError as error:
+        raise InputError(f"strategy {strategy!r}: {error}") from error
+
+
+def base_of(strategy):
+    """Return the name of a tracker without its parameter."""
+    return strategy.partition(":")[0]
+
+
+def get(strategy):
+    """Return the class of a tracker, with its parameter as `split` tells it.
+
+    Raises
+    ------
+    InputError
+        As by `split`.
+    """
+    name, value = split(strategy)
+    kind = getattr(import_module(module_of(name)), TRACKERS[name].target.partition(":")[2])
+    if value is None:
+        return kind
+    own = {"name": strategy, "value": value, "__doc__": kind.__doc__}
+    return type(kind.__name__, (kind,), own)

@@ -8,7 +8,7 @@ from strategies.options import FORMAT
 from strategies.registry import TRACKERS, get
 from strategies.terminal import echo_columns
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 @click.command()
@@ -22,6 +22,7 @@ def strategies(fmt):
             "family": entry.family,
             "year": entry.year,
             "place": entry.place,
+            "parameter": entry.parameter and entry.parameter._asdict(),
             "summary": get(name).__doc__.strip().splitlines()[0],
         }
         for name, entry in TRACKERS.items()
@@ -32,3 +33,10 @@ def strategies(fmt):
     shown = ("name", "family", "year", "place", "summary")
     head = ("strategy", "family", "year", "place", "what it does")
     echo_columns([head, *([row[key] for key in shown] for row in rows)])
+    echo_columns(
+        [
+            (f"{name}:{one.name}", f"{one.what}: {one.accepted}; {one.default} where none is given")
+            for name, entry in TRACKERS.items()
+            if (one := entry.parameter)
+        ]
+    )

@@ -85,7 +85,8 @@ def test_strategies_lists_the_registry():
     rows = json.loads(dirtylog("strategies", "--format", "json").stdout)
     assert tuple(row["name"] for row in rows) == names()
     assert all(row["summary"] for row in rows)
-    assert len(dirtylog("strategies").stdout.splitlines()) == len(rows) + 1
+    parameters = [row for row in rows if row["parameter"]]
+    assert len(dirtylog("strategies").stdout.splitlines()) == 1 + len(rows) + len(parameters)
 
 
 # synth

@@ -7,7 +7,7 @@ import pytest
 from conftest import OPTIONS, build, changes, harvest
 from contracting import build_large
 
-from analysis.model.evaluate import costs, names_at, value_of
+from analysis.model.evaluate import costs, named, names_at, value_of
 from analysis.model.profile import CONSTANTS, COSTS, MECHANISMS
 from analysis.model.scenario import Scenario, rows_of, scenario_of_trace
 from analysis.model.terms import COUNTS, PAYERS, PHASES, TERMS
@@ -52,7 +52,7 @@ EVENTS = {
 
 def expected(strategy, phase, scenario):
     """The counts of the table by unit, one vCPU's worth: further ones make none of their own."""
-    names = names_at(scenario, MACHINE | dict.fromkeys(COSTS, 1.0))
+    names = named(strategy, names_at(scenario, MACHINE | dict.fromkeys(COSTS, 1.0)))
     found = dict.fromkeys(EVENTS[phase], 0.0)
     for term in TERMS[strategy]:
         if term.phase == phase and term.unit in found:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from analysis.model.terms import COUNTS, PHASES, TERMS
+from strategies.registry import TRACKERS, base_of, split
 
 FUNCTIONS = {"min": np.minimum, "max": np.maximum, "ceil": np.ceil, "__builtins__": {}}
 
@@ -65,6 +66,17 @@ def names_at(scenario, constants):
     return names
 
 
+def terms_of(strategy):
+    """Return the terms of a strategy, whatever its parameter: by it they differ in `named`."""
+    return TERMS[base_of(strategy)]
+
+
+def named(strategy, names):
+    """Return names (a dict) together with the parameter of a strategy, if it has one."""
+    name, value = split(strategy)
+    return names if value is None else names | {TRACKERS[name].parameter.name: float(value)}
+
+
 def term_ns(term, names):
     """Return what one term costs in nanoseconds."""
     return value_of(term.count, names) * names[term.unit]
@@ -85,7 +97,7 @@ def costs(strategies, scenario, constants):
     dict of str to Cost
     """
     names = names_at(scenario, constants | {"resend": scenario.resend_ns})
-    return {name: _sum_of(TERMS[name], names) for name in strategies}
+    return {name: _sum_of(terms_of(name), named(name, names)) for name in strategies}
 
 
 def _sum_of(terms, names):

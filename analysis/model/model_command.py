@@ -6,6 +6,7 @@ import click
 
 from analysis.model.deployment_options import deployment_options
 from strategies.options import FORMAT, STRATEGY, strategy_names
+from strategies.registry import base_of
 from strategies.terminal import echo_columns
 
 SCHEMA = 1
@@ -30,7 +31,7 @@ def model(chosen, profile, fmt, **deployment):
     options = Options(**deployment)
     is_placed = options.slot is not None or options.trace is not None
     scenario = scenario_of(options, platform)[0] if is_placed else None
-    names = [name for name in strategy_names(chosen) if name in platform.strategies()]
+    names = [name for name in strategy_names(chosen) if base_of(name) in platform.strategies()]
     rows = [row for name in names for row in _rows(name, platform, scenario)]
     if fmt == "json":
         click.echo(json.dumps(rows, indent=2))
@@ -40,11 +41,11 @@ def model(chosen, profile, fmt, **deployment):
 
 def _rows(strategy, profile, scenario):
     """Yield the terms of a strategy as JSON rows, priced if there is a scenario."""
-    from analysis.model.terms import TERMS
+    from analysis.model.evaluate import named, terms_of
 
     profile = profile if scenario is None else profile.at(scenario)
-    names = None if scenario is None else _names(scenario, profile)
-    for term in TERMS[strategy]:
+    names = None if scenario is None else named(strategy, _names(scenario, profile))
+    for term in terms_of(strategy):
         row = {"schema": SCHEMA, "strategy": strategy, **term._asdict()}
         row |= _unit_cost(term.unit, profile, scenario)
         yield row if names is None else row | _placed(term, names)
@@ -105,6 +106,7 @@ def _show(rows, profile, scenario, chosen):
     echo_columns(
         [(f"  {name}", text, profile.constants[name].source) for name, text in COSTS.items()]
     )
+    chosen = set(map(base_of, chosen))
     for name, why in profile.unavailable.items():
         if not chosen or name in chosen:
             click.echo(f"{name} is unavailable: {why}")

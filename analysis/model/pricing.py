@@ -3,9 +3,9 @@
 import numpy as np
 
 from analysis.model.draws import drawn, spread
-from analysis.model.evaluate import PAID, names_at, term_ns
+from analysis.model.evaluate import PAID, named, names_at, term_ns, terms_of
 from analysis.model.scenario import Scenario
-from analysis.model.terms import TERMS
+from strategies.registry import base_of
 
 PHASES = ("harvest", "interval")
 
@@ -63,7 +63,7 @@ def price_counts(strategy, counted, trace, profile, *, vcpus=1, mapping="linear"
         `harvest_ns`, `stall_ns` and `cpu_ns`, each a dict of `value`, `low` and `high` (5 % and
         95 % of the draws); None for a tracker that the profile does not price.
     """
-    if strategy not in profile.strategies():
+    if base_of(strategy) not in profile.strategies():
         return None
     scenario = Scenario(
         slot_pages=trace.slot_pages,
@@ -81,11 +81,10 @@ def price_counts(strategy, counted, trace, profile, *, vcpus=1, mapping="linear"
 
 def _sums(strategy, scenario, constants, counted):
     """Return harvest, stall and CPU time of all epochs together, in ns."""
-    by_phase = {
-        phase: names_at(scenario, constants | {"resend": 0.0}) | counted[phase] for phase in PHASES
-    }
+    names = named(strategy, names_at(scenario, constants | {"resend": 0.0}))
+    by_phase = {phase: names | counted[phase] for phase in PHASES}
     sums = {"harvest_ns": 0.0, "stall_ns": 0.0, "cpu_ns": 0.0}
-    for term in TERMS[strategy]:
+    for term in terms_of(strategy):
         if term.phase not in PHASES:
             continue
         ns = term_ns(term, by_phase[term.phase])

@@ -1,9 +1,10 @@
 """The model: a table of terms, strategy by strategy. Everything here is data.
 
 A term says: in this phase, this party pays `count` times the unit cost. Counts are formulas over
-the names of a scenario, over COUNTS above them, and over a platform's mechanisms
-(`analysis.model.profile.MECHANISMS`); they hold nothing but `+ - * / **`, `min`, `max` and `ceil`,
-so that any language evaluates the same table. A test holds them to what the machine counts.
+the names of a scenario, over COUNTS above them, over a platform's mechanisms
+(`analysis.model.profile.MECHANISMS`), and over the strategy's own parameter, by the name that the
+registry gives it; they hold nothing but `+ - * / **`, `min`, `max` and `ceil`, so that any language
+evaluates the same table. A test holds them to what the machine counts.
 
 A strategy without terms is not priced; it is shown as that, never left out.
 """
