@@ -55,7 +55,11 @@ TRACKERS = {
         "fault", 2011, "x86 in v3.3 and v3.4", "fault.double_buffer:DoubleBuffer"
     ),
     "dirty_ring": Tracker(
-        "log", 2020, "x86 since v5.11, arm64 since v6.2", "log.dirty_ring:DirtyRing"
+        "log",
+        2020,
+        "x86 since v5.11, arm64 since v6.2",
+        "log.dirty_ring:DirtyRing",
+        Parameter("ring_entries", "entries of each vCPU's ring", 4096, 66, 1 << 16),
     ),
     "pte_flush": Tracker(
         "history", 2011, "POWER Book3S PR up to the patch", "history.pte_flush:PteFlush"

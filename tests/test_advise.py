@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from analysis.advice.advise import SURE, advise, verdict
+from analysis.advice.advise import CLOSE, SURE, advise, verdict
 from analysis.advice.wish import Wish
 from analysis.model.draws import drawn
 from analysis.model.evaluate import costs
@@ -56,7 +56,9 @@ def test_the_winner_is_what_the_model_finds_least(name, density):
     wins = (table <= table.min(axis=0) * (1 + 1e-9)).mean(axis=1)
     share = dict(zip(by_draw, wins, strict=True))
     assert advice["share"] == pytest.approx(share[advice["strategy"]])
-    assert advice["tie"] == (advice["runner_up"] is not None and advice["share"] < SURE)
+    runner_up = advice["runner_up"]
+    is_close = runner_up and by_value[runner_up].cpu_ns <= by_value[best].cpu_ns * CLOSE
+    assert advice["tie"] == (runner_up is not None and bool(advice["share"] < SURE or is_close))
     for candidate in (c for c in advice["candidates"] if c["priced"]):
         assert candidate["share"] == pytest.approx(share[candidate["strategy"]])
         assert candidate["cpu_ns"]["value"] == pytest.approx(by_value[candidate["strategy"]].cpu_ns)
@@ -144,7 +146,7 @@ def test_a_flip_within_the_range_of_its_constant_is_marked():
 
 def test_the_trade_says_who_is_best_at_what():
     trade = advise(scenario(0.001), load_profile("arm64-dbm"), CPU)["trade"]
-    assert trade["shortest_harvest"]["strategy"] == "write_protect_batched"
+    assert trade["shortest_harvest"]["strategy"] == "dirty_ring"  # it looks at no clean word
     assert trade["least_stall"]["strategy"] == "c_bit_scan"
     assert trade["least_stall"]["ratio"] > 2
     assert trade["least_stall"]["share"] > 0.9

@@ -54,6 +54,7 @@ HAZARDS = {
     "read-only, taken for clean": "read-only-taken-for-clean",
     "logging starts without a flush": "enable-without-flush",
     "a large page marked in one word": "large-page-in-one-word",
+    "a ring, and no bitmap for who is no vCPU": "ring-without-bitmap",
 }
 """Known ways to lose a page, from the kernel's history, and the defect that stands for each."""
 
@@ -80,6 +81,11 @@ RULES = {
     "two ioctls at once": "no-slots-lock",
     "C that a TLB entry owes, without its lock": "owed-c-without-lock",
     "R set by a load and a store": "r-by-load-and-store",
+    "a ring reset without a flush": "ring-reset-without-flush",
+    "a ring collected, its pages left writable": "ring-collected-not-reset",
+    "a ring's entries taken by two at once": "ring-reaped-by-two",
+    "a full ring written over": "ring-overwritten",
+    "an entry of a log after its index": "ring-index-before-entry",
 }
 """Rules of the machine's design."""
 
@@ -105,6 +111,7 @@ IN_ONE_SCHEDULE = (
     "last-word-forgotten",
     "big-endian-bits",
     "efault-after-clear",
+    "ring-overwritten",
 )
 """No second thread is needed to lose the page."""
 

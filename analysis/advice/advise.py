@@ -11,6 +11,7 @@ import numpy as np
 from analysis.advice.estimates import estimates, in_draws, scores, shares
 from analysis.advice.flips import flips
 from analysis.measured.reference import load_reference
+from analysis.measured.walks import MADE_OF
 from analysis.model.break_even import SCAN, break_even, cpu_gap, fault_strategies, summary
 from analysis.model.deployment import HUGE, scenario_of
 from analysis.model.draws import DRAWS, drawn, drivers, spread
@@ -197,7 +198,9 @@ def _trade(found, draws, of, profile):
 
 
 def _reference(scenario, name):
-    """Return what a harvest of the mean interval takes on the reference machine (measured)."""
+    """Return what a harvest of the mean interval takes on the reference machine, if measured."""
+    if name not in MADE_OF:
+        return {"reference_harvest_ns": None}
     at = (scenario.slot_pages, float(np.mean(scenario.dirty_pages)))
     ns = load_reference().harvest_ns(name, *at, scenario.page_bytes, scenario.mapping)
     return {"reference_harvest_ns": ns}

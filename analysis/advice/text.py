@@ -234,7 +234,10 @@ def _reference(advice, priced):
     constants = advice["provenance"]["constants"].values()
     if not any("reference machine" in one["source"] for one in constants):
         return
-    times = ", ".join(f"{c['strategy']} {_time(c['reference_harvest_ns'])}" for c in priced)
+    ns = {c["strategy"]: c["reference_harvest_ns"] for c in priced}
+    times = ", ".join(
+        f"{name} {'not measured yet' if time is None else _time(time)}" for name, time in ns.items()
+    )
     yield (
         f"Such a harvest of the simulated HPT on the reference machine, {origin['cpu']} "
         f"({origin['date']}), from the fit of measured walks: {times}."

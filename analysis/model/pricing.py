@@ -21,11 +21,13 @@ def counts_of(events, reported, trace):
         Pages reported, all harvests together.
     trace : Trace
     """
+    log_exits = events.get("log_exits", 0)  # rows of older results have none
     written = np.diff(trace.offsets)
     shared = {
         "any_dirty": int(np.count_nonzero(written)),
         "reported_pages": reported,
         "dirty_pages": int(written.sum()),
+        "log_exits": log_exits,
     }
     harvest = {
         "slot_entries": events["pages_scanned"],
@@ -34,7 +36,8 @@ def counts_of(events, reported, trace):
         "looked_words": events["bitmap_words_read"],
         "touched_words": events["words_taken"],
     }
-    first_writes = events["write_faults"] or events["changed_bits_set"]
+    faults = events["write_faults"]
+    first_writes = faults - log_exits if faults else events["changed_bits_set"]
     return {"harvest": shared | harvest, "interval": shared | {"dirty_entries": first_writes}}
 
 

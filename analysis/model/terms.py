@@ -42,6 +42,19 @@ COUNTS = {
 `dirty_entries`, `touched_words`: expected, written pages being scattered at random.
 """
 
+COUNTS_OF = {
+    "dirty_ring": {
+        # A ring is full 64 entries before its end; vCPUs write in turn, and all rings are reaped.
+        "exit_entries": "vcpus * (ring_entries - 65)",
+        "log_exits": "max(ceil(dirty_entries / exit_entries) - 1, 0)",
+    },
+}
+"""Counts of one strategy alone, which may name its parameter.
+
+`log_exits`: how often a vCPU leaves the guest in an interval, its log being full; `exit_entries`:
+first writes from one such exit to the next.
+"""
+
 
 class Term(NamedTuple):
     """A line of the table."""
@@ -126,6 +139,22 @@ ONE_FLUSH = (
     *_invalidating("last", "any_dirty * (1 - manual_protect)", "flush"),
 )
 
+FULL_RINGS = (
+    # Out and back, which takes the VMM's own time, too, not priced here; and a second fault, for
+    # the store that filled the ring finds its page read-only again.
+    Term("interval", "guest", "2 * log_exits * stalled_vcpus", "exit"),
+    Term("interval", "guest", "log_exits * stalled_vcpus", "fault"),
+    Term("interval", "guest", "log_exits * stalled_vcpus * fault_tlbies", "tlbie"),
+    Term("interval", "guest", "log_exits * fault_tlbies * further_vcpus", "tlbie_vcpu"),
+    Term("interval", "guest", "log_exits * (exit_entries + 1)", "page_rearm"),
+    Term("interval", "guest", "log_exits", "flush"),
+    Term("interval", "guest", "2 * log_exits * further_vcpus", "flush_vcpu"),
+    # What the full rings had is in the bitmap.
+    *_each("harvest last", "host", "min(log_exits, 1) * words", "word_read"),
+    *_each("harvest last", "host", "min(log_exits, 1) * touched_words", "word_take"),
+)
+"""Of pages that are written again after a ring was full, and fault once more, nothing is known."""
+
 TERMS = {
     "c_bit_scan": (*TOGGLING, *SCAN, *OVER_REPORTED),
     "write_protect": (
@@ -150,6 +179,16 @@ TERMS = {
         *_each("harvest last", "wait", "any_dirty", "grace"),
         *ONE_FLUSH,
         *FAULTS,
+        *OVER_REPORTED,
+    ),
+    "dirty_ring": (
+        *TOGGLING,
+        *PROTECTING,
+        *_each("harvest last", "host", "dirty_entries - log_exits * exit_entries", "page_rearm"),
+        *_invalidating("harvest last", "any_dirty", "flush"),
+        *FAULTS,
+        Term("interval", "guest", "dirty_entries + log_exits", "log_push"),
+        *FULL_RINGS,
         *OVER_REPORTED,
     ),
 }  # fmt: skip

@@ -104,6 +104,8 @@ _DIRTY = {"before": ((0, store()),)}
 _OFF = {"enabled": False}
 _CLEAN = {"before": ((0, remove()), (0, enter(is_clean=True)))}
 _DELAYED_C = {"options": {"delayed_c": True}, "strategies": ("c_bit_scan",)}
+_RING_OF_TWO = {"strategies": ("dirty_ring:66",)}
+"""Full, but for what is reserved, with two entries."""
 
 PROGRAMS = (
     # One vCPU against the host.
@@ -247,6 +249,28 @@ PROGRAMS = (
         "stores of the host while logging starts and a first harvest",
         (host(host_store(), host_store()), host(enable(), harvest())),
         **_OFF,
+    ),
+    Program(
+        "ring-full-harvest",
+        "stores that fill a ring, a harvest",
+        (guest(store(0), store(1), store(0)), _HARVEST),
+        pages=2,
+        **_RING_OF_TWO,
+    ),
+    Program(
+        "ring-full-host-store-harvest",
+        "a store that fills a ring, one of the host, a harvest",
+        (guest(store(1)), host(host_store(0)), _HARVEST),
+        pages=2,
+        **_DIRTY,
+        **_RING_OF_TWO,
+    ),
+    Program(
+        "rings-full-harvest",
+        "two vCPUs store to two pages and fill their rings, a harvest",
+        (guest(store(0), store(1)), guest(store(1), store(0)), _HARVEST),
+        pages=2,
+        **_RING_OF_TWO,
     ),
     # Two vCPUs without the host.
     Program("two-stores", "two first stores to a page", (_STORE, _STORE)),

@@ -9,10 +9,10 @@ from strategies.core.events import BITMAP_WORDS_READ, WORDS_TAKEN, count
 from strategies.core.handlers import wait_for_handlers
 from strategies.core.jit import inlined, kernel
 from strategies.core.logs import lock_log, set_log_size, unlock_log
-from strategies.core.machine import LOG_RING, MAX_LOG_SIZE, SLOT_DIRTY, SLOT_WORDS
+from strategies.core.machine import LOG_RING, SLOT_DIRTY, SLOT_WORDS
 from strategies.core.memslot import bitmap_start, clear_log, slot_field
 from strategies.core.protect import READONLY, start_logging, stop_logging
-from strategies.core.rings import NO_SLOT, RESERVED, reap_rings
+from strategies.core.rings import NO_SLOT, reap_rings
 from strategies.core.words import ZERO
 
 ENTRY_BYTES = 16
@@ -72,35 +72,24 @@ class DirtyRing(DirtyTracker):
     A harvest that is slower than the guest loses nothing; the guest waits. (x86 with PML reserves
     512 more.)
 
-    Parameters
-    ----------
-    vm : strategies.core.vm.Vm
-    entries : int
-        Size of each ring. KVM wants a power of two.
+    Its parameter is the size of each ring in entries: 4096 by default, which QEMU's documentation
+    calls a good initial value. KVM wants a power of two.
     """
 
     name = "dirty_ring"
     bitmaps = 1
-    entries = 4096
-    """QEMU's documentation: a good initial value."""
-
-    def __init__(self, vm):
-        if not RESERVED + 2 <= self.entries <= MAX_LOG_SIZE:
-            accepted = f"accepted are {RESERVED + 2} to {MAX_LOG_SIZE}"
-            raise OSError(errno.EINVAL, f"a ring of {self.entries} entries: {accepted}")
-        super().__init__(vm)
 
     @property
     def state_bytes(self):
         """Bytes of the rings, and of the bitmap beside them."""
-        rings = self.vm.vcpus * self.entries * ENTRY_BYTES
+        rings = self.vm.vcpus * self.value * ENTRY_BYTES
         return super().state_bytes + rings * (self in self.vm.logged_by.values())
 
     def _enable(self, slot):
         others = (each for each in self.vm.logged_by.values() if isinstance(each, DirtyRing))
-        if any(each.entries != self.entries for each in others):
+        if any(each.value != self.value for each in others):
             raise OSError(errno.EINVAL, "the rings are in use with another size")
-        _start(self.vm.machine, slot, self.entries)
+        _start(self.vm.machine, slot, self.value)
 
     def _disable(self, slot):
         stop_logging(self.vm.machine, slot)

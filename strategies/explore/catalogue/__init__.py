@@ -5,7 +5,7 @@ program runs. `dirtylog explore --catalogue` shows them all. The kernel commits,
 are those of Linux; where a date or a fix is not known, the defect says so.
 """
 
-from strategies.explore.catalogue import bitmaps, buffers, handlers, hypercalls, scan, tlbs
+from strategies.explore.catalogue import bitmaps, buffers, handlers, hypercalls, logs, scan, tlbs
 from strategies.explore.catalogue.programs import PROGRAMS as PROGRAMS
 
 DEFECTS = (
@@ -15,4 +15,5 @@ DEFECTS = (
     *bitmaps.DEFECTS,
     *buffers.DEFECTS,
     *tlbs.DEFECTS,
+    *logs.DEFECTS,
 )

@@ -55,6 +55,14 @@ PROGRAMS = (
         options={"delayed_c": True},
     ),
     Program(
+        "in-turn-many",
+        "as many stores as a ring has entries, and a few, a harvest, by one thread",
+        (host(*map(store, range(70)), harvest()),),
+        pages=70,
+        strategies=("dirty_ring:66",),
+        step_limit=12000,
+    ),
+    Program(
         "in-turn-bad-buffer",
         "a store, a harvest into an unusable buffer, a harvest, by one thread",
         (host(store(), harvest_into_read_only_memory(), harvest()),),
