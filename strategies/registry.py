@@ -61,6 +61,13 @@ TRACKERS = {
         "log.dirty_ring:DirtyRing",
         Parameter("ring_entries", "entries of each vCPU's ring", 4096, 66, 1 << 16),
     ),
+    "pml": Tracker(
+        "log",
+        2015,
+        "x86 since v4.0, on Intel",
+        "log.pml:Pml",
+        Parameter("pml_entries", "entries of each vCPU's buffer", 512, 1, 1 << 16),
+    ),
     "pte_flush": Tracker(
         "history", 2011, "POWER Book3S PR up to the patch", "history.pte_flush:PteFlush"
     ),

@@ -55,6 +55,7 @@ HAZARDS = {
     "logging starts without a flush": "enable-without-flush",
     "a large page marked in one word": "large-page-in-one-word",
     "a ring, and no bitmap for who is no vCPU": "ring-without-bitmap",
+    "a page that the host keeps mapped": "held-mapping-marked-once",
 }
 """Known ways to lose a page, from the kernel's history, and the defect that stands for each."""
 
@@ -86,6 +87,13 @@ RULES = {
     "a ring's entries taken by two at once": "ring-reaped-by-two",
     "a full ring written over": "ring-overwritten",
     "an entry of a log after its index": "ring-index-before-entry",
+    "a log drained before its vCPU has spilled": "pml-drained-before-it-spilled",
+    "C cleared before the log is drained": "pml-cleared-before-drained",
+    "C cleared in place without a flush": "pml-without-flush",
+    "C cleared while a TLB owes it": "pml-owed-c-comes-back",
+    "C set before there is room in the log": "pml-full-after-c",
+    "a log's entries taken by two at once": "pml-drained-by-two",
+    "an HPTE entered with C, and nothing logged": "pml-entered-with-c",
 }
 """Rules of the machine's design."""
 
@@ -112,6 +120,11 @@ IN_ONE_SCHEDULE = (
     "big-endian-bits",
     "efault-after-clear",
     "ring-overwritten",
+    "pml-cleared-before-drained",
+    "pml-without-flush",
+    "pml-owed-c-comes-back",
+    "pml-full-after-c",
+    "pml-entered-with-c",
 )
 """No second thread is needed to lose the page."""
 

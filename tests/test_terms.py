@@ -262,3 +262,18 @@ def test_full_rings_are_counted():
     got = changes(vm, before, "host")
     assert got["pages_rearmed"] == PAGES - exits * names["exit_entries"]
     assert got["bitmap_words_read"] == names["words"]
+
+
+def test_full_logs_of_the_hardware_are_counted():
+    """Each of 3 vCPUs writes a third of the pages; entry 11 of 10 makes it leave the guest."""
+    strategy, gfns = "pml:10", np.arange(960)
+    vm, tracker = build(strategy, PAGES, vcpus=VCPUS)
+    one = replace(scenario_of(vm, gfns), vcpus=VCPUS)
+    before = vm.events("guest")
+    vm.store(gfns, 1, vcpus=VCPUS)
+    got = changes(vm, before, "guest")
+    assert got["log_exits"] == named(strategy, names_at(one, MACHINE))["log_exits"] == 3 * 31
+    assert got["log_pushes"] == 960
+    before = vm.events("host")
+    assert len(harvest(tracker)) == 960
+    assert changes(vm, before, "host")["spills"] == VCPUS

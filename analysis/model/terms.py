@@ -48,6 +48,7 @@ COUNTS_OF = {
         "exit_entries": "vcpus * (ring_entries - 65)",
         "log_exits": "max(ceil(dirty_entries / exit_entries) - 1, 0)",
     },
+    "pml": {"log_exits": "vcpus * max(ceil(dirty_entries / vcpus / pml_entries) - 1, 0)"},
 }
 """Counts of one strategy alone, which may name its parameter.
 
@@ -117,9 +118,13 @@ FAULTS = (
     Term("interval", "guest", "dirty_entries * fault_tlbies * further_vcpus", "tlbie_vcpu"),
 )
 
-PROTECTING = (
+STARTING = (
     Term("enable", "host", "slot_entries * (1 - initially_all_set)", "page_protect"),
     *_invalidating("enable", "1 - initially_all_set", "flush"),
+)
+
+PROTECTING = (
+    *STARTING,
     # As this machine does, which gives all pages back; no published time judges it.
     Term("disable", "host", "slot_entries", "page_protect"),
 )
@@ -189,6 +194,21 @@ TERMS = {
         *FAULTS,
         Term("interval", "guest", "dirty_entries + log_exits", "log_push"),
         *FULL_RINGS,
+        *OVER_REPORTED,
+    ),
+    "pml": (
+        *TOGGLING,
+        *STARTING,  # x86 clears D bits in the same walk of the slot
+        *READING,
+        *_each("harvest last", "host", "touched_words", "word_take"),
+        *_each("harvest last", "host", "dirty_entries", "page_clear"),
+        *_invalidating("harvest last", "any_dirty", "flush"),
+        # Where TLBs keep changed bits back, one more before they are cleared.
+        Term("last", "host", "any_dirty * definitive_tlbies", "flush"),
+        Term("harvest", "both", "vcpus", "exit"),  # each is kicked, and drains its buffer
+        Term("interval", "guest", "dirty_entries", "set_changed"),
+        Term("interval", "guest", "dirty_entries", "log_push"),
+        Term("interval", "guest", "log_exits * stalled_vcpus", "exit"),
         *OVER_REPORTED,
     ),
 }  # fmt: skip

@@ -35,7 +35,8 @@ NAMES = (
     "pages_protected",  # pages walked to start a log
     "changed_bits_set",  # walks that found C clear and set it (`delayed_c`: owe it)
     "log_pushes",  # entries that a vCPU, or its hardware, appended to its log
-    "log_exits",  # ... which was full then, so that the vCPU left the guest
+    "log_exits",  # ... which was full, so that the vCPU left the guest
+    "spills",  # vCPUs that a harvest made drain their logs
 )
 
 (
@@ -66,6 +67,7 @@ NAMES = (
     CHANGED_BITS_SET,
     LOG_PUSHES,
     LOG_EXITS,
+    SPILLS,
 ) = range(len(NAMES))
 
 ROW = 32

@@ -23,8 +23,9 @@ from strategies.core.hpte import (
 )
 from strategies.core.jit import inlined, kernel
 from strategies.core.locks import lock_hpte, lock_rmap, unlock_hpte, unlock_rmap
-from strategies.core.machine import LOG_C_BIT
+from strategies.core.machine import LOG_C_BIT, LOG_OFF
 from strategies.core.memslot import is_write_protected, log_mode, logs_in_fault, slot_of_gfn
+from strategies.core.pml import drain_full_log, pml_is_full
 from strategies.core.protect import give_permission, set_permission
 from strategies.core.rings import log_pages, reap_full_ring, ring_is_full
 from strategies.core.rmap import save_rc
@@ -82,6 +83,9 @@ def handle_fault(machine, vcpu, va, shift, is_store):
 
     The access has withdrawn and no lock is held. Returns RETRY, HASH_MISS or GUEST_PROTECTION.
     """
+    if pml_is_full(machine, vcpu):
+        drain_full_log(machine, vcpu)
+        return RETRY
     enter_handler(machine, vcpu)
     status = HASH_MISS
     index = find_hpte(machine, va, shift, HPTE_V_VALID | HPTE_V_ABSENT)
@@ -118,7 +122,7 @@ def host_store(machine, cpu, gfn, stamp):
     if mode == LOG_C_BIT:
         word = lock_rmap(machine.rmap, gfn)
         unlock_rmap(machine.rmap, gfn, save_rc(word, HPTE_R_C, 0))
-    elif logs_in_fault(mode):
+    elif mode != LOG_OFF:
         log_pages(machine, cpu, slot, mode, gfn, 1)
     leave_handler(machine, cpu)
     if cpu < machine.nvcpus and ring_is_full(machine, cpu):

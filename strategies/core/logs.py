@@ -37,13 +37,13 @@ def unlock_log(logs, vcpu):
 
 @inlined
 def log_size(logs, vcpu):
-    """Return how many entries a vCPU's log has room for; 0: it is not in use."""
+    """Return how many entries a vCPU's log has room for; 0: it was never used."""
     return atomics.load(logs, vcpu * LOG_WORDS + LOG_SIZE)
 
 
 @inlined
 def set_log_size(logs, vcpu, size):
-    """Give a vCPU's log, which is empty, room for `size` entries, or end its use with 0."""
+    """Give a vCPU's log, which is empty, room for `size` entries."""
     atomics.exchange(logs, vcpu * LOG_WORDS + LOG_SIZE, U64(size))
 
 

@@ -30,6 +30,7 @@ LOG_C_BIT = 1  # nothing: the hardware sets C
 LOG_WRITE_PROTECT = 2  # install read-only; the first store faults and is marked
 LOG_ABSENT = 3  # install absent; the first access faults; a writable mapping is marked
 LOG_RING = 4  # as LOG_WRITE_PROTECT; the page goes into the ring of the vCPU that faults
+LOG_PML = 5  # nothing: the hardware sets C, and logs the page
 
 # Words of a vCPU's row in `vcpus`, each on a cache line of its own.
 VCPU_WORDS = 24
@@ -38,10 +39,10 @@ VCPU_HANDLER = 8  # odd while a fault handler or a store of the host is under wa
 VCPU_TLB_GENERATION = 16  # entries of an older generation are dead
 VCPU_RUNNING = 17  # 1 while a thread runs it and those after it
 
-# Words of a vCPU's row in `rings`, a log that it appends to; both indices count without end.
+# Words of a vCPU's row in `rings` and `pml`, a log that it appends to; indices count without end.
 LOG_PUSHED = 0
 LOG_TAKEN = 8
-LOG_SIZE = 16  # entries that there is room for; 0: not in use
+LOG_SIZE = 16  # entries that there is room for; 0: never used
 LOG_LOCK = 24  # of who takes entries; that of vCPU 0 serves for all rings
 LOG_ENTRIES = 32
 MAX_LOG_SIZE = 1 << 16  # KVM_DIRTY_RING_MAX_ENTRIES
@@ -93,6 +94,8 @@ class Machine(NamedTuple):
         The guest's own locks.
     rings : [nvcpus * LOG_WORDS]
         A dirty ring for each vCPU; untouched words take no memory.
+    pml : [nvcpus * LOG_WORDS]
+        A buffer for each vCPU that the hardware logs into.
     nvcpus, page_shift, group_mask
         Number of vCPUs, log2 of the base page size in bytes, number of PTEGs - 1.
     scatter_bits
@@ -115,6 +118,7 @@ class Machine(NamedTuple):
     events: int
     pte_locks: int
     rings: int
+    pml: int
     nvcpus: int
     page_shift: int
     group_mask: int

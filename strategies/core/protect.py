@@ -4,10 +4,11 @@ One walk serves all actions; the action is a constant at each call and compiles 
 """
 
 from strategies.core import atomics
-from strategies.core.events import PAGES_PROTECTED, PAGES_REARMED, RMAP_STEPS, count
+from strategies.core.events import PAGES_CLEARED, PAGES_PROTECTED, PAGES_REARMED, RMAP_STEPS, count
 from strategies.core.handlers import wait_for_handlers
 from strategies.core.hpt import pages_of
 from strategies.core.hpte import (
+    HPTE_R_C,
     HPTE_R_PERMISSION,
     HPTE_V_ABSENT,
     HPTE_V_VALID,
@@ -43,6 +44,7 @@ READONLY_TLBIE = 0  # absent, tlbie, read-only, valid again: for each HPTE
 READONLY = 1  # in place; a flush of the TLBs must follow
 ABSENT = 2  # not valid to the hardware; a flush of the TLBs must follow
 RESTORE = 3  # the guest's own permissions, valid
+CLEAN = 4  # C clear, in place; the guest keeps its own; a flush of the TLBs must follow
 
 LARGE_PAGE_SHIFT = SHIFT_16M
 
@@ -88,6 +90,9 @@ def _apply(machine, cpu, index, action):
         guest_r = atomics.load(machine.rev, 2 * index)
         set_permission(machine.hpt, index, guest_r & HPTE_R_PERMISSION)
         v = (v & ~HPTE_V_ABSENT) | HPTE_V_VALID
+    elif action == CLEAN and v & PRESENT and r & HPTE_R_C:
+        atomics.store(machine.rev, 2 * index, atomics.load(machine.rev, 2 * index) | HPTE_R_C)
+        atomics.fetch_and(machine.hpt, 2 * index + 1, ~HPTE_R_C)
     unlock_hpte(machine.hpt, index, v)
 
 
@@ -141,7 +146,8 @@ def change_dirty_pages(machine, slot, number, mask, action):
     mask : uint64
         The pages: bit b is page 64 * number + b of the slot.
     """
-    count(machine, machine.nvcpus, PAGES_REARMED, popcount(mask))
+    event = PAGES_CLEARED if action == CLEAN else PAGES_REARMED
+    count(machine, machine.nvcpus, event, popcount(mask))
     first = slot_field(machine, slot, SLOT_BASE_GFN) + number * PAGES_PER_WORD
     if slot_field(machine, slot, SLOT_LARGE):
         pages = pages_of(machine, LARGE_PAGE_SHIFT)
@@ -174,6 +180,8 @@ def start_logging(machine, slot, mode, action):
     atomics.store(machine.slots, slot * SLOT_WORDS + SLOT_DIRTY + 1, ZERO)
     set_log_mode(machine, slot, mode)
     wait_for_handlers(machine)
+    if machine.delayed_c and action == CLEAN:
+        flush_tlbs(machine, machine.nvcpus)  # C that is owed comes before all C is cleared
     change_slot(machine, slot, action)
     count(machine, machine.nvcpus, PAGES_PROTECTED, slot_field(machine, slot, SLOT_NPAGES))
     flush_tlbs(machine, machine.nvcpus)

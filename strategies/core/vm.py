@@ -163,6 +163,7 @@ class Vm:
             events=zeros((self.vcpus + 1) * events.ROW),
             pte_locks=zeros(PTE_LOCKS),
             rings=zeros(self.vcpus * LOG_WORDS),
+            pml=zeros(self.vcpus * LOG_WORDS),
             nvcpus=self.vcpus,
             page_shift=self.page_shift,
             group_mask=nhptes // 8 - 1,

@@ -27,7 +27,7 @@ def _is_held(name, index, word):
         return word & RMAP_LOCK
     if name == "vcpus":
         return index % VCPU_WORDS in (VCPU_ACCESS, VCPU_HANDLER) and word & 1
-    if name == "rings":
+    if name in ("rings", "pml"):
         return index % LOG_WORDS == LOG_LOCK and word
     return name in ("pte_locks", "host_locks") and word
 

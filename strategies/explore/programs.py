@@ -103,9 +103,14 @@ _TWO_WORDS = {"views": (VIEW_LARGE,), "page_shift": 17, "pages": 128, "is_big": 
 _DIRTY = {"before": ((0, store()),)}
 _OFF = {"enabled": False}
 _CLEAN = {"before": ((0, remove()), (0, enter(is_clean=True)))}
-_DELAYED_C = {"options": {"delayed_c": True}, "strategies": ("c_bit_scan",)}
+_DELAYED_C = {
+    "options": {"delayed_c": True},
+    "strategies": ("c_bit_scan", "pml"),
+    "step_limit": 20000,  # a flush looks at each entry of each TLB
+}
 _RING_OF_TWO = {"strategies": ("dirty_ring:66",)}
 """Full, but for what is reserved, with two entries."""
+_LOG_OF_ONE = {"strategies": ("pml:1",)}
 
 PROGRAMS = (
     # One vCPU against the host.
@@ -271,6 +276,35 @@ PROGRAMS = (
         (guest(store(0), store(1)), guest(store(1), store(0)), _HARVEST),
         pages=2,
         **_RING_OF_TWO,
+    ),
+    Program(
+        "log-full-harvest",
+        "stores that fill a log of the hardware, a harvest",
+        (guest(store(0), store(1), store(0)), _HARVEST),
+        pages=2,
+        **_LOG_OF_ONE,
+    ),
+    Program(
+        "log-full-enable",
+        "stores that fill a log of the hardware while logging starts",
+        (guest(store(0), store(1)), host(enable())),
+        pages=2,
+        **_LOG_OF_ONE,
+        **_OFF,
+    ),
+    Program(
+        "log-full-disable-enable",
+        "stores that fill a log of the hardware while logging stops and starts again",
+        (guest(store(0), store(1)), host(disable(), enable())),
+        pages=2,
+        **_LOG_OF_ONE,
+    ),
+    Program(
+        "logs-full-harvest",
+        "two vCPUs store to two pages and fill their logs, a harvest",
+        (guest(store(0), store(1)), guest(store(1), store(0)), _HARVEST),
+        pages=2,
+        **_LOG_OF_ONE,
     ),
     # Two vCPUs without the host.
     Program("two-stores", "two first stores to a page", (_STORE, _STORE)),

@@ -1,7 +1,11 @@
-"""Losses of the trackers that read logs: dirty rings."""
+"""Losses of the trackers that read logs: dirty rings, and the log of the hardware."""
 
-from strategies.core import atomics, logs, rings
-from strategies.core.events import LOG_EXITS, LOG_PUSHES, count
+from strategies.core import atomics, h_enter, hostfault, logs, pml, rings
+from strategies.core.clock import monotonic_ns
+from strategies.core.events import HOST_STORES, LOG_EXITS, LOG_PUSHES, count
+from strategies.core.handlers import enter_handler, leave_handler
+from strategies.core.hpt import hpte_gfn
+from strategies.core.hpte import HPTE_R_C, hpte_page_shift
 from strategies.core.logs import entry_at, gfn_of, log_size
 from strategies.core.machine import (
     LOG_ENTRIES,
@@ -11,12 +15,25 @@ from strategies.core.machine import (
     LOG_WORDS,
     SLOT_BASE_GFN,
 )
-from strategies.core.memslot import mark_pages_dirty, report_pages, slot_field
-from strategies.core.protect import READONLY, change_page
+from strategies.core.memslot import (
+    bitmap_start,
+    clear_log,
+    mark_pages_dirty,
+    report_pages,
+    slot_field,
+)
+from strategies.core.papr import get_gpr
+from strategies.core.protect import CLEAN, READONLY, change_dirty_pages, change_page
 from strategies.core.rings import push_entry
+from strategies.core.rmap import RMAP_CHANGED
 from strategies.core.tlb import flush_tlbs
-from strategies.core.words import I64, ONE, U64
+from strategies.core.words import I64, ONE, U64, ZERO
 from strategies.explore.defect import Defect
+from strategies.log import pml as pml_tracker
+
+_h_enter = h_enter.h_enter
+_pml_is_full = pml.pml_is_full
+_log_change = pml.log_change
 
 SLOT = 0
 """The one slot of the explored machine."""
@@ -84,6 +101,80 @@ def push_index_first(machine, words, vcpu, gfn, _npages):
     count(machine, vcpu, LOG_PUSHES, 1)
 
 
+def spill_without_waiting(machine):
+    """Drain the buffers while an access may have set C and not logged it."""
+    for vcpu in range(machine.nvcpus):
+        pml._drain_log(machine, vcpu)
+
+
+def clear_then_drain(machine, slot, out, words):
+    """Clear C of what the bitmap has, flush, and only then drain the buffers and take the log."""
+    start = monotonic_ns()
+    clear_log(out, words)
+    for word in range(words):
+        mask = atomics.load(machine.bitmap, bitmap_start(machine, slot, 0) + word)
+        change_dirty_pages(machine, slot, word, mask, CLEAN)
+    flush_tlbs(machine, machine.nvcpus)
+    pml_tracker.spill_logs(machine)
+    for word in range(words):
+        bits = atomics.exchange(machine.bitmap, bitmap_start(machine, slot, 0) + word, ZERO)
+        atomics.store_own(out, word, bits)
+    return monotonic_ns() - start
+
+
+def clear_without_flush(machine, slot, out, words):
+    """Clear C and leave translations in the TLBs through which stores set none."""
+    start = monotonic_ns()
+    clear_log(out, words)
+    pml_tracker.spill_logs(machine)
+    for word in range(words):
+        pml_tracker._take_word(machine, slot, word, out)
+    return monotonic_ns() - start
+
+
+def flush_after_alone(machine, slot, out, words):
+    """Clear C while TLBs owe some, and let them pay in the flush after it."""
+    ns = clear_without_flush(machine, slot, out, words)
+    flush_tlbs(machine, machine.nvcpus)
+    return ns
+
+
+def log_change_or_not(machine, vcpu, r, shift):
+    """Log the page whose C is set, unless the buffer is full."""
+    if not _pml_is_full(machine, vcpu):
+        _log_change(machine, vcpu, r, shift)
+
+
+def drain_full_log_unlocked(machine, vcpu):
+    """Take the entries of the own buffer, then mark their pages, beside a harvest."""
+    count(machine, vcpu, LOG_EXITS, 1)
+    row = vcpu * LOG_WORDS
+    first = atomics.load(machine.pml, row + LOG_TAKEN)
+    end = atomics.load(machine.pml, row + LOG_PUSHED)
+    atomics.store(machine.pml, row + LOG_TAKEN, end)
+    for number in range(int(first), int(end)):
+        mark_pages_dirty(machine, SLOT, gfn_of(entry_at(machine.pml, vcpu, U64(number))), 1)
+
+
+def h_enter_with_c(machine, vcpu, flags, pte_index, pteh, ptel):
+    """Enter an HPTE with the C that the rmap has kept."""
+    status = _h_enter(machine, vcpu, flags, pte_index, pteh, ptel)
+    gfn = hpte_gfn(machine, ptel, hpte_page_shift(pteh, ptel))
+    if atomics.load(machine.rmap, gfn) & RMAP_CHANGED:
+        atomics.fetch_or(machine.hpt, 2 * I64(get_gpr(machine, vcpu, 0)) + 1, HPTE_R_C)
+    return status
+
+
+def host_store_marked_when_mapped(machine, cpu, gfn, stamp):
+    """Mark a page when it is mapped for the host, which then writes to it as long as it likes."""
+    enter_handler(machine, cpu)
+    count(machine, cpu, HOST_STORES, 1)
+    mark_pages_dirty(machine, SLOT, gfn, 1)
+    leave_handler(machine, cpu)
+    atomics.store(machine.stamps, gfn, stamp)
+    return True
+
+
 DEFECTS = (
     Defect(
         name="ring-without-bitmap",
@@ -139,5 +230,79 @@ DEFECTS = (
         program="pages-harvest",
         strategy="dirty_ring",
         replaces=((logs.push_entry, push_index_first),),
+    ),
+    Defect(
+        name="pml-drained-before-it-spilled",
+        what="A buffer is drained while an access of its vCPU has set C and not logged it; another "
+        "vCPU has stored through that C.",
+        origin="vCPUs are kicked out of the guest first (kvm_arch_sync_dirty_log)",
+        lived="-",
+        program="stores-harvest",
+        strategy="pml",
+        replaces=((pml.spill_logs, spill_without_waiting),),
+    ),
+    Defect(
+        name="pml-cleared-before-drained",
+        what="C is cleared before the buffers are drained: what they have keeps its C.",
+        origin="kvm_arch_sync_dirty_log comes before the bitmap is read",
+        lived="-",
+        program="in-turn",
+        strategy="pml",
+        replaces=((pml_tracker._get_dirty_log, clear_then_drain),),
+    ),
+    Defect(
+        name="pml-without-flush",
+        what="C is cleared, and a TLB still lets stores through that set none.",
+        origin="kvm_flush_remote_tlbs_memslot ends GET and CLEAR",
+        lived="-",
+        program="in-turn",
+        strategy="pml",
+        replaces=((pml_tracker._get_dirty_log, clear_without_flush),),
+    ),
+    Defect(
+        name="pml-owed-c-comes-back",
+        what="C is cleared while a TLB owes it, and comes back in the flush, with nothing logged.",
+        origin="design: where C is kept back a flush comes first",
+        lived="-",
+        program="in-turn-delayed-c",
+        strategy="pml",
+        replaces=((pml_tracker._get_dirty_log, flush_after_alone),),
+    ),
+    Defect(
+        name="pml-full-after-c",
+        what="C is set, and then there is no room for the entry; the access tried again logs none.",
+        origin="SDM: where the index is out of range, the dirty flag is not set",
+        lived="-",
+        program="in-turn-two",
+        strategy="pml:1",
+        replaces=((pml.pml_is_full, is_never_full), (pml.log_change, log_change_or_not)),
+    ),
+    Defect(
+        name="pml-drained-by-two",
+        what="A vCPU whose buffer is full takes its entries without the lock, and marks them after "
+        "a harvest has looked.",
+        origin="design: who takes entries holds the log's lock",
+        lived="-",
+        program="log-full-harvest",
+        strategy="pml:1",
+        replaces=((pml.drain_full_log, drain_full_log_unlocked),),
+    ),
+    Defect(
+        name="pml-entered-with-c",
+        what="H_ENTER gives a new HPTE the C of one that is gone, and its stores are not logged.",
+        origin="design: H_ENTER leaves C clear where the hardware logs",
+        lived="-",
+        program="in-turn-enter-again",
+        strategy="pml",
+        replaces=((h_enter.h_enter, h_enter_with_c),),
+    ),
+    Defect(
+        name="held-mapping-marked-once",
+        what="A page that the host keeps mapped is marked when mapped, not when it is let go.",
+        origin="Xen, 2014: pages of grants that stay mapped",
+        lived="-",
+        program="host-store-harvest",
+        strategy="pml",
+        replaces=((hostfault.host_store, host_store_marked_when_mapped),),
     ),
 )

@@ -53,6 +53,19 @@ PROGRAMS = (
         "a store of which C is still in the TLB, a harvest, by one thread",
         (host(store(), harvest()),),
         options={"delayed_c": True},
+        step_limit=20000,
+    ),
+    Program(
+        "in-turn-two",
+        "stores to two pages, a harvest, by one thread",
+        (host(store(0), store(1), harvest()),),
+        pages=2,
+        strategies=("pml:1",),
+    ),
+    Program(
+        "in-turn-enter-again",
+        "a store, H_REMOVE, a harvest, H_ENTER, a store, a harvest, by one thread",
+        (host(store(), remove(), harvest(), enter(), store(), harvest()),),
     ),
     Program(
         "in-turn-many",
