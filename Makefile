@@ -1,34 +1,54 @@
 # Two commands: `make study` and `make test`. Everything lives in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+MINIMUM := $(shell sed -n 's/^requires-python = ">=\(.*\)"/\1/p' pyproject.toml)
 SEED ?= 1
 OPS ?= 100000
 
-.PHONY: study bench test conformance lint clean
+# $(call lack,what,Debian package): ends the recipe in one line.
+lack = { echo "dirtylog: $(1) is missing; on Debian and Ubuntu: apt install $(2)" >&2; exit 1; }
+
+.PHONY: study bench history test conformance lint clean
 
 study: .venv/ready
-	$(BIN)/python -m benchmarks.study
-	$(BIN)/dirtylog study --out results/local/replay
-	$(BIN)/python -m analysis.report --results results/local
+	@$(BIN)/dirtylog study
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.study --full
 
-test: .venv/ready
+history: .venv/ready
+	$(BIN)/python -m benchmarks.history
+
+test: .venv/dev
 	$(BIN)/pytest -n auto
 
-conformance: .venv/ready
+conformance: .venv/dev
 	$(BIN)/python tests/conformance/check.py --seed $(SEED) --ops $(OPS)
 
-lint: .venv/ready
+lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# What the study needs, and no more.
 .venv/ready: pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dirtylog needs Python 3.11 or later; set PYTHON=...")'
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	touch $@
+	@command -v git >/dev/null || $(call lack,git,git)
+	@command -v $(PYTHON) >/dev/null || $(call lack,$(PYTHON),$(notdir $(PYTHON)) $(notdir $(PYTHON))-venv)
+	@$(PYTHON) -c 'import sys; \
+	old = sys.version_info < tuple(map(int, "$(MINIMUM)".split("."))); \
+	sys.exit(old and "dirtylog: $(PYTHON) is older than $(MINIMUM); set PYTHON=python3.12, say")'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	$(call lack,venv of $(PYTHON),$(notdir $(PYTHON))-venv)
+	@echo "dirtylog: installing what the study needs into .venv, about a minute"
+	@$(PYTHON) -m venv .venv
+	@$(PIP) -e '.[study]'
+	@touch $@
+
+# What tests and linters need beside it.
+.venv/dev: .venv/ready
+	@echo "dirtylog: installing what the tests need into .venv"
+	@$(PIP) -e '.[dev]'
+	@touch $@
 
 clean:
 	rm -rf .venv .asv .pytest_cache .ruff_cache .hypothesis results/local

@@ -22,7 +22,7 @@ from analysis.measured.harvests import (
     harvests,
     simulated_tlbie_ns,
 )
-from analysis.measured.load import FAILED, OK, latest, load_machine, load_results
+from analysis.measured.load import FAILED, OK, UNKNOWN, latest, load_machine, load_results
 from analysis.measured.reference import COSTS, ORIGIN
 from analysis.measured.walks import MADE_OF
 from strategies.errors import InputError
@@ -71,13 +71,13 @@ def origin(frame, machine):
     frame : DataFrame
         As from `load_results`.
     machine : dict
-        asv's `machine.json`.
+        As from `load_machine`.
     """
     first = frame.iloc[0]
     return {
         "machine": machine["machine"],
         "cpu": machine["cpu"],
-        "num_cpu": int(machine["num_cpu"]),
+        "num_cpu": int(machine["num_cpu"]) if machine["num_cpu"].isdecimal() else UNKNOWN,
         "os": machine["os"],
         "date": str(frame["started_at"].max().date()),
         "passes": [
@@ -118,7 +118,7 @@ def write_derived(results, out):
     raw = Path(results, "raw")
     frame = latest(load_results(raw))
     cells, walks, judged, known_ns = fitted(frame)
-    about = origin(frame, load_machine(raw)) | {
+    about = origin(frame, load_machine(raw, frame["machine"].iloc[0])) | {
         "grid": grid(cells[cells["strategy"].isin(MADE_OF)]),
         "clock_ns": _rounded(known_ns["clock"]),
         "tlbie_ns": _rounded(known_ns["tlbie"]),

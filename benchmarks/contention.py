@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from benchmarks.common import (
-    IS_STUDY,
+    IS_FULL,
     LOGGING,
     MIB,
     PAGE_4K,
@@ -93,7 +93,7 @@ class Contention:
     """
 
     param_names = ("strategy", "vcpus")
-    params = (LOGGING, [2] if IS_STUDY else [1, 2])
+    params = (LOGGING, [1, 2] if IS_FULL else [2])
     version = "1"
 
     def setup(self, strategy, vcpus):
@@ -106,16 +106,16 @@ class Contention:
         """Return pages whose last store no harvest reported: 0, or the cell fails."""
         return self.storm.lost
 
-    def track_faults(self, *_params):
+    def track_racing_faults(self, *_params):
         """Return faults for the log, per harvest."""
         events = self.storm.events
         return (events["write_faults"] + events["map_faults"]) / self.storm.harvests
 
-    def track_tlbies(self, *_params):
+    def track_racing_tlbies(self, *_params):
         """Return single invalidations, per harvest."""
         return self.storm.events["tlbies"] / self.storm.harvests
 
-    def track_lock_retries(self, *_params):
+    def track_racing_lock_retries(self, *_params):
         """Return how often a lock was busy, per harvest."""
         return self.storm.events["lock_retries"] / self.storm.harvests
 
@@ -135,9 +135,9 @@ Contention.track_harvest.skip_params = Contention.track_store.skip_params = skip
 
 for _name, _unit in (
     ("lost_pages", "pages"),
-    ("faults", "faults/harvest"),
-    ("tlbies", "tlbies/harvest"),
-    ("lock_retries", "retries/harvest"),
+    ("racing_faults", "faults/harvest"),
+    ("racing_tlbies", "tlbies/harvest"),
+    ("racing_lock_retries", "retries/harvest"),
     ("harvest", "ns"),
     ("store", "ns/store"),
 ):

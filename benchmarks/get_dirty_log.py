@@ -8,7 +8,7 @@ from benchmarks.common import (
     FITTED,
     FULL_DENSITIES,
     GIB,
-    IS_STUDY,
+    IS_FULL,
     MAPPINGS,
     MIB,
     PAGES,
@@ -18,6 +18,7 @@ from benchmarks.common import (
     STUDY_SLOTS,
     VARIANTS,
     OwnClock,
+    full_only,
     open_cell,
     page_count,
     skipped,
@@ -78,7 +79,7 @@ def is_left_out(strategy, slot_bytes, density, page_bytes, mapping):
     """Say which cells of the grid are not run."""
     if slot_bytes not in VARIANTS.get((page_bytes, mapping), ()):
         return True
-    if IS_STUDY:
+    if not IS_FULL:
         few = (0.0,) if strategy == registry.BASELINE else FEW
         return slot_bytes == 16 * GIB and density not in few
     if density and not page_count(slot_bytes // page_bytes, density):
@@ -130,6 +131,9 @@ class GetDirtyLog(OwnClock):
     track_relative_to_copy.skip_params = skipped(is_not_copied, *params)
 
 
+full_only(GetDirtyLog, "track_relative_to_copy")
+
+
 class GetDirtyLogCall:
     """The same for a clean slot of 16 MiB, timed from Python: what a call costs beside a harvest.
 
@@ -137,7 +141,7 @@ class GetDirtyLogCall:
     """
 
     param_names = ("strategy",)
-    params = (["null"] if IS_STUDY else STRATEGIES,)
+    params = (STRATEGIES if IS_FULL else ["null"],)
     warmup_time = 0.1
     number = 1
     repeat = (5, 20, 1.0)

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from itertools import product
 
+from strategies import registry
+
 MODULES = (
     "machine_costs",
     "get_dirty_log",
@@ -52,15 +54,17 @@ def patterns(is_full, variants):
     if is_full:
         yield "machine costs", r"^machine_costs\."
         yield "harvest against copy", r"^get_dirty_log\.GetDirtyLog\.track_relative_to_copy\("
-        yield "contention", r"^contention\.Contention\.track_(lost_pages|faults|harvest|store)\("
+        few = "lost_pages|racing_faults|harvest|store"
+        yield "contention", rf"^contention\.Contention\.track_({few})\("
     else:
         yield "simulated tlbie", r"^machine_costs\.MachineCosts\.track_tlbie\("
-        yield "events", r"^events\.Events\.track_(faults|tlbies)\("
+        yield "events", r"^events\.Events\.track_exact_(faults|tlbies)\("
         yield "contention", r"^contention\.Contention\.track_lost_pages\("
 
 
 def suite_cells():
-    """Yield (benchmark, params, version) of every cell that is not skipped."""
+    """Yield (benchmark, params, version) of every cell that this revision has."""
+    lacking = set(importlib.import_module("benchmarks.common").STRATEGIES) - set(registry.names())
     for module in MODULES:
         for name, suite in vars(importlib.import_module(f"benchmarks.{module}")).items():
             if not (inspect.isclass(suite) and hasattr(suite, "params")):
@@ -69,14 +73,14 @@ def suite_cells():
                 skip = getattr(getattr(suite, method), "skip_params", None)
                 skip = set(getattr(suite, "skip_params", ()) if skip is None else skip)
                 for params in product(*suite.params):
-                    if params not in skip:
+                    if params not in skip and not lacking & set(params):
                         cell = tuple(map(repr, params))
                         yield f"{module}.{name}.{method}", cell, suite.version
 
 
 def groups_of(is_full):
     """Return the groups of a grid; sets the environment variable that the grid goes by."""
-    os.environ["DIRTYLOG_GRID"] = "full" if is_full else "study"
+    os.environ["DIRTYLOG_GRID"] = "full" if is_full else "small"
     common = importlib.import_module("benchmarks.common")
     cells = list(suite_cells())
     return [

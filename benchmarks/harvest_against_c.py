@@ -26,8 +26,6 @@ from strategies import registry
 from strategies.core import atomics, events, hpt, hpte, locks, machine, memslot, rmap
 from strategies.core.vm import MAPPINGS
 from strategies.errors import InputError
-from strategies.replay.output import cpu_model
-from strategies.units import parse_size
 
 KERNELS = ("c_bit_scan", "write_protect", "double_buffer")
 DENSITIES = (0.0, 0.01)
@@ -204,6 +202,8 @@ def compare(vm, functions):
 
 def run(sizes, mapping):
     """Print everything; return whether all ratios are within their limits."""
+    from strategies.replay.output import cpu_model
+
     compiler = c_compiler()
     functions = compile_c(compiler)
     command = [*compiler, "--version"]
@@ -222,6 +222,8 @@ def run(sizes, mapping):
 
 def main(arguments=None):
     """Run from the command line; return the exit status."""
+    from strategies.units import parse_size
+
     parser = argparse.ArgumentParser(description="Harvest kernels against the same loops in C.")
     parser.add_argument("--sizes", nargs="+", default=["64MiB", "1GiB", "16GiB"], metavar="SIZE")
     parser.add_argument("--mapping", choices=MAPPINGS, default="linear", help="of the table")

@@ -5,7 +5,7 @@ import time
 from benchmarks.common import (
     BASE,
     GIB,
-    IS_STUDY,
+    IS_FULL,
     MAPPINGS,
     MIB,
     PAGE_64K,
@@ -20,7 +20,7 @@ from benchmarks.common import (
 from strategies import registry
 
 CHECKED_DENSITY = 0.01
-SLOTS = [256 * MIB] if IS_STUDY else [16 * MIB, 256 * MIB, 4 * GIB, 64 * GIB]
+SLOTS = [16 * MIB, 256 * MIB, 4 * GIB, 64 * GIB] if IS_FULL else [256 * MIB]
 FAULTS = ("write_faults", "map_faults")
 
 

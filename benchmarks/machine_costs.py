@@ -6,7 +6,7 @@ with one vCPU and no other thread.
 
 import numpy as np
 
-from benchmarks.common import IS_STUDY, tell_progress
+from benchmarks.common import IS_FULL, full_only, tell_progress
 from strategies import registry
 from strategies.core import atomics
 from strategies.core.clock import monotonic_ns
@@ -121,7 +121,7 @@ class MachineCosts:
     """
 
     param_names = ("mapping",)
-    params = (["linear"] if IS_STUDY else ["linear", "scattered"],)
+    params = (["linear", "scattered"] if IS_FULL else ["linear"],)
     version = "2"
 
     def setup(self, mapping):
@@ -149,3 +149,5 @@ class MachineCosts:
 
 for _name in ("tlbie", "flush", "store_hit", "store_miss"):
     getattr(MachineCosts, f"track_{_name}").unit = "ns"
+
+full_only(MachineCosts, "track_flush", "track_store_hit", "track_store_miss")

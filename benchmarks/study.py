@@ -1,6 +1,6 @@
 """Run the suite in asv, one invocation for each group of benchmarks, with progress.
 
-    python -m benchmarks.study              # the study: at most 120 cells, in this environment
+    python -m benchmarks.study              # at most 20 cells of each tracker, in this environment
     python -m benchmarks.study --full       # the full grid, in an environment that asv makes
     python -m benchmarks.study --full --results results/reference/raw/pass-1      # one of several
 
@@ -22,9 +22,6 @@ import tempfile
 import time
 from itertools import product
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.groups import groups_of, patterns
 from benchmarks.snapshot import ROOT, identify
@@ -74,13 +71,6 @@ def asv_command(config, commit, *, is_full):
     return [*command, "-E", "existing", "--set-commit-hash", commit]
 
 
-def have_machine_file(config):
-    """Let asv write down what this machine is, unless it has."""
-    if not (Path.home() / ".asv-machine.json").exists():
-        command = [sys.executable, "-m", "asv", "machine", "--yes", "--config", str(config)]
-        subprocess.run(command, check=True, capture_output=True)
-
-
 def run_asv(command, log, advance):
     """Run asv, its output in a file, telling how many cells have begun; return its exit status.
 
@@ -89,7 +79,7 @@ def run_asv(command, log, advance):
     with tempfile.NamedTemporaryFile() as progress:
         environment = {**os.environ, "DIRTYLOG_PROGRESS": progress.name}
         process = subprocess.Popen(
-            command, env=environment, stdout=log, stderr=log, start_new_session=True
+            command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
         )
         try:
             while process.poll() is None:
@@ -163,6 +153,8 @@ def run_groups(console, groups, command, stage, results, commit):
 
 def progress_bar(console):
     """Return a progress bar, nothing but the lines above it unless someone looks."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     return Progress(
         *columns,
@@ -204,7 +196,6 @@ def study(console, *, is_full, results, chosen):
         # asv writes in place, and goes on if this process is killed: never in the results.
         stage = shutil.copytree(results, Path(folder, "results"))
         config = write_config(folder, repo, stage)
-        have_machine_file(config)
         command = asv_command(config, commit, is_full=is_full)
         status = run_groups(console, todo, command, stage, results, commit)
     console.print(f"results of {commit[:8]}: {os.path.relpath(results)}")
@@ -213,6 +204,8 @@ def study(console, *, is_full, results, chosen):
 
 def main(arguments=None):
     """Run from the command line; return the exit status."""
+    from rich.console import Console
+
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.study", description="Run the suite."
     )

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from strategies.core.vm import bitmap_words
+from strategies.parameter import Parameter
 
 
 class DirtyTracker(ABC):
@@ -31,13 +32,16 @@ class DirtyTracker(ABC):
     """
 
     name: ClassVar[str]
-    """Registry key, asv parameter and plot label."""
+    """Registry key, asv parameter and plot label; a tracker from outside is given its own."""
 
     bitmaps: ClassVar[int] = 0
     """Dirty bitmaps that the strategy keeps for each logging slot."""
 
+    parameter: ClassVar[Parameter | None] = None
+    """Of a tracker from outside: its number. Of ours the registry's line has it."""
+
     value: ClassVar[int | None] = None
-    """Of the parameter that the registry's line names, set by `registry.get`; None: it has none."""
+    """Of the parameter, set by `registry.get`; None where there is none."""
 
     def __init__(self, vm):
         self.vm = vm

@@ -13,7 +13,10 @@ FORMAT = click.option(
     "--format", "fmt", type=click.Choice(["table", "json"]), default="table", show_default=True
 )
 STRATEGY = click.option(
-    "--strategy", "chosen", multiple=True, help="Only this one: NAME, or NAME:NUMBER.  Repeatable."
+    "--strategy",
+    "chosen",
+    multiple=True,
+    help="Only this one: NAME, FILE.py:CLASS, each perhaps with :NUMBER.  Repeatable.",
 )
 
 

@@ -4,6 +4,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import NamedTuple
 
+from strategies import outside
 from strategies.errors import InputError
 from strategies.parameter import Parameter
 
@@ -14,6 +15,7 @@ FAMILIES = {
     "mixed": "chooses among these, page by page",
     "history": "no kernel has it any more; shown, never among the choices",
     "baseline": "tracks nothing",
+    "outside": "from outside: a file, or an installed package",
 }
 
 
@@ -24,18 +26,18 @@ class Tracker(NamedTuple):
     ----------
     family : str
         One of FAMILIES.
-    year : int
+    year : int or None
         In which it was posted, named or merged.
     place : str
         Where.
     target : str
-        Module below `strategies`, colon, class.
+        Module below `strategies`, colon, class; what names it where it is from outside.
     parameter : Parameter or None
         The number that may follow the name and a colon; the class has it as `value`.
     """
 
     family: str
-    year: int
+    year: int | None
     place: str
     target: str
     parameter: Parameter | None = None
@@ -91,8 +93,28 @@ def choices():
 
 
 def module_of(name):
-    """Return the module of a tracker, as it is imported."""
+    """Return the module of a tracker of the table, as it is imported."""
     return f"strategies.{TRACKERS[name].target.partition(':')[0]}"
+
+
+def line_of(name):
+    """Return the line of a tracker, which one from outside makes of its class.
+
+    Raises
+    ------
+    InputError
+        There is none of that name, or it cannot be imported.
+    """
+    if name in TRACKERS:
+        return TRACKERS[name]
+    if not outside.is_file(name) and name not in outside.installed():
+        close = "".join(f" (nearest: {one})" for one in get_close_matches(name, TRACKERS, n=1))
+        accepted = ", ".join((*TRACKERS, *outside.installed()))
+        raise InputError(
+            f"unknown strategy {name!r}{close}: accepted are {accepted}, FILE.py:CLASS"
+        )
+    place = "a file" if outside.is_file(name) else outside.installed()[name].dist.name
+    return Tracker("outside", None, place, name, outside.load(name).parameter)
 
 
 def split(strategy):
@@ -101,7 +123,8 @@ def split(strategy):
     Parameters
     ----------
     strategy : str
-        A name, or a name, a colon and the parameter: `write_protect`, `dirty_ring:4096`.
+        A name, or a name, a colon and the parameter: `write_protect`, `dirty_ring:4096`,
+        `fast.py:Fast:64`.
 
     Returns
     -------
@@ -111,27 +134,23 @@ def split(strategy):
     Raises
     ------
     InputError
-        There is none of that name, it has no parameter, or it does not accept the value.
+        As by `line_of`; or it has no parameter, or does not accept the value.
     """
-    name, colon, text = strategy.partition(":")
-    if name not in TRACKERS:
-        close = "".join(f" (nearest: {one})" for one in get_close_matches(name, TRACKERS, n=1))
-        accepted = ", ".join(TRACKERS)
-        raise InputError(f"unknown strategy {strategy!r}{close}: accepted are {accepted}")
-    parameter = TRACKERS[name].parameter
+    name, text = outside.parted(strategy)
+    parameter = line_of(name).parameter
     if parameter is None:
-        if colon:
+        if text is not None:
             raise InputError(f"{name} has no parameter: accepted is {name}, not {strategy!r}")
         return name, None
     try:
-        return name, parameter.parse(text) if colon else parameter.default
+        return name, parameter.default if text is None else parameter.parse(text)
     except InputError as error:
         raise InputError(f"strategy {strategy!r}: {error}") from error
 
 
 def base_of(strategy):
     """Return the name of a tracker without its parameter."""
-    return strategy.partition(":")[0]
+    return outside.parted(strategy)[0]
 
 
 def get(strategy):
@@ -143,8 +162,11 @@ def get(strategy):
         As by `split`.
     """
     name, value = split(strategy)
-    kind = getattr(import_module(module_of(name)), TRACKERS[name].target.partition(":")[2])
-    if value is None:
-        return kind
+    if name in TRACKERS:
+        kind = getattr(import_module(module_of(name)), TRACKERS[name].target.partition(":")[2])
+        if value is None:
+            return kind
+    else:
+        kind = outside.load(name)
     own = {"name": strategy, "value": value, "__doc__": kind.__doc__}
     return type(kind.__name__, (kind,), own)

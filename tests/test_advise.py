@@ -266,6 +266,34 @@ def test_longer_intervals_of_a_recording_count_a_page_once(printed):
     assert stall[1] < stall[0] / 2
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("1s", "The interval is 1 s, 100 of the recording's 10 ms: a page counts once in it."),
+        ("26ms", "The interval is 30 ms, 3 of the recording's 10 ms: a page counts once in it."),
+        ("1ms", "The interval is the recording's own, 10 ms: the nearest that it has."),
+        ("1min", "The interval is 30 s, 3000 of the recording's 10 ms: a page counts once in it."),
+    ],
+)
+def test_the_interval_that_is_used_is_said(printed, asked, said):
+    assert printed(f"advise --trace redis_ycsb --interval {asked}")["note"] == said
+
+
+def test_a_recording_is_scaled_to_a_slot_and_says_so(printed, capsys):
+    """Twice the pages cost a scan twice; the share written, and so the break-even, is the same."""
+    own = printed("advise --trace vga_desktop")
+    twice = printed("advise --trace vga_desktop --slot 6MiB")
+    assert own["note"] is None
+    assert twice["note"].startswith("The recording's slot is scaled, 3 MiB to 6 MiB: 2 times")
+    for name in ("c_bit_scan", "write_protect"):
+        assert cost_of(twice, name, "cpu_ns") == pytest.approx(
+            2 * cost_of(own, name, "cpu_ns"), rel=0.1
+        )
+    both = printed("advise --trace vga_desktop --slot 64GiB --interval 1s")["note"]
+    assert both.startswith("The interval is 1 s, 60 of")
+    assert "3 MiB to 64 GiB" in both
+
+
 def test_over_reported_pages_have_a_price_if_the_deployment_gives_one(printed):
     line = "advise --slot 4GiB --page-size 16MiB --density 0.1% --interval 1s --profile power9"
     free, dear = printed(line), printed(f"{line} --resend 10us")
@@ -278,7 +306,8 @@ def test_over_reported_pages_have_a_price_if_the_deployment_gives_one(printed):
     [
         ("--slot 1GiB --density 1% --interval 1s --page-size 16MiB", "x86-kvm has 4 KiB, 2 MiB"),
         ("--slot 1GiB --density 1% --dirty-rate 1MB/s --interval 1s", "accepted: one"),
-        ("--trace redis_ycsb --interval 15ms", "a multiple of the trace's epoch, 10 ms"),
+        ("--trace redis_ycsb --density 1%", "it or --density, not both"),
+        ("--trace redis_ycsb --slot 4097", "--slot must be a multiple of 4KiB"),
         ("--trace redis_ycsb --dirty-rate 1MB/s", "needs --slot and --interval"),
         ("--slot 1MiB --page-size 2MiB --density 1% --interval 1s", "a multiple of 2MiB"),
     ],

@@ -71,19 +71,6 @@ def test_a_benchmark_runs(suite, method, cell):
         assert 0 < value < 60 or (value == 0 and cell[0] == registry.BASELINE)
 
 
-def test_asv_accepts_the_suite(tmp_path):
-    environment = {**os.environ, "HOME": str(tmp_path), "DIRTYLOG_GRID": "study"}
-    done = subprocess.run(
-        [sys.executable, "-m", "asv", "check", "-E", "existing"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def test_the_full_grid_has_the_trackers_that_are_fitted():
     assert set(common.FITTED) == MADE_OF.keys() - {ENABLING}
 
@@ -143,7 +130,7 @@ def test_every_sample_has_a_fresh_pattern_of_the_exact_density():
 # The command
 
 
-def test_the_study_is_at_most_120_cells_and_has_every_tracker_that_reads_no_log():
+def test_the_study_has_every_tracker_and_at_most_20_cells_of_each():
     code = (
         "import json; from benchmarks.groups import groups_of;"
         "print(json.dumps([[*map(list, g.cells)] for g in groups_of(False)]))"
@@ -153,10 +140,9 @@ def test_the_study_is_at_most_120_cells_and_has_every_tracker_that_reads_no_log(
     )
     groups = json.loads(done.stdout)
     assert all(groups)
-    assert sum(map(len, groups)) <= 120
+    assert sum(map(len, groups)) <= 20 * len(registry.names())
     strategies = {params[0] for cells in groups for _, params, _ in cells if len(params) > 1}
-    lines = registry.TRACKERS.items()
-    assert strategies == {repr(name) for name, line in lines if line.family != "log"}
+    assert strategies == set(map(repr, registry.names()))
 
 
 def test_an_interrupted_study_goes_on_where_it_was(tmp_path):

@@ -156,7 +156,7 @@ BAD = [
     ("replay vga_desktop --page-size 16MiB", "'16MiB' is not one of '4KiB', '64KiB'"),
     ("replay vga_desktop --mapping random", "'random' is not one of 'linear', 'scattered'"),
     ("advise --slot 1GiB", "lacks --density, --interval; accepted: all three, or --trace"),
-    ("advise --trace vga_desktop --slot 1GiB", "accepted: it or those, not both"),
+    ("advise --trace vga_desktop --density 1%", "accepted: it or --density, not both"),
     ("advise --trace vga_desktop --profile z80", "accepted: a TOML file, or one of arm64"),
     ("advise --trace vga_desktop --weights cpu=", "accepted: latency=, stall=, cpu="),
     ("advise --trace vga_desktop --weights cpu=0", "all weights are 0"),

@@ -14,6 +14,7 @@ from strategies.cli import main
 
 TESTS = Path(__file__).parent
 FILES = sorted((TESTS / "explore").glob("test_*.py"))
+SLICED = f"{TESTS / 'data' / 'trackers' / 'sliced.py'}:Sliced"
 LIMIT_SECONDS = 120
 
 
@@ -47,6 +48,12 @@ def test_with_the_jit_disabled(file):
     done = run("pytest", *options, str(file), NUMBA_DISABLE_JIT="1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout
+
+
+def test_a_tracker_from_outside_runs_the_programs_of_all():
+    status, lines, errors = explore("store-harvest", "--strategy", f"{SLICED}:4")
+    assert (status, errors) == (0, [])
+    assert lines[1].split()[:2] == ["store-harvest", f"{SLICED}:4"]
 
 
 def test_it_counts_the_schedules_of_correct_code():
@@ -99,6 +106,8 @@ def test_programs_are_listed():
         (["store-harvest", "--strategy", "c_bit_scan", "--replay", "Z1"], "does not fit"),
         (["store-harvest", "--strategy", "c_bit_scan", "--replay", "?"], "accepted is one like"),
         (["delayed-c-harvest", "--strategy", "pte_flush"], "accepted: c_bit_scan"),
+        (["delayed-c-harvest", "--strategy", SLICED], "accepted: c_bit_scan"),
+        (["store-harvest", "--strategy", f"{SLICED}:0"], "must be a number from 1"),
     ],
 )
 def test_bad_input_is_one_line(arguments, message):

@@ -81,7 +81,6 @@ def test_a_torn_file_of_the_suite_is_measured_again(tmp_path, monkeypatch, capsy
         raise KeyboardInterrupt
 
     monkeypatch.setattr(study, "run_asv", interrupted)
-    monkeypatch.setattr(study, "have_machine_file", lambda config: None)
     assert study.main(["--groups", "cost", "--results", str(results)]) == 130
     assert "the same command goes on" in capsys.readouterr().out
     assert whole.exists()
@@ -119,11 +118,11 @@ TRACES = ("first", "second", "third")
 STUDY = """
 from pathlib import Path
 import strategies.workloads.trace
-from strategies.cli import main
+from benchmarks.steps import Stamps, replay_all
 strategies.workloads.trace._recordings = Path
-raise SystemExit(main(["study", "--out", "out"]))
+raise SystemExit(replay_all(Path("out"), Stamps(Path())))
 """
-"""`dirtylog study` of three short recordings; the bundled ones take half a minute."""
+"""The replays of the study, of three short recordings; the bundled ones take half a minute."""
 
 
 def check_whole(out):
@@ -155,7 +154,8 @@ def test_a_killed_study_of_recordings_goes_on(tmp_path):
         check_whole(out)
         assert not read_replays(out).empty
 
-    subprocess.run(command, **options, check=True, capture_output=True)
+    done = subprocess.run(command, **options, check=True, capture_output=True, text=True)
+    assert "first was replayed before and is kept" in done.stdout
     check_whole(out)
     assert {path.name for path in out.iterdir()} == {
         f"{name}.{suffix}" for name in TRACES for suffix in ("harvests.csv", "summary.csv", "png")

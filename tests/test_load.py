@@ -1,6 +1,8 @@
 """The reader of asv's files against asv's own classes, on recorded files with all kinds of cells.
 
 `tests/data/asv` was written by `asv run`; its `benchmarks.json` has the suite's source.
+`tests/data/asv_public` has what public folders have and ours lack: machines and environments,
+parameters that are no plain values, a result that is None, sparse `machine.json` files.
 """
 
 import itertools
@@ -15,10 +17,21 @@ import pytest
 from asv.benchmarks import Benchmarks
 from asv.results import iter_results
 
-from analysis.measured.load import FAILED, OK, SKIPPED, latest, load_machine, load_results
+from analysis.derived import origin
+from analysis.measured.load import (
+    FAILED,
+    OK,
+    SKIPPED,
+    UNKNOWN,
+    latest,
+    load_machine,
+    load_results,
+)
+from analysis.report.shown import describe
 from strategies.errors import InputError
 
 RECORDED = Path(__file__).parent / "data" / "asv"
+PUBLIC = Path(__file__).parent / "data" / "asv_public"
 
 
 @pytest.fixture
@@ -109,18 +122,97 @@ def test_a_row_names_its_parameters_unit_and_origin():
     assert set(frame["commit"].str.len()) == {40}
 
 
+# What public folders have
+
+TEXTS = {
+    "path": {"PosixPath('/data/a.csv')", "PosixPath('/data/b.csv')"},
+    "param_value": {1, "nan"},
+    "dtype": {"<class 'numpy.float64'>", "<class 'numpy.int32'>"},
+    "shape": {"(10, 10)"},
+    "order": {"C", "None"},
+    "n": {10, -1.5, True},
+}
+
+
+def test_public_folders_are_read_as_asv_reads_them():
+    """Every machine, environment, commit and cell, and no other."""
+    suite = Benchmarks.load(SimpleNamespace(results_dir=str(PUBLIC), benchmark_dir=""))
+    expected = {}
+    for result in iter_results(str(PUBLIC)):
+        for name in result.get_result_keys(suite):
+            params = suite[name]["params"]
+            values = result.get_result_value(name, params)
+            if name != "io.time_other_parameters":  # its rows have other ones, so no value at all
+                key = (result.params["machine"], result.env_name, result.commit_hash, name)
+                expected[key] = values
+            else:
+                assert values == [None]
+    frame = load_results(PUBLIC)
+    got = frame.groupby(["machine", "environment", "commit", "benchmark"], sort=False)
+    assert set(got.groups) == set(expected)
+    for key, rows in got:
+        assert rows["value"].tolist() == pytest.approx(
+            [math.nan if value is None else value for value in expected[key]], nan_ok=True
+        )
+        assert [status == FAILED for status in rows["status"]] == [v is None for v in expected[key]]
+
+
+def test_parameters_that_are_no_plain_values_are_texts():
+    frame = load_results(PUBLIC)
+    assert {name: set(frame[name].dropna()) for name in TEXTS} == TEXTS
+
+
+def test_the_latest_is_one_machine_environment_and_commit():
+    frame = load_results(PUBLIC)
+    assert frame.groupby(["machine", "environment", "commit"]).ngroups == 4
+    last = latest(frame)
+    assert set(last["machine"]) == {"laptop"}
+    assert set(last["environment"]) == {"conda-py3.10-numpy1.23"}
+    assert len(last) == len(frame) / 4
+
+
+@pytest.mark.parametrize(
+    ("name", "cpu", "num_cpu", "said"),
+    [
+        ("workstation", "AMD EPYC", 2, "on AMD EPYC, 2 CPUs, Linux 6, on "),
+        ("laptop", UNKNOWN, UNKNOWN, "on CPU unknown, number of CPUs unknown, Linux, on "),
+        ("github-actions", UNKNOWN, UNKNOWN, "on github-actions, a machine that asv noted nothing"),
+        ("absent", UNKNOWN, UNKNOWN, "on absent, a machine that asv noted nothing of, on "),
+    ],
+)
+def test_a_machine_is_the_one_that_the_rows_name(name, cpu, num_cpu, said):
+    machine = load_machine(PUBLIC, name)
+    frame = load_results(PUBLIC)
+    about = origin(frame, machine)
+    assert (about["machine"], about["cpu"], about["num_cpu"]) == (name, cpu, num_cpu)
+    assert said in describe(SimpleNamespace(frame=frame, machine=machine, is_reference=True))
+
+
+def test_a_damaged_machine_file_is_refused_in_one_line(folder):
+    (folder / "fixture" / "machine.json").write_text('{"machine": "fix')
+    with pytest.raises(InputError, match=r"machine.json' is no file of asv's"):
+        load_machine(folder, "fixture")
+
+
 @pytest.mark.parametrize(
     ("column", "values"),
-    [("machine", {"params": {"machine": "other"}}), ("environment", {"env_name": "other"})],
+    [
+        ("machine", {"params": {"machine": "other"}}),
+        ("environment", {"env_name": "other"}),
+        ("commit", {"commit_hash": "other"}),
+    ],
 )
-def test_results_of_two_machines_or_environments_are_refused(folder, column, values):
-    path = result_file(folder)
-    second = folder / "other" / path.name
-    second.parent.mkdir()
-    shutil.copy(path, second)
-    change(second, **values)
+def test_passes_of_two_machines_environments_or_commits_are_refused(
+    folder, tmp_path, column, values
+):
+    for name in ("pass-1", "pass-2"):
+        shutil.copytree(folder, tmp_path / "raw" / name)
+    change(result_file(tmp_path / "raw" / "pass-2"), **values)
     with pytest.raises(InputError, match=f"mixes results: {column} .*other"):
-        load_results(folder)
+        load_results(tmp_path / "raw")
+
+
+# Commits and passes
 
 
 def test_the_latest_commit_is_the_one_measured_last(folder):
@@ -149,15 +241,7 @@ def test_passes_are_read_as_one_and_told_apart(folder, tmp_path):
     for name, rows in frame.groupby("pass"):
         rows = rows.reset_index(drop=True)
         pd.testing.assert_frame_equal(rows, alone.assign(**{"pass": name}))
-    assert load_machine(passes) == load_machine(folder)
-
-
-def test_passes_of_two_commits_are_refused(folder, tmp_path):
-    for name in ("pass-1", "pass-2"):
-        shutil.copytree(folder, tmp_path / "raw" / name)
-    change(result_file(tmp_path / "raw" / "pass-2"), commit_hash="f" * 40)
-    with pytest.raises(InputError, match=f"mixes results: commit .*{'f' * 40}"):
-        load_results(tmp_path / "raw")
+    assert load_machine(passes, "fixture") == load_machine(folder, "fixture")
 
 
 def test_results_of_another_version_of_a_benchmark_are_left_out(folder):

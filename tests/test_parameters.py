@@ -71,7 +71,7 @@ def test_a_number_that_is_not_accepted_is_refused_in_one_line(text):
         ("null:", "null has no parameter: "),
         (
             "writeprotect:4",
-            r"unknown strategy 'writeprotect:4' \(nearest: write_protect\): accepted ",
+            r"unknown strategy 'writeprotect' \(nearest: write_protect\): accepted ",
         ),
         ("qqq", "unknown strategy 'qqq': accepted are c_bit_scan, "),
     ],

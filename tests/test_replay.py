@@ -56,6 +56,18 @@ def rows_of(document):
 # What it counts
 
 
+def test_epochs_are_merged_to_an_interval(capsys):
+    """A page stored in several epochs of an interval is stored as often, and reported once."""
+    line = ("vga_desktop", "--strategy", "write_protect", "--interval", "1s")
+    status, document = replay_json(capsys, *line)
+    (row,) = document["rows"]
+    assert (status, row["epochs"], row["lost"]) == (0, 5100 // 60, 0)
+    assert document["trace"]["epoch_ms"] == pytest.approx(1000, rel=0.001)
+    assert row["pages_reported"] < 76119 / 2
+    assert main(["replay", *line]) == 0
+    assert "85 epochs of 1000 ms" in capsys.readouterr().out
+
+
 def test_every_tracker_reports_each_stored_page_and_loses_none(capsys, trace_file):
     status, document = replay_json(capsys, trace_file)
     rows = rows_of(document)

@@ -13,8 +13,9 @@ import pytest
 
 from analysis.measured import walks
 from analysis.model.scenario import scenario_of_trace
-from analysis.report import tables, wording
-from analysis.report.__main__ import put_answer
+from analysis.report import tables, wording, write
+from analysis.report.write import put_answer
+from benchmarks.steps import Stamps, report_on
 from strategies.registry import names
 from strategies.workloads.trace import load_trace
 
@@ -129,7 +130,8 @@ def write_replays(folder):
 
 def report(results, out):
     """Run the command in a process of its own."""
-    command = [sys.executable, "-m", "analysis.report", "--results", results, "--out", out]
+    command = [sys.executable, "-m", "strategies.cli", "report"]
+    command += ["--results", results, "--out", out]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
 
 
@@ -214,6 +216,16 @@ def test_the_answer_and_the_figures_are_files_too(page, results):
     assert all(p.read_bytes().startswith(b"\x89PNG") for p in folder.glob("*.png"))
 
 
+def test_the_study_writes_its_report_again_only_if_something_has_changed(tmp_path, monkeypatch):
+    monkeypatch.setattr(write, "ORDER", (write.ANSWER,))
+    write_asv(tmp_path / "raw", harvest_seconds)
+    write_replays(tmp_path / "replay")
+    stamps, page = Stamps(tmp_path), tmp_path / "report" / "index.html"
+    assert [report_on(tmp_path, page, stamps) for _ in range(2)] == [True, False]
+    page.unlink()
+    assert report_on(tmp_path, page, stamps)
+
+
 def answers():
     return [(COMMITTED / "report" / "answer.md").read_text()]
 
@@ -294,7 +306,7 @@ def test_replays_of_an_earlier_version_are_one_clear_line(tmp_path):
 def test_no_results_is_one_clear_line(tmp_path):
     done = report(tmp_path, tmp_path / "index.html")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: no asv results")
+    assert done.stderr.startswith("dirtylog: error: no asv results")
     assert len(done.stderr.splitlines()) == 1
 
 

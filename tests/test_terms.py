@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import OPTIONS, build, changes, harvest
-from contracting import build_large
+from conftest import build, build_large, changes, harvest
 
 from analysis.model.evaluate import costs, named, names_at, value_of
 from analysis.model.profile import CONSTANTS, COSTS, MECHANISMS
@@ -102,9 +101,8 @@ def test_counts_are_those_of_the_machine(strategy, density):
 
 
 @pytest.mark.parametrize("strategy", TERMS)
-def test_the_last_harvest_counts_as_on_a_machine_that_keeps_c_back(strategy, monkeypatch):
-    monkeypatch.setitem(OPTIONS, "delayed_c", True)
-    vm, tracker = build(strategy, PAGES)
+def test_the_last_harvest_counts_as_on_a_machine_that_keeps_c_back(strategy):
+    vm, tracker = build(strategy, PAGES, delayed_c=True)
     vm.store(np.arange(PAGES), 1)
     harvest(tracker)
     gfns = np.arange(0, PAGES, 25)

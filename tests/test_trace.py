@@ -146,6 +146,17 @@ def test_a_rest_that_fills_no_epoch_is_left_out(times, epochs):
     assert Trace(meta=META | {"epochs": 4}, **FOUR).merged(times).epochs == epochs
 
 
+@pytest.mark.parametrize(
+    ("interval_ms", "epoch_ms"),
+    [(0.001, 10), (10, 10), (14.9, 10), (15.1, 20), (24, 20), (25.1, 30), (40, 40), (1e9, 40)],
+)
+def test_an_interval_is_the_nearest_multiple_of_an_epoch(interval_ms, epoch_ms):
+    """At least one epoch, at most the four that there are."""
+    trace = Trace(meta=META | {"epochs": 4}, **FOUR)
+    assert trace.at_interval(interval_ms * 1e6).epoch_ms == epoch_ms
+    assert trace.merged(1) is trace
+
+
 def test_coarsen_to_the_same_size_is_the_trace_itself():
     trace = Trace(meta=META, **ARRAYS)
     assert trace.coarsen(12) is trace

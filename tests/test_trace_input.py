@@ -4,14 +4,16 @@ import contextlib
 import io
 import json
 import re
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
 import pytest
 
 from strategies.errors import InputError
-from strategies.workloads import archive
-from strategies.workloads.trace import bundled, load_trace
+from strategies.workloads import checks
+from strategies.workloads.trace import Trace, bundled, load_trace, save_trace
 
 META = {"name": "toy", "page_size": 4096, "slot_pages": 100, "epoch_ms": 10.0, "epochs": 3}
 ARRAYS = {
@@ -95,7 +97,9 @@ def test_bad_arrays_are_refused(tmp_path, arrays, saying):
 BAD_META = {
     "a list": ([], "JSON object, not list"),
     "no name": ({k: v for k, v in META.items() if k != "name"}, "lacks name; required: name, pa"),
-    "a name of two lines": (META | {"name": "a\nb"}, "name must be printable text"),
+    "a name of two lines": (META | {"name": "a\nb"}, "name must be 1 to 200 printable letters"),
+    "a name of 1 MB": (META | {"name": "x" * 10**6}, "text of at most 1048576 bytes"),
+    "a long name": (META | {"name": "x" * 201}, r"1 to 200 printable letters, not 'x+\.\.\.x+'$"),
     "pages of 1 TiB": (META | {"page_size": 1 << 40}, "slot_pages must be 1 to"),
     "page size as text": (META | {"page_size": "4096"}, "page_size must be a power of two"),
     "slot of 0 pages": (META | {"slot_pages": 0}, "slot_pages must be 1 to 2147483648, not 0"),
@@ -177,7 +181,7 @@ def forge_sizes(path, size):
 @pytest.mark.parametrize(
     ("size", "saying"),
     [
-        (2**32 - 2, "accepted: at most 4294967296 bytes"),
+        (2**32 - 2, "not as long as its shape"),
         (2**30, "not as long as its shape"),
         (140, "not as long as its shape|unreadable or damaged"),
     ],
@@ -189,10 +193,52 @@ def test_a_directory_that_states_another_size_is_refused(tmp_path, size, saying)
     assert_refused(path, saying)
 
 
-def test_a_bomb_is_refused_before_it_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive, "MAX_TRACE_BYTES", 10_000)
-    zeros = changed(gfns=np.zeros(3000, np.uint32))
-    assert_refused(write_npz(tmp_path / "bad.npz", zeros), "accepted: at most 10000 bytes")
+def memory_and_message(path):
+    """Return the most memory that a fresh process takes to load a file, and its last words."""
+    script = (
+        "import resource, sys\n"
+        "from strategies.errors import InputError\n"
+        "from strategies.workloads.trace import load_trace\n"
+        "try: load_trace(sys.argv[1])\n"
+        "except InputError as error: print(error, file=sys.stderr)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, check=True)
+    return int(done.stdout), done.stderr.decode()
+
+
+def zeros_of(count):
+    return {"offsets": np.array([0, 2, 2, count]), "gfns": np.zeros(count, np.uint32)}
+
+
+def ascending(count):
+    half, epochs = count // 2, META["epochs"]
+    pages = np.arange(half, dtype=np.uint32)
+    offsets = np.array([0, *[half] * epochs])
+    return {"offsets": offsets, "gfns": pages, "read_offsets": offsets, "read_gfns": pages}
+
+
+HOSTILE = {
+    "a bomb": (zeros_of(1 << 28), "1073742212 bytes once read; accepted: at most"),
+    "zeros, as many as are read": (zeros_of((1 << 24) - 1000), "gfn 0 in epoch 0"),
+    "the last page is wrong": (ascending((1 << 24) - 1000), "not written in the same epoch"),
+}
+
+
+@pytest.mark.parametrize(("arrays", "saying"), HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_file_is_refused_within_500_mb(tmp_path, arrays, saying):
+    path = write_npz(tmp_path / "bad.npz", arrays, META | {"slot_pages": 1 << 24})
+    nbytes, message = memory_and_message(path)
+    assert saying in message
+    assert nbytes < 500e6
+
+
+def test_what_compresses_too_well_is_saved_as_it_is_and_read_again(tmp_path):
+    epochs = 3000
+    pages = np.tile(np.arange(7000, dtype=np.uint32), epochs)
+    meta = META | {"slot_pages": 7000, "epochs": epochs}
+    save_trace(Trace(np.arange(epochs + 1) * 7000, pages, meta), tmp_path / "same.npz")
+    assert (load_trace(tmp_path / "same.npz").gfns == pages).all()
 
 
 def test_an_array_header_that_states_another_shape_is_refused(tmp_path):
@@ -204,3 +250,29 @@ def test_an_array_header_that_states_another_shape_is_refused(tmp_path):
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("offsets.npy", header.getvalue())
     assert_refused(path, "not as long as its shape")
+
+
+def drawn(rng, epochs, pages):
+    written = rng.random((epochs, pages)) < rng.random()
+    offsets = np.concatenate(([0], written.sum(1).cumsum()))
+    return offsets, np.nonzero(written)[1].astype(np.uint32), written
+
+
+@pytest.mark.parametrize("block", [1, 7, 64])
+def test_checks_find_the_same_whatever_they_look_at_at_once(monkeypatch, block):
+    monkeypatch.setattr(checks, "BLOCK_PAGES", block)
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        epochs, pages = int(rng.integers(1, 9)), int(rng.integers(2, 30))
+        offsets, gfns, written = drawn(rng, epochs, pages)
+        read_offsets, reads, read = drawn(rng, epochs, pages)
+        both = checks.written_too(read_offsets, reads, offsets, gfns)
+        assert (both == written[read]).all()
+        meta = META | {"slot_pages": pages, "epochs": epochs}
+        Trace(offsets, gfns, meta)
+        for place in np.flatnonzero(np.diff(gfns.astype(int)) > 0)[:3]:  # two of one epoch
+            if place + 1 not in offsets:
+                gfns[place + 1] = gfns[place]
+                with pytest.raises(InputError, match=f"but gfn {gfns[place]} in epoch"):
+                    Trace(offsets, gfns, meta)
+                break

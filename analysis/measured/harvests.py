@@ -144,7 +144,9 @@ def read_replays(folder):
     """
     paths = sorted(Path(folder).glob("*.summary.csv"))
     if not paths:
-        raise InputError(f"no replays in {str(folder)!r}: accepted is a folder of `dirtylog study`")
+        raise InputError(
+            f"no replays in {str(folder)!r}: accepted is the `replay` of `dirtylog study`"
+        )
     return pd.concat(map(_read_summary, paths), ignore_index=True)
 
 

@@ -1,4 +1,7 @@
-"""The one reader of asv's result files: a folder, or one of passes, becomes one tidy DataFrame."""
+"""The one reader of asv's result files: a folder, or one of passes, becomes one tidy DataFrame.
+
+Any project's folder can be read: several machines, environments and commits are kept apart.
+"""
 
 import ast
 import json
@@ -24,8 +27,24 @@ STATISTICS = {
 }
 """Columns, and what asv calls them; None where a benchmark has no samples."""
 
-ORIGIN = ("machine", "environment")
-"""What must be the same for all rows: times of two machines or versions are no one data set."""
+ORIGIN = ["machine", "environment", "commit"]
+"""Times that differ in one of these are no one data set."""
+
+COLUMNS = {
+    "pass",
+    "benchmark",
+    "value",
+    "unit",
+    "status",
+    "started_at",
+    "python",
+    *STATISTICS,
+    *ORIGIN,
+}
+
+UNKNOWN = "unknown"
+MACHINE = ("cpu", "num_cpu", "os", "arch", "ram")
+"""What asv notes of a machine, if it can."""
 
 
 def load_results(folder):
@@ -41,22 +60,23 @@ def load_results(folder):
     -------
     DataFrame
         `pass` (the name of the pass's folder), `benchmark`, a column per parameter name (missing
-        where a benchmark has none of that name), `value` (NaN unless ok), `unit`, `status` (ok,
-        failed, skipped; a cell that was not selected counts as skipped), STATISTICS, `started_at`,
-        `commit`, `machine`, `environment`, and the versions that the environment fixes (`python`,
-        `numpy`, ...). Results of another version of a benchmark than the one in `benchmarks.json`
-        are left out, as asv does.
+        where a benchmark has none of that name; `param_NAME` if NAME is one of the columns here),
+        `value` (NaN unless ok), `unit`, `status` (ok, failed, skipped; a cell that was not selected
+        counts as skipped), STATISTICS, `started_at`, `commit`, `machine`, `environment`, and the
+        versions that the environment fixes (`python`, `numpy`, ...). A parameter is a number, a
+        truth value or a text; of any other kind, asv's own text for it. Results of another version
+        of a benchmark than the one in `benchmarks.json` are left out, as asv does.
 
     Raises
     ------
     InputError
-        No results, damaged ones, not asv's format 2, of more than one machine or environment, or
-        several passes that are not of one commit.
+        No results, damaged ones, not asv's format 2, or several passes that are not of one machine,
+        environment and commit.
     """
     folder = Path(folder)
     passes = passes_of(folder)
     frame = pd.DataFrame([row for one in passes for row in _rows_of_pass(one)])
-    for column in (*ORIGIN, *["commit"] * (len(passes) > 1)):
+    for column in ORIGIN if len(passes) > 1 else ():
         found = frame[column].unique()
         if len(found) > 1:
             names = ", ".join(sorted(found))
@@ -89,29 +109,48 @@ def _rows_of_pass(folder):
     return rows
 
 
-def load_machine(folder):
-    """Return asv's description of the machine that a folder of its results is of: a dict."""
-    return json.loads(next(passes_of(folder)[0].glob("*/machine.json")).read_text())
+def load_machine(folder, name):
+    """Return asv's description of a machine, by the name that rows have in their `machine` column.
+
+    Returns
+    -------
+    dict
+        `machine` (the name) and MACHINE, all texts; UNKNOWN where asv did not find out.
+    """
+    found = {}
+    for path in sorted(passes_of(folder)[0].glob("*/machine.json")):
+        content = _read_json(path)
+        if isinstance(content, dict) and content.get("machine") == name:
+            found = content
+    known = {field: str(found.get(field) or UNKNOWN) for field in MACHINE}
+    return {"machine": name, **known}
 
 
 def latest(frame):
-    """Return the rows of the commit that was measured last."""
-    last = frame.loc[frame["started_at"].idxmax(), "commit"]
-    return frame[frame["commit"] == last].reset_index(drop=True)
+    """Return the rows of what was measured last: one machine, environment and commit."""
+    last = frame.loc[frame["started_at"].fillna(pd.Timestamp(0)).idxmax(), ORIGIN]
+    return frame[(frame[ORIGIN] == last).all(axis=1)].reset_index(drop=True)
+
+
+def _read_json(path):
+    """Return the content of a JSON file."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{str(path)!r} is no file of asv's: {error}") from error
 
 
 def _read(path, folder):
-    """Return the content of one of asv's files."""
-    try:
-        content = json.loads(path.read_text())
-        version = content["version"]
-    except FileNotFoundError:
+    """Return the content of the suite's file or of one with results."""
+    if not path.exists():
         raise InputError(
             f"no asv results in {str(folder)!r}: accepted is a folder that "
             "`make study` or `make bench` wrote"
-        ) from None
-    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        raise InputError(f"{str(path)!r} is no file of asv's: {error}") from error
+        )
+    content = _read_json(path)
+    version = content.get("version") if isinstance(content, dict) else None
+    if version is None:
+        raise InputError(f"{str(path)!r} is no file of asv's: it has no version")
     if version != FORMAT_VERSION:
         raise InputError(f"{str(path)!r} has format {version!r}: accepted is {FORMAT_VERSION}")
     return content
@@ -124,33 +163,50 @@ def _rows_of_file(file, suite):
         "machine": file["params"]["machine"],
         "environment": file["env_name"],
         "python": file["python"],
-        **file["requirements"],
     }
     if not all(isinstance(value, str) for value in origin.values()):
-        raise TypeError("commit, machine, environment and versions are not texts")
+        raise TypeError("commit, machine, environment and python are not texts")
+    origin |= {name: version or "" for name, version in file["requirements"].items()}
     for name, values in file["results"].items():
         # asv cuts off what is None at the end of a row.
         result = dict(zip(file["result_columns"], values, strict=False))
         benchmark = suite.get(name)
         if benchmark is None or result.get("version") not in (None, benchmark["version"]):
             continue
-        for cell in _rows_of_benchmark(result, benchmark):
+        if len(result.get("params") or ()) != len(benchmark["param_names"]):
+            continue  # of a version that had other parameters
+        names = [
+            f"param_{n}" if n in COLUMNS | origin.keys() else n for n in benchmark["param_names"]
+        ]
+        for cell in _rows_of_benchmark(result, names, benchmark["unit"]):
             yield {"benchmark": name, **cell, **origin}
 
 
-def _rows_of_benchmark(result, benchmark):
+def _rows_of_benchmark(result, names, unit):
     """Yield the cells of one benchmark; a column that is None for all cells is one None."""
-    for number, params in enumerate(product(*result["params"])):
-        columns = {key: result.get(column) for key, column in STATISTICS.items()}
+    started_at = result.get("started_at")
+    columns = {key: result.get(column) for key, column in STATISTICS.items()}
+    for number, params in enumerate(product(*(result.get("params") or ()))):
         value = None if result["result"] is None else result["result"][number]
         yield {
-            **dict(zip(benchmark["param_names"], map(ast.literal_eval, params), strict=True)),
+            **dict(zip(names, map(_parameter, params), strict=True)),
             "value": math.nan if value is None else float(value),
-            "unit": benchmark["unit"],
+            "unit": unit,
             "status": _status(value),
             **{key: None if cells is None else cells[number] for key, cells in columns.items()},
-            "started_at": pd.Timestamp(float(result["started_at"]), unit="ms"),
+            "started_at": pd.NaT
+            if started_at is None
+            else pd.Timestamp(float(started_at), unit="ms"),
         }
+
+
+def _parameter(text):
+    """Return a parameter from its repr, which asv keeps; what is no plain value stays that text."""
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text
+    return value if isinstance(value, str | int | float) else text
 
 
 def _status(value):

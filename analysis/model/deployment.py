@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from analysis.model.scenario import Scenario, scenario_of_trace
 from strategies.errors import InputError
-from strategies.units import size_text
+from strategies.units import duration, number, size_text
 
 NS_PER_SECOND = 1e9
 NS_PER_MS = 1e6
@@ -77,17 +77,40 @@ def scenario_of(options, profile):
         return _stated(options, profile)
     if options.is_rate:
         return _by_shape(options, profile)
-    if options.slot is not None or options.density is not None:
+    if options.density is not None:
         raise InputError(
-            "--trace gives slot, density and interval; accepted: it or those, not both "
-            "(with it: --interval for longer ones, or --dirty-rate with --slot and --interval)"
+            "--trace gives what is written; accepted: it or --density, not both (a rate, as 0.5%/s "
+            "or --dirty-rate, goes with both --slot and --interval)"
         )
-    trace = _trace(options, profile)
+    trace, notes = _trace(options, profile), []
     if options.interval is not None:
-        trace = trace.merged(_epochs_in(options.interval, trace))
+        recorded, trace = trace, trace.at_interval(options.interval)
+        notes.append(_interval_note(recorded, trace))
     entry = pages_of(profile, options.page_size)[1]
     one = scenario_of_trace(trace, options.vcpus, entry if not _splits(profile) else 1)
-    return _with(one, options, entry_pages=entry), None
+    if options.slot is not None:
+        slot_pages = _slot(options, profile)[0]
+        notes.append(_slot_note(one, slot_pages))
+        one = one.scaled_to(slot_pages)
+    return _with(one, options, entry_pages=entry), " ".join(notes) or None
+
+
+def _interval_note(recorded, trace):
+    times = round(trace.epoch_ms / recorded.epoch_ms)
+    own, used = (duration(one.epoch_ms * NS_PER_MS) for one in (recorded, trace))
+    if times == 1:
+        return f"The interval is the recording's own, {own}: the nearest that it has."
+    return f"The interval is {used}, {times} of the recording's {own}: a page counts once in it."
+
+
+def _slot_note(recorded, slot_pages):
+    sizes = (size_text(pages * recorded.page_bytes) for pages in (recorded.slot_pages, slot_pages))
+    times = number(slot_pages / recorded.slot_pages)
+    return (
+        f"The recording's slot is scaled, {' to '.join(sizes)}: {times} times the pages, those "
+        "written and read among them, and the words and entries that they touch; shares and "
+        "intervals stay."
+    )
 
 
 def _splits(profile):
@@ -103,16 +126,6 @@ def _trace(options, profile):
 
     base = pages_of(profile, options.page_size)[0]
     return load_trace(options.trace).coarsen(base.bit_length() - 1)
-
-
-def _epochs_in(interval_ns, trace):
-    times = round(interval_ns / (trace.epoch_ms * NS_PER_MS))
-    if times < 1 or abs(times * trace.epoch_ms * NS_PER_MS / interval_ns - 1) > 0.01:
-        raise InputError(
-            f"--interval must be a multiple of the trace's epoch, {trace.epoch_ms:g} ms: "
-            "pages written twice in it count once"
-        )
-    return times
 
 
 def _stated(options, profile):

@@ -5,7 +5,7 @@ import click
 from strategies.units import DENSITY, DURATION, FRACTION, RATE, SIZE
 
 DEPLOYMENT = (
-    click.option("--slot", type=SIZE, help="Memory of the slot."),
+    click.option("--slot", type=SIZE, help="Memory of the slot; a trace is scaled to it."),
     click.option(
         "--page-size",
         type=SIZE,
@@ -17,7 +17,11 @@ DEPLOYMENT = (
         help="Pages written per interval / pages of the slot; or by the second, as 0.5%/s.",
     ),
     click.option("--dirty-rate", type=RATE, help="Instead of --density, as 264MiB/s."),
-    click.option("--interval", type=DURATION, help="Time between two harvests, as 100ms or 60Hz."),
+    click.option(
+        "--interval",
+        type=DURATION,
+        help="Time between two harvests, as 100ms or 60Hz; of a trace the nearest multiple.",
+    ),
     click.option("--trace", help="Take slot, density and interval from a recording instead."),
     click.option("--vcpus", type=click.IntRange(1, 4096), default=1, show_default=True),
     click.option(

@@ -6,6 +6,7 @@ import click
 
 from strategies.errors import InputError
 from strategies.options import FORMAT, PAGE_SHIFTS, STRATEGY, strategy_names
+from strategies.units import DURATION
 
 
 @click.command()
@@ -15,6 +16,7 @@ from strategies.options import FORMAT, PAGE_SHIFTS, STRATEGY, strategy_names
 @click.option(
     "--page-size", type=click.Choice(list(PAGE_SHIFTS)), default="4KiB", show_default=True
 )
+@click.option("--interval", type=DURATION, help="Merge epochs: the nearest whole multiple.")
 @click.option(
     "--mapping",
     type=click.Choice(["linear", "scattered"]),
@@ -36,7 +38,9 @@ from strategies.options import FORMAT, PAGE_SHIFTS, STRATEGY, strategy_names
 @click.option("--thp", is_flag=True, help="Ask for huge pages for the lanes' memory.")
 @click.option("--profile", help="Price the counts by a platform: its name, or a TOML file.")
 @FORMAT
-def replay(trace, chosen, vcpus, page_size, mapping, out, wanted_lanes, thp, profile, fmt):
+def replay(
+    trace, chosen, vcpus, page_size, interval, mapping, out, wanted_lanes, thp, profile, fmt
+):
     """Run a trace through the trackers.
 
     TRACE is a name that `dirtylog traces` lists, or an npz file.
@@ -47,6 +51,8 @@ def replay(trace, chosen, vcpus, page_size, mapping, out, wanted_lanes, thp, pro
 
     # First, so that what is wrong here is said before the machine is imported.
     loaded = load_trace(trace).coarsen(PAGE_SHIFTS[page_size])
+    if interval is not None:
+        loaded = loaded.at_interval(interval)
     names = strategy_names(chosen)
     setting = {"vcpus": vcpus, "mapping": mapping}
     lanes = _lanes(wanted_lanes, loaded) if wanted_lanes else ()

@@ -54,6 +54,17 @@ class Scenario:
         """Return what formulas may name, by name."""
         return {name: np.asarray(getattr(self, name), float) for name in NAMES} | self.counted
 
+    def scaled_to(self, slot_pages):
+        """Return the scenario of a slot of so many pages: all counts of pages in proportion."""
+        times = slot_pages / self.slot_pages
+        return replace(
+            self,
+            slot_pages=slot_pages,
+            dirty_pages=self.dirty_pages * times,
+            read_pages=self.read_pages * times,
+            counted={name: count * times for name, count in self.counted.items()},
+        )
+
     def at_density(self, density):
         """Return the same scenario with another share of pages written, scattered at random."""
         return replace(self, dirty_pages=density * self.slot_pages, counted={})

@@ -10,14 +10,14 @@ import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 from analysis.measured.harvests import read_replays
-from analysis.measured.load import FAILED, latest, load_machine, load_results
+from analysis.measured.load import FAILED, UNKNOWN, latest, load_machine, load_results
 from analysis.measured.reference import load_reference
 from analysis.report.tables import by_pass, over_passes
 from strategies.errors import InputError
 from strategies.units import number
 
 RESULTS = "DIRTYLOG_RESULTS"
-"""Environment variable that names the folder; `analysis.report` sets it."""
+"""Environment variable that names the folder; `dirtylog report` sets it."""
 
 DPI = 130
 COUNTED = ("pages_scanned", "pages_cleared", "pages_rearmed", "words_taken", "changed_bits_set")
@@ -86,7 +86,7 @@ def load_study():
             f"the replays in {str(folder / 'replay')!r} lack {', '.join(missing)}: accepted are "
             "those of this version's `dirtylog study`"
         )
-    passes, machine = by_pass(frame), load_machine(raw)
+    passes, machine = by_pass(frame), load_machine(raw, frame["machine"].iloc[0])
     return Study(frame, passes, over_passes(passes), replays, machine, _is_reference(frame))
 
 
@@ -96,13 +96,24 @@ def _is_reference(frame):
     return (first["machine"], first["commit"]) == (origin["machine"], origin["commit"])
 
 
+def _hardware(machine):
+    """Return a machine in words."""
+    if all(machine[field] == UNKNOWN for field in ("cpu", "num_cpu", "os")):
+        return f"{machine['machine']}, a machine that asv noted nothing of"
+    parts = (("cpu", "{}", "CPU"), ("num_cpu", "{} CPUs", "number of CPUs"), ("os", "{}", "OS"))
+    return ", ".join(
+        f"{what} {UNKNOWN}" if machine[field] == UNKNOWN else text.format(machine[field])
+        for field, text, what in parts
+    )
+
+
 def describe(study):
     """Return one line: on which machine, when and from which commit the times were measured."""
     frame, origin = study.frame, study.machine
     date, commit = frame["started_at"].max().date(), frame["commit"].iloc[0][:8]
     failed, count = (frame["status"] == FAILED).sum(), frame["pass"].nunique()
     said = (
-        f"Measured on {origin['cpu']}, {origin['num_cpu']} CPUs, {origin['os']}, on {date}, "
+        f"Measured on {_hardware(origin)}, on {date}, "
         f"commit or snapshot {commit}, {count} {'passes' if count > 1 else 'pass'}; {failed} "
         "benchmark cells failed."
     )

@@ -2,8 +2,8 @@
 
 Compiled code is kept on disk. Numba stamps a cached kernel only with its own file, so it would
 run old code after a *callee* in another file changed; the cache folder is therefore named after
-a digest of all the package's sources (and numba's version). The explorer is left out: it runs with
-the JIT disabled.
+a digest of all the package's sources (and numba's version). The explorer is left out, which runs
+with the JIT disabled, and the contract, which has no kernels.
 """
 
 import hashlib
@@ -19,7 +19,8 @@ PACKAGE = Path(__file__).resolve().parent.parent
 def source_digest():
     """Return a hex digest of numba's version and every source file of the package."""
     digest = hashlib.blake2b(numba.__version__.encode(), digest_size=12)
-    for path in sorted(set(PACKAGE.rglob("*.py")) - set((PACKAGE / "explore").rglob("*.py"))):
+    others = {path for name in ("explore", "contract") for path in (PACKAGE / name).rglob("*.py")}
+    for path in sorted(set(PACKAGE.rglob("*.py")) - others):
         digest.update(str(path.relative_to(PACKAGE)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 

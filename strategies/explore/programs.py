@@ -24,7 +24,7 @@ from strategies.explore.actions import (
     store,
     store_through_crowd,
 )
-from strategies.registry import BASELINE, names
+from strategies.registry import BASELINE, base_of, names
 
 TRACKERS = tuple(name for name in names() if name != BASELINE)
 BOUNDS = {1: 0, 2: 2, 3: 1, 4: 1}
@@ -78,6 +78,13 @@ class Program:
     is_big: bool = False
     options: dict = field(default_factory=dict)
     step_limit: int = 4000
+
+    def runs(self, strategy):
+        """Say whether it runs under a tracker; what runs under all does so under others, too."""
+        name = base_of(strategy)
+        return bool({strategy, name} & set(self.strategies)) or (
+            name not in TRACKERS and self.strategies == TRACKERS
+        )
 
     @property
     def vcpus(self):

@@ -11,7 +11,7 @@ from strategies.errors import InputError
 from strategies.explore.explorer import Finding, Result, explore, prepared
 from strategies.explore.programs import LONG_PROGRAMS, PROGRAMS
 from strategies.explore.trace import Tracer, schedule_string
-from strategies.registry import BASELINE, base_of, get
+from strategies.registry import BASELINE, get
 from strategies.terminal import echo_columns, progress_bar
 
 SCOPE = "Seen are sequentially consistent interleavings only: no store buffers, no reordering."
@@ -82,7 +82,7 @@ def run_explore(program, chosen, *, bound, schedule, defect, is_long, catalogue,
         Job(each.name, name, _bound(each, bound, is_long))
         for each in programs
         for name in dict.fromkeys(chosen) or each.strategies
-        if {name, base_of(name)} & set(each.strategies)
+        if each.runs(name)
     ]
     if not jobs:
         names = ", ".join(programs[0].strategies)

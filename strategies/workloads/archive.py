@@ -3,90 +3,166 @@
 import math
 import os
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from reprlib import repr as short
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from strategies.errors import InputError
 
 MAX_TRACE_BYTES = 4 << 30
+# Recordings grow 2 to 40 times when they are read. What is small may grow more, up to this.
+MAX_GROWTH = 100
+ALWAYS_ACCEPTED_BYTES = 64 << 20
+MAX_TEXT_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 20
 
 
 def read_arrays(
-    file: BinaryIO, required: Iterable[str], optional: Iterable[str] = ()
+    file: BinaryIO,
+    required: Mapping[str, DTypeLike | None],
+    optional: Mapping[str, DTypeLike | None],
 ) -> dict[str, np.ndarray]:
     """Read named arrays from an npz archive; other members are ignored.
+
+    All headers are read, and the memory that they ask for is judged, before any content is.
 
     Parameters
     ----------
     file : binary file, seekable
-    required, optional : names of arrays; an optional one may be absent
+    required, optional : mapping of str to dtype or None
+        The arrays by name; an optional one may be absent. Integers are cast to the dtype, chunk
+        by chunk, where nothing is lost; None: a text.
 
     Returns
     -------
     dict of str to ndarray
-        Writable, in native byte order, with whatever dtype and shape the archive states.
+        Writable, in native byte order. What holds no integers keeps the archive's dtype.
 
     Raises
     ------
     InputError
-        If the archive is unreadable, damaged, above MAX_TRACE_BYTES uncompressed,
-        lacks a required array, or holds Python objects (nothing is ever unpickled).
+        If the archive is unreadable, damaged, asks for more memory than its size allows
+        (`budget_bytes`), lacks a required array, or holds Python objects (nothing is ever
+        unpickled).
     """
     try:
         with zipfile.ZipFile(file) as archive:
-            members = _members(archive)
-            wanted = list(required) + [name for name in optional if name in members]
-            return {name: _read_member(archive, members, name) for name in wanted}
+            members = {member.filename.removesuffix(".npy"): member for member in archive.filelist}
+            wanted = dict(required) | {name: optional[name] for name in optional if name in members}
+            headers = {
+                name: _read_header(archive, members, name, dtype) for name, dtype in wanted.items()
+            }
+            _check_budget(sum(header.nbytes for header in headers.values()), file)
+            return {name: _read_member(archive, header) for name, header in headers.items()}
     except (InputError, MemoryError):
         raise
     # A damaged archive makes zipfile, zlib and numpy raise a dozen unrelated types.
     except Exception as error:
         raise InputError(
-            f"unreadable or damaged ({error}); accepted: an npz archive with the arrays "
-            f"{', '.join(required)}"
+            f"unreadable or damaged ({short(str(error))}); accepted: an npz archive with the "
+            f"arrays {', '.join(required)}"
         ) from error
 
 
-def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Return the members by array name, once their stated sizes are known to be acceptable."""
-    total_bytes = sum(member.file_size for member in archive.infolist())
-    if total_bytes > MAX_TRACE_BYTES:
-        raise InputError(
-            f"{total_bytes} bytes uncompressed; accepted: at most {MAX_TRACE_BYTES} bytes"
-        )
-    return {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+def budget_bytes(file_bytes: int) -> int:
+    """Return how many bytes of arrays an archive of this size may hold."""
+    return min(max(MAX_GROWTH * file_bytes, ALWAYS_ACCEPTED_BYTES), MAX_TRACE_BYTES)
 
 
-def _read_member(
-    archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], name: str
-) -> np.ndarray:
-    """Read one array; its header must agree with the archive before anything is allocated."""
+@dataclass(frozen=True)
+class _Header:
+    """What an array's header says, and the dtype in which the array will lie in memory."""
+
+    name: str
+    member: zipfile.ZipInfo
+    shape: tuple[int, ...]
+    stored: np.dtype
+    dtype: np.dtype
+    start: int
+
+    @property
+    def count(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.count * max(self.stored.itemsize, self.dtype.itemsize)
+
+
+def _read_header(
+    archive: zipfile.ZipFile,
+    members: Mapping[str, zipfile.ZipInfo],
+    name: str,
+    wanted: DTypeLike | None,
+) -> _Header:
+    """Read what an array's header says; it must agree with the archive's directory."""
     if name not in members:
         raise InputError(f"lacks the array {name!r}; accepted: a trace, which has it")
+    if members[name].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise InputError(f"array {name!r} is compressed as numpy never does; accepted: deflate")
     with archive.open(members[name]) as stream:
         version = np.lib.format.read_magic(stream)
         if version != (1, 0):
             raise InputError(f"array {name!r} has npy format {version}; accepted: (1, 0)")
-        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-        if dtype.hasobject:
-            raise InputError(f"array {name!r} holds Python objects; accepted: plain numbers, text")
-        if not dtype.itemsize:  # numpy would divide by it
-            raise InputError(f"array {name!r} is of empty elements; accepted: plain numbers, text")
-        nbytes = math.prod(shape) * dtype.itemsize
-        if nbytes != members[name].file_size - stream.tell():
-            raise InputError(f"array {name!r} is not as long as its shape {shape} says")
-        # The directory may lie in either direction: read() stops at its size and checks the CRC.
-        data = stream.read(nbytes)
-    if len(data) != nbytes:
-        raise InputError(f"array {name!r} is truncated: {len(data)} of {nbytes} bytes")
-    return np.ndarray(shape, dtype, data).astype(dtype.newbyteorder("="))
+        shape, _, stored = np.lib.format.read_array_header_1_0(stream)
+        start = stream.tell()
+    if stored.hasobject:
+        raise InputError(f"array {name!r} holds Python objects; accepted: plain numbers, text")
+    if not stored.itemsize:  # numpy would divide by it
+        raise InputError(f"array {name!r} is of empty elements; accepted: plain numbers, text")
+    if math.prod(shape) * stored.itemsize != members[name].file_size - start:
+        raise InputError(f"array {name!r} is not as long as its shape {short(shape)} says")
+    if wanted is None and members[name].file_size > MAX_TEXT_BYTES:
+        raise InputError(f"{name} is too long; accepted: a text of at most {MAX_TEXT_BYTES} bytes")
+    native = stored.newbyteorder("=")
+    dtype = np.dtype(wanted) if wanted is not None and stored.kind in "iu" else native
+    return _Header(name, members[name], shape, stored, dtype, start)
+
+
+def _check_budget(nbytes: int, file: BinaryIO) -> None:
+    """Raise InputError if the arrays would take more memory than the file's size allows."""
+    accepted = budget_bytes(file.seek(0, os.SEEK_END))
+    if nbytes > accepted:
+        raise InputError(
+            f"{nbytes} bytes once read; accepted: at most {accepted} bytes from a file of this "
+            f"size ({MAX_GROWTH} times it, but {ALWAYS_ACCEPTED_BYTES} to {MAX_TRACE_BYTES} bytes; "
+            "np.savez does not compress)"
+        )
+
+
+def _read_member(archive: zipfile.ZipFile, header: _Header) -> np.ndarray:
+    """Read and cast one array, chunk by chunk."""
+    array = np.empty(header.count, header.dtype)
+    step = max(CHUNK_BYTES // header.stored.itemsize, 1)
+    with archive.open(header.member) as stream:
+        stream.read(header.start)
+        for first in range(0, header.count, step):
+            part = array[first : first + step]
+            # The directory may lie in either direction: read() stops at its size.
+            data = stream.read(part.size * header.stored.itemsize)
+            if len(data) != part.size * header.stored.itemsize:
+                raise InputError(f"array {header.name!r} is truncated")
+            _cast(header.name, np.frombuffer(data, header.stored), part)
+        stream.read(1)  # the checksum is looked at where the member ends
+    return array.reshape(header.shape)
+
+
+def _cast(name: str, chunk: np.ndarray, into: np.ndarray) -> None:
+    """Copy a chunk; integers that do not fit are refused."""
+    into[:] = chunk.astype(into.dtype)
+    if into.dtype != chunk.dtype and chunk.dtype.kind in "iu":
+        lost = into != chunk
+        if lost.any():
+            raise InputError(f"{name} must fit into {into.dtype}, but {chunk[lost][0]} does not")
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a compressed npz archive completely or not at all.
+    """Write an npz archive completely or not at all, compressed unless it would then be refused.
 
     Parameters
     ----------
@@ -106,6 +182,10 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         try:
             with temporary.open("xb") as file:
                 np.savez_compressed(file, **arrays)
+                if sum(array.nbytes for array in arrays.values()) > budget_bytes(file.tell()):
+                    file.truncate(0)
+                    file.seek(0)
+                    np.savez(file, **arrays)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """What makes a trace valid; every check is vectorised and names the first offender."""
 
+from itertools import pairwise
 from reprlib import repr as short
 from typing import Any
 
@@ -11,8 +12,10 @@ REQUIRED_META = ("name", "page_size", "slot_pages", "epoch_ms", "epochs")
 MAX_SLOT_PAGES = 2**31
 MAX_EPOCHS = 2**31  # then a page of an epoch has a number of 62 bits
 MAX_EPOCH_MS = 86_400_000
+MAX_NAME = 200
 # A replay holds the stores of an epoch in memory; one core makes about 10 million in 10 ms.
 MAX_EPOCH_STORES = 2**26
+BLOCK_PAGES = 1 << 20  # what is looked at at once, so that a check takes little memory
 
 
 def check_trace(trace: Any) -> None:
@@ -36,8 +39,8 @@ def check_meta(meta: Any) -> None:
     if missing:
         raise InputError(f"meta lacks {', '.join(missing)}; required: {', '.join(REQUIRED_META)}")
     name, page_size, slot_pages, epoch_ms, epochs = (meta[key] for key in REQUIRED_META)
-    if not isinstance(name, str) or not name or not name.isprintable():
-        raise InputError(f"name must be printable text, not {short(name)}")
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME or not name.isprintable():
+        raise InputError(f"name must be 1 to {MAX_NAME} printable letters, not {short(name)}")
     if not _is_count(page_size) or page_size < 4096 or page_size.bit_count() != 1:
         raise InputError(f"page_size must be a power of two from 4096, not {short(page_size)}")
     if not _is_count(slot_pages) or slot_pages > MAX_SLOT_PAGES:
@@ -56,14 +59,22 @@ def written_too(
     read_offsets: np.ndarray, read_gfns: np.ndarray, offsets: np.ndarray, gfns: np.ndarray
 ) -> np.ndarray:
     """Return bool[reads]: whether each read page is also written in its epoch."""
-    keys, written = _page_keys(read_offsets, read_gfns), _page_keys(offsets, gfns)
-    return np.searchsorted(written, keys, "right") > np.searchsorted(written, keys, "left")
+    found = np.zeros(len(read_gfns), bool)
+    pages = read_offsets + offsets
+    cuts = np.searchsorted(pages, np.arange(0, pages[-1], BLOCK_PAGES), "right") - 1
+    for first, last in pairwise([*np.unique(cuts).tolist(), len(offsets) - 1]):
+        epochs = slice(first, last + 1)
+        keys = _page_keys(read_offsets[epochs], read_gfns)
+        written = _page_keys(offsets[epochs], gfns)
+        after = np.searchsorted(written, keys, "right") > np.searchsorted(written, keys, "left")
+        found[slice(*read_offsets[[first, last]])] = after
+    return found
 
 
 def _page_keys(offsets: np.ndarray, gfns: np.ndarray) -> np.ndarray:
-    """Return int64[total] keys, ascending, equal only for the same page in the same epoch."""
+    """Return int64 keys of the pages of some epochs, equal only for the same page and epoch."""
     epochs = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    return epochs * MAX_SLOT_PAGES + gfns
+    return epochs * MAX_SLOT_PAGES + gfns[offsets[0] : offsets[-1]]
 
 
 def _is_number(value: Any) -> bool:
@@ -99,22 +110,26 @@ def _check_pages(
     falling = offsets[1:] < offsets[:-1]
     if falling.any():
         raise InputError(f"{offsets_name} must not decrease, but does in epoch {falling.argmax()}")
-    _refuse_first(
-        gfns >= meta["slot_pages"], f"below slot_pages {meta['slot_pages']}", name, offsets, gfns
-    )
-    unsorted = np.zeros(len(gfns), bool)
-    unsorted[1:] = gfns[1:] <= gfns[:-1]
-    unsorted[offsets[offsets < len(gfns)]] = False
-    _refuse_first(unsorted, "sorted and unique within an epoch", name, offsets, gfns)
+    for first in range(0, len(gfns), BLOCK_PAGES):
+        part = gfns[first : first + BLOCK_PAGES]
+        rule = f"below slot_pages {meta['slot_pages']}"
+        _refuse_first(part >= meta["slot_pages"], rule, name, offsets, gfns, first)
+        unsorted = np.zeros(len(part), bool)
+        unsorted[1:] = part[1:] <= part[:-1]
+        unsorted[0] = first > 0 and part[0] <= gfns[first - 1]
+        begins = slice(*np.searchsorted(offsets, [first, first + len(part)]))
+        unsorted[offsets[begins] - first] = False
+        rule = "sorted and unique within an epoch"
+        _refuse_first(unsorted, rule, name, offsets, gfns, first)
 
 
 def _refuse_first(
-    bad: np.ndarray, rule: str, name: str, offsets: np.ndarray, gfns: np.ndarray
+    bad: np.ndarray, rule: str, name: str, offsets: np.ndarray, gfns: np.ndarray, first: int = 0
 ) -> None:
-    """Raise InputError naming gfn and epoch of the first True in `bad`."""
+    """Raise InputError naming gfn and epoch of the first True in `bad`, which starts at `first`."""
     if not bad.any():
         return
-    index = int(bad.argmax())
+    index = first + int(bad.argmax())
     epoch = int(np.searchsorted(offsets, index, side="right")) - 1
     raise InputError(f"{name} must be {rule}, but gfn {gfns[index]} in epoch {epoch} is not")
 

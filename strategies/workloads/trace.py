@@ -20,8 +20,9 @@ from strategies.workloads.merging import (
 )
 
 FILE_PAGE_SIZE = 4096
-REQUIRED_ARRAYS = ("offsets", "gfns", "meta")
-OPTIONAL_ARRAYS = ("stores", "read_offsets", "read_gfns")
+NS_PER_MS = 1e6
+REQUIRED_ARRAYS = {"offsets": np.int64, "gfns": np.uint32, "meta": None}
+OPTIONAL_ARRAYS = {"stores": np.uint32, "read_offsets": np.int64, "read_gfns": np.uint32}
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +178,10 @@ class Trace:
         Returns
         -------
         Trace
+            This trace itself for 1.
         """
+        if times == 1:
+            return self
         epochs = max(self.epochs // times, 1)
         union = union_of_epochs(self.offsets, self.gfns, epochs, times, self.slot_pages)
         offsets, gfns, place = union
@@ -194,6 +198,22 @@ class Trace:
         )
         keep = ~written_too(reads, pages, offsets, gfns)
         return replace(longer, read_offsets=running_count(keep)[reads], read_gfns=pages[keep])
+
+    def at_interval(self, interval_ns: float) -> "Trace":
+        """Return the trace with epochs merged to the whole multiple nearest to an interval.
+
+        It is at least an epoch and at most the whole recording: `epoch_ms` says which.
+
+        Parameters
+        ----------
+        interval_ns : float
+
+        Returns
+        -------
+        Trace
+        """
+        times = round(interval_ns / (self.epoch_ms * NS_PER_MS))
+        return self.merged(min(max(times, 1), self.epochs))
 
     def _coarsen_reads(self, coarse: "Trace", shift: int) -> "Trace":
         """Return `coarse` with this trace's reads, less the pages it writes."""
@@ -226,8 +246,7 @@ def load_trace(name_or_path: str | Path) -> Trace:
         with _locate(name_or_path).open("rb") as file:
             arrays = read_arrays(file, REQUIRED_ARRAYS, OPTIONAL_ARRAYS)
         meta = _parse_meta(arrays.pop("meta"))
-        trace = Trace(meta=meta, **{name: _cast(name, array) for name, array in arrays.items()})
-        trace = trace.refine(FILE_PAGE_SIZE)
+        trace = Trace(meta=meta, **arrays).refine(FILE_PAGE_SIZE)
     except OSError as error:
         raise InputError(f"trace {str(name_or_path)!r}: {error.strerror}") from error
     except InputError as error:
@@ -271,18 +290,6 @@ def _parse_meta(text: np.ndarray) -> Any:
         return json.loads(text.item())
     except (ValueError, RecursionError) as error:
         raise InputError(f"meta must be a JSON object ({error})") from error
-
-
-def _cast(name: str, array: np.ndarray) -> np.ndarray:
-    """Return integers of any width in the array's own type, where nothing is lost."""
-    wanted = np.int64 if name in ("offsets", "read_offsets") else np.uint32
-    if array.dtype.kind not in "iu" or array.dtype == wanted:
-        return array
-    cast = array.astype(wanted)
-    bad = cast != array
-    if bad.any():
-        raise InputError(f"{name} must fit into {np.dtype(wanted)}, but {array[bad][0]} does not")
-    return cast
 
 
 def _check_file_pages(trace: Trace) -> None:

@@ -1,4 +1,4 @@
-"""Exact counts: closed formulas for the trackers named here, and what holds for every tracker.
+"""Exact counts: closed formulas for the trackers named here.
 
 The events of the host (the harvest, the start of a log) and those of the guest (stores, faults)
 are told apart, as who pays for them is.
@@ -6,17 +6,11 @@ are told apart, as who pays for them is.
 
 import numpy as np
 import pytest
-from conftest import (
-    STAMP,
-    build,
-    changes,
-    harvest,
-    hpte_of,
-    protect,
-)
-from contracting import WRITTEN, build_large, page_shifts
+from conftest import STAMP, build, build_large, harvest, hpte_of, page_shifts, protect
 from naive import RXRX
 
+from strategies.contract.bench import WRITTEN
+from strategies.contract.counts import counted
 from strategies.core.guest import VIEW_ALIAS, VIEW_BASE, VIEW_LARGE
 from strategies.errors import InputError
 
@@ -95,15 +89,6 @@ def of_enabling(name, npages):
     if name == "c_bit_scan":
         return of_a_clean_harvest(name, npages)
     return {"pages_protected": npages, "rmap_steps": npages, "flushes": 1}
-
-
-def counted(vm, step):
-    """What a step counted: (the host's events, the guest's)."""
-    before = [vm.events(who) for who in ("host", "guest")]
-    step()
-    return tuple(
-        changes(vm, counts, who) for counts, who in zip(before, ("host", "guest"), strict=True)
-    )
 
 
 @named()
@@ -227,46 +212,6 @@ def test_counts_of_a_large_page(name, page_shift):
     assert host.get("pages_rearmed", 0) == (pages if name in FAULTING else 0)
     assert host.get("tlbies", 0) == (name in ("c_bit_scan", "write_protect"))
     assert host.get("flushes", 0) == (name not in ("c_bit_scan", "write_protect"))
-
-
-# What holds for every tracker.
-
-
-def test_stores_and_loads_are_counted_one_by_one(strategy):
-    vm, _ = build(strategy, NPAGES)
-    _, stored = counted(vm, lambda: vm.store(WRITTEN * 3, STAMP))
-    assert stored["stores"] == 15
-    _, loaded = counted(vm, lambda: vm.load(WRITTEN * 3))
-    assert (loaded["loads"], loaded.get("stores", 0)) == (15, 0)
-
-
-def test_a_harvest_counts_nothing_for_the_guest(strategy):
-    vm, tracker = build(strategy, NPAGES)
-    vm.store(WRITTEN, STAMP)
-    _, guest = counted(vm, lambda: harvest(tracker))
-    assert guest == {}
-
-
-def test_what_was_paid_for_a_page_is_not_paid_again_before_a_harvest(strategy):
-    vm, _ = build(strategy, NPAGES)
-    vm.store(WRITTEN, STAMP)
-    assert counted(vm, lambda: vm.store(WRITTEN, STAMP)) == ({}, {"stores": 5})
-
-
-def test_the_first_store_of_all_sets_c_once(strategy):
-    vm, _ = build(strategy, NPAGES)
-    _, guest = counted(vm, lambda: vm.store(WRITTEN * 2, STAMP))
-    assert guest["changed_bits_set"] == 5
-
-
-def test_events_are_those_of_host_and_guest(strategy):
-    vm, tracker = build(strategy, NPAGES, vcpus=3)
-    vm.store(WRITTEN, STAMP, vcpus=3)
-    vm.host_store(7, STAMP)
-    harvest(tracker)
-    host, guest = vm.events("host"), vm.events("guest")
-    assert vm.events() == {name: host[name] + guest[name] for name in host}
-    assert (guest["stores"], host["host_stores"]) == (5, 1)
 
 
 def test_events_of_somebody_else_are_one_clear_error():

@@ -1,102 +1,108 @@
 """The contract of every tracker that logs: enable, disable."""
 
-from conftest import (
-    STAMP,
-    build,
-    changes,
-    enter,
-    hardware,
-    harvest,
-    hpte_of,
-    protect,
-    read,
-    remove,
-)
-from contracting import FAULTS, page_shifts, ptel_of
-from naive import (
+from strategies.contract.bench import (
     ABSENT,
+    FAULTS,
     PP,
     PP0,
     RWRW,
     RXRX,
+    STAMP,
     C,
     M,
     R,
+    build,
+    changes,
+    enter,
+    expect,
+    hardware,
+    harvest,
+    hpte_of,
+    protect,
+    ptel_of,
+    read,
+    remove,
 )
+from strategies.contract.clause import PAGE_SHIFTS, clause
 
 
-def test_enable_starts_an_empty_log(strategy):
+@clause
+def enable_starts_an_empty_log(strategy):
     vm, tracker = build(strategy, 100, enabled=False)
     vm.store([1, 2], STAMP)
     vm.host_store(3, STAMP)
-    assert remove(vm, hpte_of(vm, 1))[0] == 0
+    expect(remove(vm, hpte_of(vm, 1))[0], 0)
     tracker.enable_logging(0)
-    assert harvest(tracker) == set()
+    expect(harvest(tracker), set())
     vm.store([2, 4], STAMP)
-    assert harvest(tracker) == {2, 4}
+    expect(harvest(tracker), {2, 4})
 
 
-def test_enable_twice_keeps_the_log(strategy):
+@clause
+def enable_twice_keeps_the_log(strategy):
     vm, tracker = build(strategy, 100)
     vm.store([1], STAMP)
     tracker.enable_logging(0)
-    assert harvest(tracker) == {1}
+    expect(harvest(tracker), {1})
 
 
-def test_disable_and_enable_again_starts_an_empty_log(strategy):
+@clause
+def disable_and_enable_again_starts_an_empty_log(strategy):
     vm, tracker = build(strategy, 100)
     vm.store([1, 2], STAMP)
     tracker.disable_logging(0)
     vm.store([3], STAMP)
     tracker.disable_logging(0)
     tracker.enable_logging(0)
-    assert harvest(tracker) == set()
+    expect(harvest(tracker), set())
     vm.store([3, 2], STAMP)
-    assert harvest(tracker) == {2, 3}
+    expect(harvest(tracker), {2, 3})
 
 
-def test_disable_after_a_harvest_and_enable_again(strategy):
+@clause
+def disable_after_a_harvest_and_enable_again(strategy):
     vm, tracker = build(strategy, 100)
     for stamp in range(1, 5):
         vm.store([1, 63, 64], stamp)
-        assert harvest(tracker) == {1, 63, 64}
+        expect(harvest(tracker), {1, 63, 64})
         vm.store([5], stamp)
         tracker.disable_logging(0)
         tracker.enable_logging(0)
 
 
-@page_shifts
-def test_disable_gives_back_the_guests_permissions(strategy, page_shift):
+@clause(**PAGE_SHIFTS)
+def disable_gives_back_the_guests_permissions(strategy, page_shift):
     vm, tracker = build(strategy, 8, page_shift=page_shift, enabled=False)
     rights = {0: RWRW, 1: RXRX, 2: 0, 3: 1, 4: RWRW, 5: 1 << 8 | 2}
     for gfn, flags in rights.items():
-        assert protect(vm, hpte_of(vm, gfn), flags)[0] == 0
+        expect(protect(vm, hpte_of(vm, gfn), flags)[0], 0)
     vm.load([4])
     vm.store([0, 3], STAMP)
     guest = [read(vm, hpte_of(vm, gfn)) for gfn in range(8)]
     writable = [gfn for gfn in range(8) if gfn not in (1, 5)]
     tracker.enable_logging(0)
-    assert vm.store(range(8), STAMP) == len(writable)
-    assert harvest(tracker) == set(writable)
-    assert vm.store(writable[:2], STAMP) == 2
+    expect(vm.store(range(8), STAMP), len(writable))
+    expect(harvest(tracker), set(writable))
+    expect(vm.store(writable[:2], STAMP), 2)
     tracker.disable_logging(0)
     for gfn in range(8):
         v, r = hardware(vm, hpte_of(vm, gfn))
-        assert not v & ABSENT
-        assert v == guest[gfn][0]
-        assert r & (PP0 | PP) == guest[gfn][1] & (PP0 | PP)
-        assert read(vm, hpte_of(vm, gfn)) == guest[gfn]
+        expect(bool(v & ABSENT), False)
+        expect(v, guest[gfn][0])
+        expect(r & (PP0 | PP), guest[gfn][1] & (PP0 | PP))
+        expect(read(vm, hpte_of(vm, gfn)), guest[gfn])
     before = vm.events()
-    assert vm.store(writable, STAMP) == len(writable)
-    assert not FAULTS & changes(vm, before).keys()
+    expect(vm.store(writable, STAMP), len(writable))
+    expect(bool(FAULTS & changes(vm, before).keys()), False)
 
 
-def test_disable_keeps_r_and_c_as_the_guest_sees_them(strategy):
+@clause
+def disable_keeps_r_and_c_as_the_guest_sees_them(strategy):
     vm, tracker = build(strategy, 8, populated=False, enabled=False)
     donor, _ = build(strategy, 8)  # its guest enters the same addresses
     indices = [hpte_of(donor, gfn) for gfn in range(8)]
     for gfn, index in enumerate(indices):
-        assert enter(vm, index, read(donor, index)[0], ptel_of(vm, gfn, M | RWRW), 1 << 39)[0] == 0
+        expect(enter(vm, index, read(donor, index)[0], ptel_of(vm, gfn, M | RWRW), 1 << 39)[0], 0)
     tracker.enable_logging(0)
     vm.load([1])
     vm.store([2], STAMP)
@@ -105,4 +111,4 @@ def test_disable_keeps_r_and_c_as_the_guest_sees_them(strategy):
     vm.store([4], STAMP)
     tracker.disable_logging(0)
     got = [read(vm, index)[1] & (R | C) for index in indices]
-    assert got == [0, R, R | C, R, R | C, 0, 0, 0]
+    expect(got, [0, R, R | C, R, R | C, 0, 0, 0])

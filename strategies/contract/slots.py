@@ -1,18 +1,14 @@
 """The contract of every tracker that logs: slots."""
 
-from conftest import (
-    STAMP,
-    build,
-    changes,
-    harvest,
-)
-
 from strategies import registry
+from strategies.contract.bench import STAMP, build, changes, expect, harvest
+from strategies.contract.clause import clause
 from strategies.core.machine import MAX_SLOTS
 from strategies.core.vm import Vm
 
 
-def test_slots_have_each_their_own_log(strategy):
+@clause
+def slots_have_each_their_own_log(strategy):
     vm = Vm(40 * MAX_SLOTS)
     tracker = registry.get(strategy)(vm)
     slots = [vm.add_memslot(3 + 40 * k, 1 + k) for k in range(MAX_SLOTS)]
@@ -22,12 +18,13 @@ def test_slots_have_each_their_own_log(strategy):
     last_pages = {slot: sum(vm.slots[slot]) - 1 for slot in slots}
     vm.store(sorted(last_pages.values()), STAMP)
     for slot in reversed(slots):
-        assert harvest(tracker, slot) == {last_pages[slot]}
+        expect(harvest(tracker, slot), {last_pages[slot]})
     vm.store([last_pages[9]], STAMP)
-    assert [len(harvest(tracker, slot)) for slot in slots] == [slot == 9 for slot in slots]
+    expect([len(harvest(tracker, slot)) for slot in slots], [slot == 9 for slot in slots])
 
 
-def test_slots_that_share_a_word_of_gfns_do_not_share_a_log(strategy):
+@clause
+def slots_that_share_a_word_of_gfns_do_not_share_a_log(strategy):
     vm = Vm(100)
     tracker = registry.get(strategy)(vm)
     for base, npages in ((10, 20), (30, 3), (33, 67)):
@@ -35,15 +32,16 @@ def test_slots_that_share_a_word_of_gfns_do_not_share_a_log(strategy):
         vm.populate(slot)
         tracker.enable_logging(slot)
     vm.store([29, 30, 32, 33], STAMP)
-    assert harvest(tracker, 1) == {30, 32}
+    expect(harvest(tracker, 1), {30, 32})
     vm.store([30, 34], STAMP)
-    assert [harvest(tracker, slot) for slot in range(3)] == [{29}, {30}, {33, 34}]
+    expect([harvest(tracker, slot) for slot in range(3)], [{29}, {30}, {33, 34}])
 
 
-def test_slot_that_is_not_logged_costs_nothing(strategy):
+@clause
+def slot_that_is_not_logged_costs_nothing(strategy):
     vm, tracker = build(strategy, 50, guest_pages=100)
     vm.populate(vm.add_memslot(50, 50))
     before = vm.events()
     vm.store([50, 99], STAMP)
-    assert changes(vm, before) == {"stores": 2, "tlb_misses": 2, "changed_bits_set": 2}
-    assert harvest(tracker) == set()
+    expect(changes(vm, before), {"stores": 2, "tlb_misses": 2, "changed_bits_set": 2})
+    expect(harvest(tracker), set())

@@ -1,15 +1,12 @@
 """Run the notebooks and write one page of HTML that needs nothing else.
 
-`python -m analysis.report --results DIR --out FILE`; DIR holds asv's results in `raw`, and the CSV
-files of the replays in `replay`. Beside the page the command writes its figures as pictures, and
-`answer.md`, the answer as text. A claim of a notebook that does not hold ends it with status 1.
+Of a folder that holds asv's results in `raw`, and the CSV files of the replays in `replay`. Beside
+the page are its figures as pictures, and `answer.md`, the answer as text.
 """
 
 import base64
 import os
 import re
-import sys
-import time
 from html import escape
 from pathlib import Path
 
@@ -20,7 +17,6 @@ from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
 
 from analysis.report.shown import RESULTS, describe, load_study
-from strategies.errors import InputError
 
 NOTEBOOKS = Path(__file__).parent / "notebooks"
 ORDER = ("00_answer", "01_takuya", "02_paul", "03_trade_off")
@@ -158,29 +154,3 @@ def put_answer(readme, answer):
     before, mark, rest = re.split(MARK, readme.read_text(encoding="utf-8"), maxsplit=1)
     after = rest[rest.index(END) :]
     readme.write_text(f"{before}{mark}{answer}{after}", encoding="utf-8")
-
-
-@click.command()
-@click.option("--results", type=click.Path(path_type=Path), default="results/local")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=None)
-@click.option(
-    "--readme",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Put the answer between the marks of this file, too.",
-)
-def main(results, out, readme):
-    """Write the offline report of a folder of results (by default into it)."""
-    out = out or results / "report" / "index.html"
-    start = time.monotonic()
-    try:
-        write_report(results, out)
-        if readme:
-            put_answer(readme, out.with_name("answer.md").read_text(encoding="utf-8"))
-    except (ClaimError, InputError, OSError) as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(1 if isinstance(error, ClaimError) else 2)
-    click.echo(f"wrote {out} in {time.monotonic() - start:.0f} s")
-
-
-if __name__ == "__main__":
-    main()

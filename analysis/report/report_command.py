@@ -1,0 +1,51 @@
+"""The command `dirtylog report`."""
+
+import time
+from pathlib import Path
+
+import click
+
+from strategies.errors import InputError
+
+
+@click.command()
+@click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="results/local",
+    show_default=True,
+    help="Folder of `raw`, which asv wrote, and `replay`.",
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The page; its pictures come beside it.  [default: report/index.html in the results]",
+)
+@click.option(
+    "--readme",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Put the answer between the marks of this file, too.",
+)
+def report(results, out, readme):
+    """Write the report of a folder of results: one page that needs nothing else.
+
+    A claim that does not hold for these results ends it with status 1.
+    """
+    try:
+        from analysis.report.write import ClaimError, put_answer, write_report
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"this needs {error.name}; accepted: pip install 'dirtylog[report]'"
+        ) from error
+
+    out = out or results / "report" / "index.html"
+    start = time.monotonic()
+    try:
+        write_report(results, out)
+    except ClaimError as error:
+        click.echo(f"dirtylog: error: {error}", err=True)
+        return 1
+    if readme:
+        put_answer(readme, out.with_name("answer.md").read_text(encoding="utf-8"))
+    click.echo(f"wrote {out} in {time.monotonic() - start:.0f} s")
+    return 0

@@ -1,0 +1,111 @@
+"""What is installed is what is pinned; the oldest Python can have it; what the package says."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from strategies.cli import COMMANDS
+
+ROOT = Path(__file__).resolve().parent.parent
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT, SETUPTOOLS = PYPROJECT["project"], PYPROJECT["tool"]["setuptools"]
+PINS = {
+    canonicalize_name(name): version
+    for name, version in re.findall(
+        r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE
+    )
+}
+
+
+def needed(name, extras, found):
+    """Add the names of all that a distribution needs here, extras included, to a set."""
+    for text in distribution(name).requires or ():
+        one = Requirement(text)
+        wanted = [one.marker is None or one.marker.evaluate({"extra": e}) for e in ("", *extras)]
+        key = canonicalize_name(one.name), frozenset(one.extras)
+        if any(wanted) and key not in found:
+            found.add(key)
+            needed(one.name, one.extras, found)
+    return found
+
+
+def everything():
+    names = {name for name, _ in needed("dirtylog", PROJECT["optional-dependencies"], set())}
+    return sorted(names - {"dirtylog"})
+
+
+@pytest.mark.parametrize("name", everything())
+def test_what_is_installed_is_what_is_pinned(name):
+    assert distribution(name).version == PINS[name]
+
+
+@pytest.mark.parametrize("name", everything())
+def test_the_oldest_python_that_is_accepted_can_have_it(name):
+    oldest = PROJECT["requires-python"].removeprefix(">=")
+    assert oldest in SpecifierSet(distribution(name).metadata["Requires-Python"] or "")
+
+
+def test_nothing_else_is_pinned():
+    assert set(PINS) == set(everything())
+
+
+def test_the_study_installs_nothing_for_tests():
+    study = {name for name, _ in needed("dirtylog", ("study",), set())}
+    assert {"asv", "nbclient"} <= study
+    assert not {"pytest", "hypothesis", "ruff", "scipy"} & study
+
+
+def test_the_package_has_all_data_that_its_modules_read():
+    packaged = {
+        path
+        for package, patterns in SETUPTOOLS["package-data"].items()
+        for pattern in patterns
+        for path in ROOT.joinpath(*package.split(".")).glob(pattern)
+    }
+    data = {
+        path
+        for top in ("strategies", "analysis", "results/reference/derived")
+        for path in (ROOT / top).rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc", ".md")
+    }
+    assert len(data) > 10
+    assert data - packaged == set()
+
+
+def test_what_a_package_index_shows_names_no_file_of_the_checkout():
+    text = PROJECT["readme"]["text"]
+    assert re.findall(r"\]\((?!https?://)|<(?:img|a) |(?:src|href)=", text) == []
+    named = re.findall(r"^    dirtylog (\w+)", text, re.MULTILINE)
+    assert named
+    assert set(named) <= COMMANDS.keys()
+
+
+def test_the_citation_is_of_this_version():
+    cited = re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert cited[1] == PROJECT["version"]
+
+
+def test_without_the_checkout_study_says_so(tmp_path):
+    """The package alone, as it is after `pip install .`."""
+    shutil.copytree(ROOT / "strategies", tmp_path / "strategies")
+    done = subprocess.run(
+        [sys.executable, "-m", "strategies.cli", "study"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    accepted = "`make study` in a checkout of the project"
+    assert done.stderr == f"dirtylog: error: this needs benchmarks; accepted: {accepted}\n"

@@ -1,0 +1,55 @@
+"""The study's steps: what was made before of the same is kept."""
+
+import json
+
+import pytest
+
+from benchmarks.steps import Stamps, digest_of
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    folder = tmp_path / "inputs"
+    folder.mkdir()
+    (folder / "a.py").write_text("a")
+    return folder
+
+
+def test_a_digest_is_of_names_and_contents(inputs):
+    before = digest_of(inputs)
+    assert digest_of(inputs) == before
+    (inputs / "a.py").rename(inputs / "b.py")
+    renamed = digest_of(inputs)
+    (inputs / "b.py").write_text("b")
+    changed = digest_of(inputs)
+    (inputs / "more").mkdir()
+    (inputs / "more" / "c.csv").write_text("c")
+    assert len({before, renamed, changed, digest_of(inputs)}) == 4
+
+
+def test_what_python_compiles_changes_no_digest(inputs):
+    before = digest_of(inputs, inputs / "a.py")
+    (inputs / "__pycache__").mkdir()
+    (inputs / "__pycache__" / "a.pyc").write_text("compiled")
+    assert digest_of(inputs, inputs / "a.py") == before
+
+
+def test_an_output_is_current_while_all_of_it_is_there(tmp_path, inputs):
+    outputs = [tmp_path / "made.csv", tmp_path / "made.png"]
+    for path in outputs:
+        path.write_text("made")
+    assert not Stamps(tmp_path).is_current(outputs, digest_of(inputs))
+    Stamps(tmp_path).made(outputs, digest_of(inputs))
+    assert Stamps(tmp_path).is_current(outputs, digest_of(inputs))
+    (inputs / "a.py").write_text("changed")
+    assert not Stamps(tmp_path).is_current(outputs, digest_of(inputs))
+    Stamps(tmp_path).made(outputs, digest_of(inputs))
+    outputs[1].unlink()
+    assert not Stamps(tmp_path).is_current(outputs, digest_of(inputs))
+
+
+def test_stamps_of_others_are_kept(tmp_path):
+    stamps = Stamps(tmp_path)
+    stamps.made([tmp_path / "one"], "1")
+    stamps.made([tmp_path / "two"], "2")
+    assert json.loads((tmp_path / "made_from.json").read_text()) == {"one": "1", "two": "2"}
