@@ -34,6 +34,7 @@ STRATEGIES = [
     "null",
     "dirty_ring",
     "pml",
+    "manual_protect",
 ]
 """Append the name of a new tracker. Lines never move and never go: results are filed by them."""
 

@@ -70,6 +70,13 @@ TRACKERS = {
         "log.pml:Pml",
         Parameter("pml_entries", "entries of each vCPU's buffer", 512, 1, 1 << 16),
     ),
+    "manual_protect": Tracker(
+        "log",
+        2018,
+        "x86 and arm64 since v5.2: what QEMU uses",
+        "log.manual_protect:ManualProtect",
+        Parameter("clear_pages", "pages of a clear, whole words", 1 << 18, 64, 1 << 30, True),
+    ),
     "pte_flush": Tracker(
         "history", 2011, "POWER Book3S PR up to the patch", "history.pte_flush:PteFlush"
     ),

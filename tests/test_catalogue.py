@@ -55,6 +55,7 @@ HAZARDS = {
     "logging starts without a flush": "enable-without-flush",
     "a large page marked in one word": "large-page-in-one-word",
     "a ring, and no bitmap for who is no vCPU": "ring-without-bitmap",
+    "a clear of what its caller never saw": "clear-of-unknown-bits",
     "a page that the host keeps mapped": "held-mapping-marked-once",
 }
 """Known ways to lose a page, from the kernel's history, and the defect that stands for each."""
@@ -87,6 +88,7 @@ RULES = {
     "a ring's entries taken by two at once": "ring-reaped-by-two",
     "a full ring written over": "ring-overwritten",
     "an entry of a log after its index": "ring-index-before-entry",
+    "a page sent before its clear": "sent-before-cleared",
     "a log drained before its vCPU has spilled": "pml-drained-before-it-spilled",
     "C cleared before the log is drained": "pml-cleared-before-drained",
     "C cleared in place without a flush": "pml-without-flush",
@@ -120,6 +122,7 @@ IN_ONE_SCHEDULE = (
     "big-endian-bits",
     "efault-after-clear",
     "ring-overwritten",
+    "clear-of-unknown-bits",
     "pml-cleared-before-drained",
     "pml-without-flush",
     "pml-owed-c-comes-back",

@@ -48,12 +48,17 @@ COUNTS_OF = {
         "exit_entries": "vcpus * (ring_entries - 65)",
         "log_exits": "max(ceil(dirty_entries / exit_entries) - 1, 0)",
     },
+    "manual_protect": {
+        # At least one where anything is written; QEMU clears no chunk in which nothing is.
+        "clears": "max(any_dirty, ceil(slot_pages / clear_pages)"
+        " * (1 - (1 - density) ** min(clear_pages, slot_pages)))",
+    },
     "pml": {"log_exits": "vcpus * max(ceil(dirty_entries / vcpus / pml_entries) - 1, 0)"},
 }
 """Counts of one strategy alone, which may name its parameter.
 
 `log_exits`: how often a vCPU leaves the guest in an interval, its log being full; `exit_entries`:
-first writes from one such exit to the next.
+first writes from one such exit to the next. `clears`: chunks with a page to clear.
 """
 
 
@@ -194,6 +199,19 @@ TERMS = {
         *FAULTS,
         Term("interval", "guest", "dirty_entries + log_exits", "log_push"),
         *FULL_RINGS,
+        *OVER_REPORTED,
+    ),
+    "manual_protect": (
+        *TOGGLING,
+        *PROTECTING,
+        *READING,
+        # The caller's words are read once more, by the clears.
+        Term("harvest", "host", "words", "word_read"),
+        Term("last", "host", "words * (1 - manual_protect)", "word_read"),
+        *TAKING,
+        *_invalidating("harvest", "clears", "flush"),
+        *_invalidating("last", "clears * (1 - manual_protect)", "flush"),
+        *FAULTS,
         *OVER_REPORTED,
     ),
     "pml": (

@@ -37,6 +37,7 @@ NAMES = (
     "log_pushes",  # entries that a vCPU, or its hardware, appended to its log
     "log_exits",  # ... which was full, so that the vCPU left the guest
     "spills",  # vCPUs that a harvest made drain their logs
+    "pages_reported_twice",  # by copies of a log, not cleared in between
 )
 
 (
@@ -68,6 +69,7 @@ NAMES = (
     LOG_PUSHES,
     LOG_EXITS,
     SPILLS,
+    PAGES_REPORTED_TWICE,
 ) = range(len(NAMES))
 
 ROW = 32

@@ -12,7 +12,9 @@ from strategies.explore.actions import (
     crowd,
     disable,
     enable,
+    enable_all_set,
     enter,
+    get_and_clear,
     guest,
     harvest,
     harvest_beside,
@@ -117,6 +119,7 @@ _DELAYED_C = {
 }
 _RING_OF_TWO = {"strategies": ("dirty_ring:66",)}
 """Full, but for what is reserved, with two entries."""
+_MANUAL = {"strategies": ("manual_protect",)}
 _LOG_OF_ONE = {"strategies": ("pml:1",)}
 
 PROGRAMS = (
@@ -312,6 +315,35 @@ PROGRAMS = (
         (guest(store(0), store(1)), guest(store(1), store(0)), _HARVEST),
         pages=2,
         **_LOG_OF_ONE,
+    ),
+    Program(
+        "store-clear",
+        "stores to two pages, a copy of the log and a clear of each, a harvest",
+        (guest(store(0), store(1), store(0)), host(get_and_clear(0, 1), harvest())),
+        pages=2,
+        **_MANUAL,
+    ),
+    Program(
+        "store-clear-section",
+        "a store, copies of the log and clears of one page of two",
+        (guest(store(1), store(0)), host(get_and_clear(0), get_and_clear(0))),
+        pages=2,
+        **_DIRTY,
+        **_MANUAL,
+    ),
+    Program(
+        "store-all-set-clear",
+        "stores while logging starts with all bits set, a clear of each page, a harvest",
+        (guest(store(0), store(1)), host(enable_all_set(), get_and_clear(0, 1), harvest())),
+        pages=2,
+        **_MANUAL,
+        **_OFF,
+    ),
+    Program(
+        "stores-clear",
+        "two vCPUs store, a copy of the log and a clear",
+        (guest(store()), guest(store()), host(get_and_clear(0))),
+        **_MANUAL,
     ),
     # Two vCPUs without the host.
     Program("two-stores", "two first stores to a page", (_STORE, _STORE)),

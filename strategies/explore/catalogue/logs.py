@@ -1,4 +1,4 @@
-"""Losses of the trackers that read logs: dirty rings, and the log of the hardware."""
+"""Losses with dirty rings, with the log of the hardware, and where the log is cleared by hand."""
 
 from strategies.core import atomics, h_enter, hostfault, logs, pml, rings
 from strategies.core.clock import monotonic_ns
@@ -28,7 +28,9 @@ from strategies.core.rings import push_entry
 from strategies.core.rmap import RMAP_CHANGED
 from strategies.core.tlb import flush_tlbs
 from strategies.core.words import I64, ONE, U64, ZERO
+from strategies.explore import scene
 from strategies.explore.defect import Defect
+from strategies.log import manual_protect
 from strategies.log import pml as pml_tracker
 
 _h_enter = h_enter.h_enter
@@ -175,7 +177,43 @@ def host_store_marked_when_mapped(machine, cpu, gfn, stamp):
     return True
 
 
+def clear_whatever_is_set(machine, slot, first, words, bits, offset):
+    """Clear all bits of a range of which the caller names any, also those that it never saw."""
+    for word in range(words):
+        if atomics.load_own(bits, offset + word):
+            bitmap = bitmap_start(machine, slot, 0) + first + word
+            mask = atomics.exchange(machine.bitmap, bitmap, ZERO)
+            change_dirty_pages(machine, slot, first + word, mask, READONLY)
+    flush_tlbs(machine, machine.nvcpus)
+
+
+def copy_pages_then_clear(self, gfns):
+    """Send pages first, and clear them afterwards."""
+    log = self.tracker.buffer(SLOT)
+    self.tracker.copy_dirty_log(SLOT, log)
+    self._copy_pages([gfn for gfn in gfns if log[0] & ONE << U64(gfn)])
+    self.tracker.clear_dirty_log(SLOT, 0, len(self.pages), log)
+
+
 DEFECTS = (
+    Defect(
+        name="clear-of-unknown-bits",
+        what="A clear takes bits that its caller was never told of, and nobody sends their pages.",
+        origin="QEMU 9f4bf4baa8b8 keeps a bitmap, so as not to 'clear any unknown dirty bits'",
+        lived="-",
+        program="in-turn-section",
+        strategy="manual_protect",
+        replaces=((manual_protect._clear, clear_whatever_is_set),),
+    ),
+    Defect(
+        name="sent-before-cleared",
+        what="Pages are sent before they are cleared, and a store in between is cleared with them.",
+        origin="api.rst: the clear comes before the pages are read",
+        lived="-",
+        program="store-clear",
+        strategy="manual_protect",
+        replaces=((scene.Scene.get_and_clear, copy_pages_then_clear),),
+    ),
     Defect(
         name="ring-without-bitmap",
         what="What the host writes with no vCPU running is in no ring, and nowhere else.",

@@ -6,7 +6,16 @@ from contextlib import suppress
 import numpy as np
 
 from strategies.core.guest import VIEW_LARGE, VIEW_SMALL
-from strategies.explore.actions import Action, enter, harvest, host, protect, remove, store
+from strategies.explore.actions import (
+    Action,
+    enter,
+    get_and_clear,
+    harvest,
+    host,
+    protect,
+    remove,
+    store,
+)
 from strategies.explore.programs import Program
 from strategies.explore.scene import SLOT
 
@@ -66,6 +75,13 @@ PROGRAMS = (
         "in-turn-enter-again",
         "a store, H_REMOVE, a harvest, H_ENTER, a store, a harvest, by one thread",
         (host(store(), remove(), harvest(), enter(), store(), harvest()),),
+    ),
+    Program(
+        "in-turn-section",
+        "stores to two pages, a copy of the log and a clear of one of them, by one thread",
+        (host(store(0), store(1), get_and_clear(0)),),
+        pages=2,
+        strategies=("manual_protect",),
     ),
     Program(
         "in-turn-many",
