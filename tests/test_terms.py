@@ -13,7 +13,7 @@ from analysis.model.terms import COUNTS, PAYERS, PHASES, TERMS
 from strategies.core.guest import VIEW_LARGE
 from strategies.workloads.synthetic import synthesize
 
-PAGES, DIRTY, VCPUS = 1000, 40, 3
+PAGES, DIRTY, VCPUS = 500, 40, 3
 
 MACHINE = {
     "tlbie_each": 1,
@@ -264,14 +264,14 @@ def test_full_rings_are_counted():
 
 def test_full_logs_of_the_hardware_are_counted():
     """Each of 3 vCPUs writes a third of the pages; entry 11 of 10 makes it leave the guest."""
-    strategy, gfns = "pml:10", np.arange(960)
+    strategy, gfns = "pml:10", np.arange(480)
     vm, tracker = build(strategy, PAGES, vcpus=VCPUS)
     one = replace(scenario_of(vm, gfns), vcpus=VCPUS)
     before = vm.events("guest")
     vm.store(gfns, 1, vcpus=VCPUS)
     got = changes(vm, before, "guest")
-    assert got["log_exits"] == named(strategy, names_at(one, MACHINE))["log_exits"] == 3 * 31
-    assert got["log_pushes"] == 960
+    assert got["log_exits"] == named(strategy, names_at(one, MACHINE))["log_exits"] == 3 * 15
+    assert got["log_pushes"] == 480
     before = vm.events("host")
-    assert len(harvest(tracker)) == 960
+    assert len(harvest(tracker)) == 480
     assert changes(vm, before, "host")["spills"] == VCPUS

@@ -51,7 +51,7 @@ COUNTS_OF = {
     "manual_protect": {
         # At least one where anything is written; QEMU clears no chunk in which nothing is.
         "clears": "max(any_dirty, ceil(slot_pages / clear_pages)"
-        " * (1 - (1 - density) ** min(clear_pages, slot_pages)))",
+        " * (1 - max(1 - density, 0) ** min(clear_pages, slot_pages)))",
     },
     "pml": {"log_exits": "vcpus * max(ceil(dirty_entries / vcpus / pml_entries) - 1, 0)"},
 }
@@ -201,19 +201,6 @@ TERMS = {
         *FULL_RINGS,
         *OVER_REPORTED,
     ),
-    "manual_protect": (
-        *TOGGLING,
-        *PROTECTING,
-        *READING,
-        # The caller's words are read once more, by the clears.
-        Term("harvest", "host", "words", "word_read"),
-        Term("last", "host", "words * (1 - manual_protect)", "word_read"),
-        *TAKING,
-        *_invalidating("harvest", "clears", "flush"),
-        *_invalidating("last", "clears * (1 - manual_protect)", "flush"),
-        *FAULTS,
-        *OVER_REPORTED,
-    ),
     "pml": (
         *TOGGLING,
         *STARTING,  # x86 clears D bits in the same walk of the slot
@@ -227,6 +214,19 @@ TERMS = {
         Term("interval", "guest", "dirty_entries", "set_changed"),
         Term("interval", "guest", "dirty_entries", "log_push"),
         Term("interval", "guest", "log_exits * stalled_vcpus", "exit"),
+        *OVER_REPORTED,
+    ),
+    "manual_protect": (
+        *TOGGLING,
+        *PROTECTING,
+        *READING,
+        # The caller's words are read once more, by the clears.
+        Term("harvest", "host", "words", "word_read"),
+        Term("last", "host", "words * (1 - manual_protect)", "word_read"),
+        *TAKING,
+        *_invalidating("harvest", "clears", "flush"),
+        *_invalidating("last", "clears * (1 - manual_protect)", "flush"),
+        *FAULTS,
         *OVER_REPORTED,
     ),
 }  # fmt: skip
