@@ -4,13 +4,14 @@
    `~/.asv-machine.json`, which all projects of a user share, is neither read nor written.
    `--machine NAME` gives it another name.
 2. Tables show what ran: parameters that were not selected have no row, and one value is one line.
-   `asv continuous` shows only what failed, before its own table.
+   `asv continuous` shows what failed and its own table, no line for each benchmark and commit.
 3. What `asv publish` writes needs no network: its scripts come from `benchmarks/vendor`.
 
 asv's internals are replaced, so its version is pinned; `tests/test_asv.py` runs all of it.
 """
 
 import itertools
+import logging
 import re
 import shutil
 from pathlib import Path
@@ -24,7 +25,7 @@ _publishers = []
 def setup():
     """Replace what asv has; called by asv, and only there is it imported."""
     from asv import machine, publishing, results, runner
-    from asv.commands import continuous, show
+    from asv.commands import continuous, run, show
 
     machine.MachineCollection.load = staticmethod(
         lambda name, _path=None: machine.Machine.get_defaults() | {"machine": name}
@@ -37,13 +38,14 @@ def setup():
         one_line_if_one(*whole_result(*arguments))
     )
 
-    whole_run = continuous.Continuous.run
+    compare, run_benchmarks = continuous.Continuous.run, run.run_benchmarks
 
-    def run_with_few_words(*arguments, **options):
-        runner.format_benchmark_result = lambda *of: only_failures(*whole_result(*of))
-        return whole_run(*arguments, **options)
+    def compare_with_few_words(*arguments, **options):
+        runner.log_benchmark_result = lambda *_arguments, **_options: None
+        run.run_benchmarks = lambda *of, **more: quietly(run_benchmarks, *of, **more)
+        return compare(*arguments, **options)
 
-    continuous.Continuous.run = run_with_few_words
+    continuous.Continuous.run = compare_with_few_words
 
     class Offline(publishing.OutputPublisher):
         """Runs after the other writers of pages, which asv finds as subclasses."""
@@ -104,9 +106,15 @@ def one_line_if_one(info, details):
     return (details, None) if is_one else (info, details)
 
 
-def only_failures(info, details):
-    """Leave out the values of a benchmark in which nothing failed."""
-    return (info, None) if info == "ok" else (info, details)
+def quietly(run_benchmarks, *arguments, results, **options):
+    """Run benchmarks without a line for each; say which failed."""
+    from asv.console import log
+
+    with log.set_level(logging.WARNING):
+        done = run_benchmarks(*arguments, results=results, **options)
+    for name in (name for name, code in results.errcode.items() if code):
+        log.error(f"{name} failed\n{results.stderr.get(name, '')}")
+    return done
 
 
 def vendor_scripts(html):

@@ -10,11 +10,11 @@ from benchmarks.common import (
     GIB,
     IS_FULL,
     MAPPINGS,
+    MEASURED,
     MIB,
     PAGES,
     SLOT,
     SLOTS,
-    STRATEGIES,
     STUDY_SLOTS,
     VARIANTS,
     OwnClock,
@@ -101,7 +101,7 @@ class GetDirtyLog(OwnClock):
 
     param_names = ("strategy", "slot_bytes", "density", "page_bytes", "mapping")
     params = (
-        STRATEGIES,
+        MEASURED,
         SLOTS,
         DENSITIES,
         PAGES,
@@ -141,7 +141,7 @@ class GetDirtyLogCall:
     """
 
     param_names = ("strategy",)
-    params = (STRATEGIES if IS_FULL else ["null"],)
+    params = (MEASURED if IS_FULL else ["null"],)
     warmup_time = 0.1
     number = 1
     repeat = (5, 20, 1.0)

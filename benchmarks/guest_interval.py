@@ -1,6 +1,6 @@
 """What tracking costs the guest: its stores between two harvests."""
 
-from benchmarks.common import GIB, IS_FULL, MIB, STRATEGIES, OwnClock, open_cell
+from benchmarks.common import GIB, IS_FULL, MEASURED, MIB, OwnClock, open_cell
 from strategies.core.clock import monotonic_ns
 from strategies.core.guest import VIEW_BASE, store_pages
 from strategies.core.jit import kernel
@@ -22,7 +22,7 @@ class GuestInterval(OwnClock):
 
     param_names = ("strategy", "slot_bytes", "density")
     params = (
-        STRATEGIES,
+        MEASURED,
         [16 * MIB, 256 * MIB, 4 * GIB] if IS_FULL else [256 * MIB],
         [0.01],
     )

@@ -1,6 +1,6 @@
 """How far the harvest kernels are from C.
 
-Run `python -m benchmarks.harvest_against_c`. It compiles `harvest.c`, the harvest loops of three
+Run `python -m benchmarks.harvest_against_c`. It compiles `harvest.c`, the harvest loops of four
 trackers in C, runs them and the trackers in turn over the same tables, and prints the ratio of
 their times beside the limit that the project sets itself; then what the machine's own parts cost.
 Every harvest is checked before its time counts. Exit status: 1 for a wrong harvest or a ratio above
@@ -23,11 +23,11 @@ import numpy as np
 
 from benchmarks.machine_costs import build, report
 from strategies import registry
-from strategies.core import atomics, events, hpt, hpte, locks, machine, memslot, rmap
+from strategies.core import atomics, changed, events, hpt, hpte, locks, machine, memslot, rmap
 from strategies.core.vm import MAPPINGS
 from strategies.errors import InputError
 
-KERNELS = ("c_bit_scan", "write_protect", "double_buffer")
+KERNELS = ("c_bit_scan", "c_bit_scan_pipelined", "write_protect", "double_buffer")
 DENSITIES = (0.0, 0.01)
 PAIRS = 5
 SAMPLE_NS = 10_000_000
@@ -38,7 +38,7 @@ LIMIT, SMALL_LIMIT, SMALL_BYTES = 1.15, 1.3, 64 << 20
 """Highest accepted ratio of the times, compiled Python to C; the second for up to SMALL_BYTES."""
 
 TITLES = ("slot", "tracker", "written", "numba", "C", "ratio", "spread", "limit")
-COLUMNS = "{:>9}  {:<14}{:>8}{:>16}{:>16}{:>7}{:>15}{:>7}  {}"
+COLUMNS = "{:>9}  {:<20}{:>8}{:>16}{:>16}{:>7}{:>15}{:>7}  {}"
 
 
 class WrongHarvestError(Exception):
@@ -63,7 +63,7 @@ def c_compiler():
 def constants():
     """Return compiler flags that define the machine's constants, so that C has the same ones."""
     found = {"SPINS_BEFORE_YIELD": atomics.SPINS_BEFORE_YIELD}
-    for module in (events, hpt, hpte, locks, machine, memslot, rmap):
+    for module in (changed, events, hpt, hpte, locks, machine, memslot, rmap):
         for name, value in vars(module).items():
             if name.isupper() and isinstance(value, int | np.uint64):
                 found[name] = int(value)

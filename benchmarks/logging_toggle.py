@@ -7,11 +7,11 @@ from benchmarks.common import (
     GIB,
     IS_FULL,
     MAPPINGS,
+    MEASURED,
     MIB,
     PAGE_64K,
     PAGES,
     SLOT,
-    STRATEGIES,
     OwnClock,
     WrongHarvestError,
     open_cell,
@@ -52,7 +52,7 @@ class LoggingToggle(OwnClock):
     """
 
     param_names = ("strategy", "slot_bytes", "page_bytes", "mapping")
-    params = (STRATEGIES, SLOTS, PAGES, MAPPINGS)
+    params = (MEASURED, SLOTS, PAGES, MAPPINGS)
     skip_params = skipped(is_left_out, *params)
     version = "2"
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from benchmarks.common import (
     IS_FULL,
+    MEASURED,
     RECORDINGS,
-    STRATEGIES,
     OwnClock,
     WrongHarvestError,
     tracker_class,
@@ -27,7 +27,7 @@ class Recordings(OwnClock):
     """A recording with one store to each written page of an epoch, and a harvest after each."""
 
     param_names = ("strategy", "trace")
-    params = (STRATEGIES, RECORDINGS if IS_FULL else RECORDINGS[:1])
+    params = (MEASURED, RECORDINGS if IS_FULL else RECORDINGS[:1])
     warmup_time = 0
     repeat = (2, 3, 2.0)
 

@@ -60,7 +60,7 @@ def identify(*, needs_commit=False):
         The repository (a path), the commit, and what the user should know or "".
     """
     if shutil.which("git") is None:
-        raise InputError("git is needed to name the results, and is not installed")
+        raise InputError("git, which names the results, is missing; on Debian: apt install git")
     top = git("rev-parse", "--show-toplevel")
     commit = git("rev-parse", "--verify", "HEAD")
     if top is None or Path(top).resolve() != ROOT or commit is None:

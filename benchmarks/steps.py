@@ -75,10 +75,11 @@ def report_on(results, page, stamps):
 
     code = [ROOT / "analysis", ROOT / "strategies", ROOT / "results/reference/derived", PINS]
     digest = digest_of(*code, results / "raw", results / "replay")
-    if stamps.is_current([page], digest):
+    outputs = [page, page.with_name("answer.md")]
+    if stamps.is_current(outputs, digest):
         return False
     write_report(results, page)
-    stamps.made([page], digest)
+    stamps.made(outputs, digest)
     return True
 
 

@@ -17,6 +17,7 @@ from strategies.errors import InputError
 COMMANDS = {
     "strategies": "strategies.strategies_command:strategies",
     "traces": "strategies.workloads.traces_command:traces",
+    "trace": "strategies.workloads.trace_command:trace",
     "synth": "strategies.workloads.synth_command:synth",
     "import": "strategies.workloads.import_command:import_",
     "replay": "analysis.model.replay_command:replay",
@@ -26,6 +27,8 @@ COMMANDS = {
     "report": "analysis.report.report_command:report",
     "contract": "strategies.contract.contract_command:contract",
     "explore": "strategies.explore.explore_command:explore",
+    "sweep": "analysis.fleet.sweep_command:sweep",
+    "fleet": "analysis.fleet.fleet_command:fleet",
     "calibrate": "analysis.model.calibrate_command:calibrate",
     "model": "analysis.model.model_command:model",
     "advise": "analysis.advice.advise_command:advise",

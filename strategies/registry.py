@@ -47,6 +47,22 @@ TRACKERS = {
     "c_bit_scan": Tracker(
         "scan", 2011, "POWER Book3S HV, HPT guests: the posted patch", "scan.c_bit_scan:CBitScan"
     ),
+    "c_bit_scan_batched": Tracker(
+        "scan", 2020, "arm64: RFC series, not merged", "scan.c_bit_scan_batched:CBitScanBatched"
+    ),
+    "c_bit_scan_pipelined": Tracker(
+        "scan",
+        2026,
+        "POWER Book3S HV, HPT guests: a proposal of this project",
+        "scan.c_bit_scan_pipelined:CBitScanPipelined",
+    ),
+    "hpt_sweep": Tracker(
+        "scan",
+        2026,
+        "POWER Book3S HV, HPT guests: a proposal of this project",
+        "scan.hpt_sweep:HptSweep",
+        Parameter("hptes_per_page", "HPTEs for each page up to which it sweeps", 8, 0, 1 << 20),
+    ),
     "write_protect": Tracker(
         "fault", 2011, "the alternative that the thread names", "fault.write_protect:WriteProtect"
     ),
@@ -87,9 +103,18 @@ BASELINE = "null"
 """Tracks nothing: what every time is compared with. It is never ranked."""
 
 
+JUDGED_TOO = ("hpt_sweep:1048576",)
+"""Held to the contract, stormed and explored beside the defaults: small slots hide another path."""
+
+
 def names():
     """Return the names of all trackers."""
     return tuple(TRACKERS)
+
+
+def judged():
+    """Return what is held to the promises: all trackers that log, some with several parameters."""
+    return (*(name for name in names() if name != BASELINE), *JUDGED_TOO)
 
 
 def choices():

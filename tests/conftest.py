@@ -30,7 +30,7 @@ from strategies.contract.bench import (  # noqa: F401
 os.environ["DIRTYLOG_GRID"] = "full"
 """All benchmarks are tried, not only those of the small grid."""
 
-TRACKERS = tuple(name for name in registry.names() if name != registry.BASELINE)
+TRACKERS = registry.judged()
 
 collect_ignore_glob = [] if config.DISABLE_JIT else ["explore/test_*.py"]
 """The explorer's tests need a process without the JIT: `test_explore.py` runs them so."""

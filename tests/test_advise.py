@@ -100,14 +100,15 @@ def test_a_scan_that_no_kernel_has_is_a_proposal(name, capsys):
     assert main(line.split()) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "c_bit_scan is a proposal here: " in text
-    assert "write_protect_batched: least CPU time of what a kernel of the platform has." in text
+    least = {"x86-kvm": "pml", "arm64-dbm": "write_protect_batched"}[name]
+    assert f"{least}: least CPU time of what a kernel of the platform has." in text
 
 
 def test_a_limit_rules_out_what_breaks_it():
     profile, limit_ns = load_profile("arm64-dbm"), 5e6
     one = scenario(0.001, gib=64)
     advice = advise(one, profile, Wish({"stall": 1.0}, max_harvest_ns=limit_ns))
-    for c in advice["candidates"]:
+    for c in (one for one in advice["candidates"] if one["priced"]):
         assert c["meets"] == (c["worst_harvest_ns"]["value"] <= limit_ns)
         if c["meets"] and c["worst_harvest_ns"]["high"] > limit_ns:
             assert "of the draws" in c["why"]
@@ -120,7 +121,7 @@ def test_when_nothing_meets_the_limits_the_nearest_comes_first():
     latencies = [c["harvest_ns"]["value"] for c in advice["candidates"] if c["priced"]]
     assert (advice["strategy"], advice["runner_up"], advice["margin"]) == (None, None, None)
     assert latencies == sorted(latencies)
-    assert not any(c["meets"] for c in advice["candidates"])
+    assert not any(c["meets"] for c in advice["candidates"] if c["priced"])
 
 
 @pytest.mark.parametrize("name", bundled())
@@ -148,7 +149,8 @@ def test_the_trade_says_who_is_best_at_what():
     trade = advise(scenario(0.001), load_profile("arm64-dbm"), CPU)["trade"]
     assert trade["shortest_harvest"]["strategy"] == "dirty_ring"  # it looks at no clean word
     assert trade["least_stall"]["strategy"] == "c_bit_scan"
-    assert trade["least_stall"]["ratio"] > 2
+    assert trade["least_stall"]["runner_up"] == "c_bit_scan_batched"
+    assert trade["least_stall"]["ratio"] == 1  # there one flush ends a scan anyway
     assert trade["least_stall"]["share"] > 0.9
 
 
@@ -182,7 +184,7 @@ def test_the_command_prints_the_same_as_text_and_json(printed, capsys):
     document = printed(LINE)
     assert main(LINE.split()) == 0
     text = capsys.readouterr().out
-    assert document["strategy"] in text.splitlines()[0]
+    assert document["deployable"] in text.splitlines()[0]
     assert "modelled" in text
     assert max(map(len, text.splitlines())) <= 100
 
@@ -220,8 +222,10 @@ def test_a_thousand_scattered_writes_turn_the_verdict_for_paul_with_large_pages(
                 "--interval 1s --profile power9")
         for size, pages in (("4KiB", 1 << 20), ("64KiB", 1 << 16))
     )  # fmt: skip
-    assert small["strategy"] != "c_bit_scan"
-    assert large["strategy"] == "c_bit_scan"
+    for document, scan_is_cheaper in ((small, False), (large, True)):
+        cpu = {c["strategy"]: c["cpu_ns"]["value"] for c in document["candidates"] if c["priced"]}
+        faults = min(ns for name, ns in cpu.items() if registry.TRACKERS[name].family == "fault")
+        assert (cpu["c_bit_scan"] < faults) == scan_is_cheaper
 
 
 def test_a_rate_is_an_upper_bound_and_says_so(printed, capsys):
@@ -239,7 +243,7 @@ def test_a_rate_with_a_recording_follows_its_curve(printed):
     curved, linear = printed(f"{line} --trace redis_ycsb"), printed(line)
     assert "by the curve of redis_ycsb" in curved["note"]
     costs_of = [
-        {c["strategy"]: c["cpu_ns"]["value"] for c in document["candidates"]}
+        {c["strategy"]: c["cpu_ns"]["value"] for c in document["candidates"] if c["priced"]}
         for document in (curved, linear)
     ]
     assert all(costs_of[0][name] < costs_of[1][name] for name in costs_of[0])

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from benchmarks.harvest_against_c import Contest, WrongHarvestError, c_compiler, compile_c
+from benchmarks.harvest_against_c import KERNELS, Contest, WrongHarvestError, c_compiler, compile_c
 from benchmarks.machine_costs import build
 
 pytestmark = pytest.mark.skipif(
@@ -18,7 +18,7 @@ def functions():
 
 
 @pytest.mark.parametrize("mapping", ["linear", "scattered"])
-@pytest.mark.parametrize("name", ["c_bit_scan", "write_protect", "double_buffer"])
+@pytest.mark.parametrize("name", KERNELS)
 def test_c_and_numba_agree(functions, name, mapping):
     vm = build(4 << 20, mapping)
     Contest(vm, name, functions[name], 0.01).verify()

@@ -94,7 +94,7 @@ def test_analysis_does_not_import_the_machine_or_trackers(path):
     assert [name for name in ours(path) if name.startswith(forbidden)] == []
 
 
-WINGS = ("measured", "model", "advice", "report")
+WINGS = ("measured", "model", "advice", "fleet", "report")
 """Folders of `analysis`, in the order of imports: each may import those before it."""
 
 
@@ -105,10 +105,18 @@ def test_imports_between_the_wings_of_analysis_go_one_way(path):
     assert [name for name in ours(path) if later and name.startswith(later)] == []
 
 
+FIGURES = (
+    STRATEGIES / "replay" / "figure.py",
+    STRATEGIES / "workloads" / "figure.py",
+    ANALYSIS / "fleet" / "figures.py",
+)
+"""The only files below the report that draw: a replay's figure, a trace's, and a fleet's three."""
+
+
 @parametrize([path for path in ALL if "report" not in path.parts])
-def test_matplotlib_is_for_the_report_and_the_figure_of_a_replay(path):
+def test_matplotlib_is_for_the_report_and_the_files_of_figures(path):
     drawn = [name for name in imports_of(path) if name.startswith("matplotlib")]
-    assert drawn == [] or path == STRATEGIES / "replay" / "figure.py"
+    assert drawn == [] or path in FIGURES
 
 
 @parametrize(sorted(STRATEGIES.rglob("*.py")))

@@ -5,8 +5,9 @@ parameters nor what the suite imports may depend on that revision.
 """
 
 import ast
-import importlib
+import importlib.util
 import os
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -15,12 +16,17 @@ from pathlib import Path
 
 import pytest
 
+import benchmarks
 from analysis.measured.load import OK, SKIPPED, load_results
 from benchmarks import common, groups
 from strategies import registry
 
 ROOT = Path(__file__).resolve().parent.parent
-SUITE = sorted((ROOT / "benchmarks").rglob("*.py"))
+SUITE = [
+    importlib.util.find_spec(found.name).origin
+    for found in pkgutil.walk_packages(benchmarks.__path__, "benchmarks.")
+]
+"""The files that asv imports."""
 
 FIRST_NAMES = [
     *("c_bit_scan", "write_protect", "write_protect_batched", "double_buffer", "pte_flush", "null"),
@@ -63,7 +69,7 @@ def test_names_are_appended_and_never_moved():
 def test_the_suite_imports_only_what_every_revision_has():
     found = {}
     for path in SUITE:
-        for node in ast.parse(path.read_text()).body:
+        for node in ast.parse(Path(path).read_text()).body:
             if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] != "benchmarks":
                 found.setdefault(node.module, set()).update(alias.name for alias in node.names)
     ours = {module: names for module, names in found.items() if module.startswith("strategies")}

@@ -26,6 +26,7 @@ LINES = [
     ("replay", "replay vga_desktop --strategy null"),
     ("replay", "replay vga_desktop --strategy null --lane all"),
     ("lanes", "lanes"),
+    ("trace", "trace vga_desktop --interval 1s"),
     ("contract", "contract write_protect"),
 ]
 
@@ -39,4 +40,6 @@ def test_what_a_command_prints_fits_its_schema(name, line, capsys, monkeypatch):
 
 
 def test_every_schema_is_used():
-    assert {path.stem for path in SCHEMAS.glob("*.json")} == {name for name, _ in LINES}
+    with_a_dataset = {"fleet"}  # tests/test_fleet.py
+    used = {name for name, _ in LINES} | with_a_dataset
+    assert {path.stem for path in SCHEMAS.glob("*.json")} == used

@@ -19,6 +19,7 @@ from strategies.cli import COMMANDS
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT, SETUPTOOLS = PYPROJECT["project"], PYPROJECT["tool"]["setuptools"]
+OLDEST = PROJECT["requires-python"].removeprefix(">=")
 PINS = {
     canonicalize_name(name): version
     for name, version in re.findall(
@@ -51,8 +52,7 @@ def test_what_is_installed_is_what_is_pinned(name):
 
 @pytest.mark.parametrize("name", everything())
 def test_the_oldest_python_that_is_accepted_can_have_it(name):
-    oldest = PROJECT["requires-python"].removeprefix(">=")
-    assert oldest in SpecifierSet(distribution(name).metadata["Requires-Python"] or "")
+    assert OLDEST in SpecifierSet(distribution(name).metadata.get("Requires-Python", ""))
 
 
 def test_nothing_else_is_pinned():
@@ -63,6 +63,52 @@ def test_the_study_installs_nothing_for_tests():
     study = {name for name, _ in needed("dirtylog", ("study",), set())}
     assert {"asv", "nbclient"} <= study
     assert not {"pytest", "hypothesis", "ruff", "scipy"} & study
+
+
+PYTHON_WITHOUT = """#!/bin/sh
+exec {python} -c 'import sys; {change}; exec(sys.argv[2])' "$@"
+"""
+LACKS = {
+    "venv": ('sys.modules["ensurepip"] = None', "apt install python3-venv"),
+    "age": ("sys.version_info = (3, 11, 1)", f"is older than {OLDEST}"),
+}
+"""What the first Python of PATH lacks, and what one line then says."""
+
+
+def make_study(folder, path):
+    """Run `make study` in a folder without an environment; return what it says on stderr."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, folder)
+    command = [shutil.which("make"), "study", "PYTHON=python3"]
+    options = {"capture_output": True, "text": True, "check": False}
+    done = subprocess.run(command, cwd=folder, env={**os.environ, "PATH": path}, **options)
+    assert done.returncode
+    assert not (folder / ".venv").exists()
+    return [line for line in done.stderr.splitlines() if not line.startswith("make")]
+
+
+needs_make = pytest.mark.skipif(not shutil.which("make"), reason="needs make: apt install make")
+
+
+@needs_make
+@pytest.mark.parametrize("lack", LACKS)
+def test_a_python_that_will_not_do_is_one_line(tmp_path, lack):
+    change, said = LACKS[lack]
+    python = tmp_path / "bin" / "python3"
+    python.parent.mkdir()
+    python.write_text(PYTHON_WITHOUT.format(python=sys.executable, change=change))
+    python.chmod(0o755)
+    (line,) = make_study(tmp_path, f"{python.parent}:{os.environ['PATH']}")
+    assert said in line
+
+
+@needs_make
+def test_no_git_is_one_line(tmp_path):
+    for name in ("sh", "sed"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    assert make_study(tmp_path, str(tmp_path)) == [
+        "dirtylog: git is missing; on Debian and Ubuntu: apt install git"
+    ]
 
 
 def test_the_package_has_all_data_that_its_modules_read():

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from benchmarks import steps
 from benchmarks.steps import Stamps, digest_of
+from strategies.cli import main
 
 
 @pytest.fixture
@@ -53,3 +55,14 @@ def test_stamps_of_others_are_kept(tmp_path):
     stamps.made([tmp_path / "one"], "1")
     stamps.made([tmp_path / "two"], "2")
     assert json.loads((tmp_path / "made_from.json").read_text()) == {"one": "1", "two": "2"}
+
+
+def test_an_interrupted_study_says_how_to_go_on(monkeypatch, capsys):
+    def interrupted(_out):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(steps, "run_study", interrupted)
+    assert main(["study"]) == 130
+    assert capsys.readouterr().err == (
+        "\ndirtylog: interrupted; the same command goes on from what is there\n"
+    )

@@ -21,14 +21,24 @@ def counts_of(events, reported, trace):
         Pages reported, all harvests together.
     trace : Trace
     """
-    log_exits = events.get("log_exits", 0)  # rows of older results have none
     written = np.diff(trace.offsets)
-    shared = {
-        "any_dirty": int(np.count_nonzero(written)),
-        "reported_pages": reported,
-        "dirty_pages": int(written.sum()),
-        "log_exits": log_exits,
-    }
+    return counts_from(
+        events, int(written.sum()), reported, any_dirty=int(np.count_nonzero(written))
+    )
+
+
+def counts_from(events, stored, reported, any_dirty):
+    """Return by phase what the machine counted of COUNTS, of some epochs or of each in an array.
+
+    Parameters
+    ----------
+    events : mapping of str to int or array
+    stored, reported, any_dirty : int or array
+        Pages stored and reported, and epochs that stored anything.
+    """
+    log_exits = np.asarray(events.get("log_exits", 0))  # rows of older results have none
+    shared = {"any_dirty": any_dirty, "reported_pages": reported, "dirty_pages": stored}
+    shared |= {"log_exits": log_exits}
     harvest = {
         "slot_entries": events["pages_scanned"],
         "dirty_entries": events["pages_cleared"] + events["pages_rearmed"],
@@ -36,8 +46,8 @@ def counts_of(events, reported, trace):
         "looked_words": events["bitmap_words_read"],
         "touched_words": events["words_taken"],
     }
-    faults = events["write_faults"]
-    first_writes = faults - log_exits if faults else events["changed_bits_set"]
+    faults = np.asarray(events["write_faults"])
+    first_writes = np.where(faults > 0, faults - log_exits, events["changed_bits_set"])
     return {"harvest": shared | harvest, "interval": shared | {"dirty_entries": first_writes}}
 
 
@@ -77,22 +87,32 @@ def price_counts(strategy, counted, trace, profile, *, vcpus=1, mapping="linear"
         mapping=mapping,
     )
     profile = profile.at(scenario)
-    value = _sums(strategy, scenario, profile.values(), counted)
-    draws = _sums(strategy, scenario, drawn(profile), counted)
+    value = sums(strategy, scenario, profile.values(), counted)
+    draws = sums(strategy, scenario, drawn(profile), counted)
     return {key: spread(value[key], draws[key]) for key in value}
 
 
-def _sums(strategy, scenario, constants, counted):
-    """Return harvest, stall and CPU time of all epochs together, in ns."""
+def sums(strategy, scenario, constants, counted):
+    """Return harvest, stall and CPU time of what was counted, in ns; all arrays broadcast.
+
+    Parameters
+    ----------
+    strategy : str
+        One that has terms.
+    scenario : Scenario
+    constants : dict of str to float or array
+    counted : dict of dict
+        As from `counts_from`.
+    """
     names = named(strategy, names_at(scenario, constants | {"resend": 0.0}))
     by_phase = {phase: names | counted[phase] for phase in PHASES}
-    sums = {"harvest_ns": 0.0, "stall_ns": 0.0, "cpu_ns": 0.0}
+    total = {"harvest_ns": 0.0, "stall_ns": 0.0, "cpu_ns": 0.0}
     for term in terms_of(strategy):
         if term.phase not in PHASES:
             continue
         ns = term_ns(term, by_phase[term.phase])
         to_latency, to_stall, to_cpu = PAID[term.payer]
-        sums["harvest_ns"] = sums["harvest_ns"] + to_latency * ns * (term.phase == "harvest")
-        sums["stall_ns"] = sums["stall_ns"] + to_stall * ns
-        sums["cpu_ns"] = sums["cpu_ns"] + to_cpu * ns
-    return sums
+        total["harvest_ns"] = total["harvest_ns"] + to_latency * ns * (term.phase == "harvest")
+        total["stall_ns"] = total["stall_ns"] + to_stall * ns
+        total["cpu_ns"] = total["cpu_ns"] + to_cpu * ns
+    return total

@@ -14,6 +14,8 @@ from strategies.units import parse_size
 
 COSTS = {
     "page_scan": "look at one clean page during a scan",
+    "page_pass": "look at one clean page, its HPTE fetched ahead, without a lock",
+    "block_sweep": "read 128 bytes of the HPT or the rmap in the order of memory",
     "page_clear": "clear the changed bit of one dirty page, its invalidation apart",
     "word_read": "read one bitmap word, 64 pages, that is 0",
     "word_take": "take and hand over a word that has bits, in addition",
@@ -21,6 +23,8 @@ COSTS = {
     "page_protect": "make one page read-only, or give it back, in a walk of the whole slot",
     "tlbie": "invalidate one translation everywhere, one vCPU running",
     "tlbie_vcpu": "the same, for each further running vCPU",
+    "tlbie_shared": "invalidate one translation everywhere, the wait for it apart",
+    "shared_wait": "wait until the invalidations begun before are complete",
     "flush": "flush all translations of the guest, one vCPU running",
     "flush_vcpu": "the same, for each further running vCPU",
     "exit": "leave the guest and enter it again around a first-write fault",
@@ -36,7 +40,8 @@ COSTS = {
 MECHANISMS = {
     "tlbie_each": "1: a scan makes a tlbie for each entry it clears; 0: one flush ends it",
     "fault_tlbies": "tlbies in the handler of a first write to a valid entry",
-    "definitive_tlbies": "1: the last scan makes a tlbie for each writable entry, clean or not",
+    "definitive_tlbies": "1: TLBs may keep changed bits back: the last scan makes a tlbie for each "
+    "writable entry, clean or not, and entries are absent while a batch of them is cleared",
     "manual_protect": "1: the last harvest can leave pages as they are (GET without CLEAR)",
     "initially_all_set": "1: enabling can start with all bits set and walk nothing",
     "enable_clears": "1: enabling clears the changed bits there are, as the posted patch does",

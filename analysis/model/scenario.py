@@ -4,10 +4,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-NAMES = ("slot_pages", "dirty_pages", "read_pages", "vcpus", "entry_pages")
+NAMES = ("slot_pages", "dirty_pages", "read_pages", "vcpus", "entry_pages", "hpt_groups")
 """Attributes that formulas may name."""
 
 PAGES_PER_WORD = 64
+GROUP_BYTES = 128
+HPT_SHARE = 128
+LEAST_HPT_BYTES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,13 @@ class Scenario:
     def density(self):
         """Share of the slot's pages that are written in an interval."""
         return self.dirty_pages / self.slot_pages
+
+    @property
+    def hpt_groups(self):
+        """Groups of a hashed page table that is 1/128 of the slot, a power of two, as PAPR asks."""
+        share = np.asarray(self.slot_pages, float) * self.page_bytes / HPT_SHARE
+        table = 2.0 ** np.ceil(np.log2(np.maximum(share, LEAST_HPT_BYTES)))
+        return table / GROUP_BYTES
 
     def names(self):
         """Return what formulas may name, by name."""

@@ -88,6 +88,15 @@ def _invalidating(phases, count, unit):
     )
 
 
+def _shared(phase, count, batches):
+    """Return what invalidations cost that share a wait, if any are made, in batches."""
+    return (
+        Term(phase, "host", count, "tlbie_shared"),
+        Term(phase, "host", f"min({count}, {batches})", "shared_wait"),
+        *_each(phase.replace("last", ""), "both", f"({count}) * further_vcpus", "tlbie_vcpu"),
+    )
+
+
 TOGGLING = (
     # At the start of the log; where all bits are set then, by the first CLEAR.
     Term("enable", "host", "huge_pages * splits", "split"),
@@ -112,8 +121,73 @@ SCAN = (
     *_invalidating("harvest last", "any_dirty * (1 - tlbie_each)", "flush"),
     # C may still be on its way from a TLB: each writable entry with C clear is invalidated, too.
     Term("last", "host", "(slot_entries - dirty_entries) * definitive_tlbies", "tlbie"),
-    Term("interval", "guest", "dirty_entries", "set_changed"),
 )
+
+SETTING = (Term("interval", "guest", "dirty_entries", "set_changed"),)
+"""What a store costs that finds the changed bit clear."""
+
+SCAN_BATCHED = (
+    Term("enable", "host", "slot_entries * (1 + definitive_tlbies) * enable_clears", "page_scan"),
+    Term("enable", "host", "slot_entries * enable_clears", "page_clear"),
+    *_invalidating("enable", "(1 - definitive_tlbies) * enable_clears", "flush"),
+    *_shared("enable", "slot_entries * definitive_tlbies * enable_clears", "1"),
+    *_each("harvest last", "host", "slot_entries", "page_scan"),
+    # Where entries are made absent, a second pass makes them valid.
+    Term("harvest", "host", "dirty_entries * definitive_tlbies", "page_scan"),
+    Term("last", "host", "slot_entries * definitive_tlbies", "page_scan"),
+    *_each("harvest last", "host", "dirty_entries", "page_clear"),
+    *_invalidating("harvest last", "any_dirty * (1 - definitive_tlbies)", "flush"),
+    *_shared("harvest", "dirty_entries * definitive_tlbies", "any_dirty"),
+    *_shared("last", "slot_entries * definitive_tlbies", "1"),
+)
+
+
+def _scan_ahead(share):
+    """Return the terms of a scan that passes clean pages without a lock, times a share."""
+    return (
+        *(
+            Term("enable", "host", f"slot_entries * enable_clears * {share}", unit)
+            for unit in ("page_scan", "page_clear", "tlbie")
+        ),
+        *_each("harvest", "host", f"(slot_entries - dirty_entries) * {share}", "page_pass"),
+        *_each("harvest last", "host", f"dirty_entries * {share}", "page_scan"),
+        *_each("harvest last", "host", f"dirty_entries * {share}", "page_clear"),
+        *_invalidating("harvest last", f"dirty_entries * {share}", "tlbie"),
+        # Where C may be on its way, no page is known to be clean.
+        *(
+            Term("last", "host", f"(slot_entries - dirty_entries) * {mode} * {share}", unit)
+            for mode, unit in (
+                ("(1 - definitive_tlbies)", "page_pass"),
+                ("definitive_tlbies", "page_scan"),
+                ("definitive_tlbies", "tlbie"),
+            )
+        ),
+    )
+
+
+def _sweep(share):
+    """Return the terms of a sweep of the HPT and the rmap, times a share."""
+    rmap = "ceil(slot_pages / 16)"
+    definitive = "(dirty_entries + (slot_entries - dirty_entries) * definitive_tlbies)"
+    again = "min(any_dirty + definitive_tlbies, 1)"
+    return (
+        Term(
+            "enable", "host", f"(2 * hpt_groups + {rmap}) * enable_clears * {share}", "block_sweep"
+        ),
+        Term("enable", "host", f"slot_entries * enable_clears * {share}", "page_clear"),
+        *_shared("enable", f"slot_entries * enable_clears * {share}", "1"),
+        Term(
+            "harvest", "host", f"((1 + any_dirty) * hpt_groups + {rmap}) * {share}", "block_sweep"
+        ),
+        Term("last", "host", f"((1 + {again}) * hpt_groups + {rmap}) * {share}", "block_sweep"),
+        *_each("harvest last", "host", f"dirty_entries * {share}", "page_clear"),
+        *_shared("harvest", f"dirty_entries * {share}", "any_dirty"),
+        *_shared("last", f"{definitive} * {share}", again),
+    )
+
+
+SWEEPS = "min(max(hptes_per_page * slot_pages - 8 * hpt_groups + 1, 0), 1)"
+"""1 where the HPT is small enough for a sweep, 0 where the pages are scanned ahead."""
 
 FAULTS = (
     Term("interval", "guest", "dirty_entries * stalled_vcpus", "exit"),
@@ -166,7 +240,12 @@ FULL_RINGS = (
 """Of pages that are written again after a ring was full, and fault once more, nothing is known."""
 
 TERMS = {
-    "c_bit_scan": (*TOGGLING, *SCAN, *OVER_REPORTED),
+    "c_bit_scan": (*TOGGLING, *SCAN, *SETTING, *OVER_REPORTED),
+    "c_bit_scan_batched": (*TOGGLING, *SCAN_BATCHED, *SETTING, *OVER_REPORTED),
+    "c_bit_scan_pipelined": (*TOGGLING, *_scan_ahead("1"), *SETTING, *OVER_REPORTED),
+    "hpt_sweep": (
+        *TOGGLING, *_sweep(SWEEPS), *_scan_ahead(f"(1 - {SWEEPS})"), *SETTING, *OVER_REPORTED,
+    ),
     "write_protect": (
         *TOGGLING,
         *PROTECTING,

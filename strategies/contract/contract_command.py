@@ -16,8 +16,8 @@ def contract(strategy, fmt):
     """Hold a tracker to the contract; if it passes, replay all recordings beside the others.
 
     STRATEGY is a name, or FILE.py:CLASS, each perhaps with :NUMBER. Threads and schedules are not
-    part of it: dirtylog explore --strategy STRATEGY runs them. Exit status 1: a clause fails, or a
-    page is lost.
+    part of it: dirtylog explore --strategy STRATEGY runs them. A first run compiles, which takes
+    longer than all else. Exit status 1: a clause fails, or a page is lost.
     """
     from strategies.errors import InputError
     from strategies.registry import BASELINE, get

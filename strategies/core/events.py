@@ -34,6 +34,10 @@ NAMES = (
     "pages_rearmed",  # pages that a harvest took and made read-only again
     "pages_protected",  # pages walked to start a log
     "changed_bits_set",  # walks that found C clear and set it (`delayed_c`: owe it)
+    "shared_tlbies",  # tlbies that share one wait with others
+    "shared_waits",  # ... such waits
+    "pages_passed",  # by a harvest that looks for C bits and takes no lock for a clean page
+    "blocks_swept",  # of 128 bytes: groups of HPTEs, or 16 rmap words, read in order
     "log_pushes",  # entries that a vCPU, or its hardware, appended to its log
     "log_exits",  # ... which was full, so that the vCPU left the guest
     "spills",  # vCPUs that a harvest made drain their logs
@@ -66,13 +70,17 @@ NAMES = (
     PAGES_REARMED,
     PAGES_PROTECTED,
     CHANGED_BITS_SET,
+    SHARED_TLBIES,
+    SHARED_WAITS,
+    PAGES_PASSED,
+    BLOCKS_SWEPT,
     LOG_PUSHES,
     LOG_EXITS,
     SPILLS,
     PAGES_REPORTED_TWICE,
 ) = range(len(NAMES))
 
-ROW = 32
+ROW = 40
 """Columns of a row: a multiple of a cache line, so that no two threads share one."""
 
 

@@ -110,14 +110,17 @@ def host_store(machine, cpu, gfn, stamp):
     `cpu` is the row of the thread that does it, one at a time: a vCPU's, or the host's
     (`machine.nvcpus`).
     The data comes before the mark: a harvest that took the mark first would have the old data
-    copied and the new one lost. Returns False when no slot holds the page.
+    copied and the new one lost. It is an exchange: were it a store, a CPU could look at the mark
+    first, see one that a harvest is about to take, and make none.
+
+    Returns False when no slot holds the page.
     """
     slot = slot_of_gfn(machine, gfn)
     if slot < 0:
         return False
     count(machine, cpu, HOST_STORES, 1)
     enter_handler(machine, cpu)
-    atomics.store(machine.stamps, gfn, stamp)
+    atomics.exchange(machine.stamps, gfn, stamp)
     mode = log_mode(machine, slot)
     if mode == LOG_C_BIT:
         word = lock_rmap(machine.rmap, gfn)

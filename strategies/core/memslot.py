@@ -77,15 +77,17 @@ def clear_log(out, words):
 
 
 @kernel
-def report_pages(out, first, npages):
-    """Set bits of the caller's buffer, from that of page `first` of the slot on.
+def report(out, first, npages):
+    """Set bits of the caller's buffer from page `first` on; not inlined: registers stay free.
 
-    Not inlined, which keeps the registers of a scan free.
+    Returns whether the bit of `first` was not set before: 1 or 0.
     """
+    is_new = not atomics.load_own(out, first // PAGES_PER_WORD) >> U64(first % PAGES_PER_WORD) & ONE
     for page in range(first, first + npages):
         word = page // PAGES_PER_WORD
         mask = atomics.load_own(out, word) | ONE << U64(page % PAGES_PER_WORD)
         atomics.store_own(out, word, mask)
+    return I64(is_new)
 
 
 @inlined

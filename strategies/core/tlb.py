@@ -12,7 +12,7 @@ since until then a store may still run into debt.
 """
 
 from strategies.core import atomics
-from strategies.core.events import FLUSHES, TLBIES, count
+from strategies.core.events import FLUSHES, SHARED_TLBIES, SHARED_WAITS, TLBIES, count
 from strategies.core.hpt import va_of_hpte
 from strategies.core.hpte import HPTE_R_C, HPTE_R_R, hpte_page_shift
 from strategies.core.jit import inlined, kernel
@@ -126,6 +126,25 @@ def _fetch_every_c(tlb, hpt, entries):
 
 
 @inlined
+def fetch_c(machine, v, r, index):
+    """Let all TLBs pay the C that they owe an HPTE whose tlbie is complete; arguments as there."""
+    if machine.delayed_c:
+        shift = hpte_page_shift(v, r)
+        entry = tlb_entry(0, va_of_hpte(machine, v, shift, index), shift)
+        _fetch_c(machine.tlb, machine.hpt, machine.nvcpus, entry, index)
+
+
+@inlined
+def _clear_entries(machine, v, r, index):
+    """Clear the entry of an HPTE in every TLB."""
+    shift = hpte_page_shift(v, r)
+    va = va_of_hpte(machine, v, shift, index)
+    tag = tlb_tag(va, shift)
+    for vcpu in range(machine.nvcpus):
+        atomics.compare_and_swap(machine.tlb, tlb_entry(vcpu, va, shift), tag, ZERO)
+
+
+@inlined
 def tlbie(machine, cpu, v, r, index):
     """Invalidate the translation of an HPTE in all TLBs: ptesync, tlbie, eieio, tlbsync, ptesync.
 
@@ -139,14 +158,23 @@ def tlbie(machine, cpu, v, r, index):
         Its index. The caller holds its lock.
     """
     count(machine, cpu, TLBIES, 1)
-    shift = hpte_page_shift(v, r)
-    va = va_of_hpte(machine, v, shift, index)
-    tag = tlb_tag(va, shift)
-    for vcpu in range(machine.nvcpus):
-        atomics.compare_and_swap(machine.tlb, tlb_entry(vcpu, va, shift), tag, ZERO)
+    _clear_entries(machine, v, r, index)
     wait_for_accesses(machine)
-    if machine.delayed_c:
-        _fetch_c(machine.tlb, machine.hpt, machine.nvcpus, tlb_entry(0, va, shift), index)
+    fetch_c(machine, v, r, index)
+
+
+@inlined
+def shared_tlbie(machine, cpu, v, r, index):
+    """Begin a `tlbie`; `wait_for_shared_tlbies` completes it, and then `fetch_c` is due."""
+    count(machine, cpu, SHARED_TLBIES, 1)
+    _clear_entries(machine, v, r, index)
+
+
+@inlined
+def wait_for_shared_tlbies(machine, cpu):
+    """Complete all tlbies that were begun: one tlbsync and ptesync (`do_tlbies`)."""
+    count(machine, cpu, SHARED_WAITS, 1)
+    wait_for_accesses(machine)
 
 
 @inlined

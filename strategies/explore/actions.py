@@ -19,6 +19,7 @@ from strategies.core.hpte import (
     SHIFT_64K,
 )
 from strategies.core.papr import H_EXACT
+from strategies.core.vcpus import enter_guest, leave_guest
 from strategies.core.words import I64, U64, ZERO
 
 
@@ -30,11 +31,15 @@ class Action:
     ----------
     label : str
     run : callable
-        `run(scene, vcpu, stamp)`; a store writes `stamp`, which is unique.
+        `run(scene, thread, stamp)`, of a guest by the vCPU of that number; a store writes `stamp`,
+        which is unique.
+    stores : bool
+        It may store to a page.
     """
 
     label: str
     run: Callable
+    stores: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,9 +70,9 @@ def store(gfn=0, view=VIEW_BASE):
     def run(scene, vcpu, stamp):
         if touch(scene.machine, vcpu, view, I64(gfn), True, stamp):
             scene.guest.used(gfn)
-            scene.finish(gfn, stamp)
+            scene.finish(vcpu, gfn, stamp)
 
-    return Action(_label("store", gfn, view), run)
+    return Action(_label("store", gfn, view), run, stores=True)
 
 
 def store_through_crowd(gfn=1):
@@ -76,9 +81,9 @@ def store_through_crowd(gfn=1):
     def run(scene, vcpu, stamp):
         address = scene.machine.group_mask + 1
         if touch(scene.machine, vcpu, VIEW_BASE, I64(address), True, stamp):
-            scene.finish(gfn, stamp)
+            scene.finish(vcpu, gfn, stamp)
 
-    return Action(_label("store through a crowd", gfn, VIEW_BASE), run)
+    return Action(_label("store through a crowd", gfn, VIEW_BASE), run, stores=True)
 
 
 def load(gfn=0, view=VIEW_BASE):
@@ -167,15 +172,25 @@ def clear_ref(gfn=0, view=VIEW_BASE):
     return Action(_label("H_CLEAR_REF", gfn, view), run)
 
 
+def run():
+    """Begin to run vCPUs: until `stop`, a harvest is not a definitive one."""
+    return Action("run", lambda scene, vcpu, _stamp: enter_guest(scene.machine, vcpu))
+
+
+def stop():
+    """Stop the vCPUs that `run` began to run."""
+    return Action("stop", lambda scene, vcpu, _stamp: leave_guest(scene.machine, vcpu))
+
+
 def host_store(gfn=0):
     """Store to a page as the host does."""
 
-    def run(scene, _vcpu, stamp):
+    def run(scene, thread, stamp):
         scene.guest.stored_by_host(stamp)
         scene.vm.host_store(gfn, stamp)
-        scene.finish(gfn, stamp)
+        scene.finish(thread, gfn, stamp)
 
-    return Action(f"host store({gfn})", run)
+    return Action(f"host store({gfn})", run, stores=True)
 
 
 def harvest():
@@ -186,7 +201,8 @@ def harvest():
 def harvest_beside():
     """Harvest and copy beside another harvest: a store may be in that one's result, not copied yet.
 
-    What was lost, the end of the schedule tells.
+    So it is beside running vCPUs where the hardware keeps C back. What was lost, the end of the
+    schedule tells.
     """
     return Action("harvest", lambda scene, _vcpu, _stamp: scene.harvest_and_copy())
 

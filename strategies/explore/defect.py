@@ -28,6 +28,8 @@ class Defect:
         The tracker under which it does.
     replaces : tuple of (callable, callable)
         The original functions and their mutated copies.
+    memory : {"sc", "tso"}
+        The memory model under which it does; see `MEMORIES`.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Defect:
     program: str
     strategy: str
     replaces: tuple[tuple[Callable, Callable], ...]
+    memory: str = "sc"
 
 
 def _holders(original, apart):

@@ -9,6 +9,11 @@ from strategies.options import STRATEGY
 @click.argument("program", required=False)
 @STRATEGY
 @click.option("--bound", type=click.IntRange(0, 9), help="Preemptions at most.")
+@click.option(
+    "--memory",
+    type=click.Choice(["sc", "tso"]),
+    help="Sequentially consistent, or as x86: each thread has a store buffer.  [default: sc]",
+)
 @click.option("--replay", "schedule", help="Run this one schedule of PROGRAM and print its trace.")
 @click.option("--defect", help="Switch on a defect of the catalogue.")
 @click.option("--long", "is_long", is_flag=True, help="More threads and preemptions: minutes.")

@@ -10,6 +10,7 @@ from strategies.explore.defect import substituted
 from strategies.explore.scene import Scene
 from strategies.explore.scheduler import Schedule, Violation
 from strategies.explore.search import Frontier, Search
+from strategies.explore.store_buffers import Memory
 
 FURTHER_SCHEDULES = 300
 """After a failure so many more schedules of as few preemptions are tried for a shorter one."""
@@ -56,6 +57,7 @@ class Result:
         The final states and what is wrong with them, if asked for.
     defect : str or None
         Name of the defect that was switched on.
+    memory : {"sc", "tso"}
     """
 
     program: str
@@ -68,6 +70,7 @@ class Result:
     finding: Finding | None = None
     states: set = field(default_factory=set)
     defect: str | None = None
+    memory: str = "sc"
 
 
 class Explorer:
@@ -78,11 +81,14 @@ class Explorer:
     program : Program
     strategy : str
         Name of a tracker.
+    memory : Memory, optional
+        With it threads have store buffers.
     """
 
-    def __init__(self, program, strategy):
+    def __init__(self, program, strategy, memory=None):
         self.program = program
-        self.scene = Scene(program, strategy)
+        self.memory = memory
+        self.scene = Scene(program, strategy, memory)
 
     def run(self, policy):
         """Run one schedule and judge it.
@@ -107,6 +113,7 @@ class Explorer:
             self.program.step_limit,
             scene.translations.observe,
             scene.wrote,
+            self.memory,
         )
         scene.translations.start(schedule)
         try:
@@ -137,7 +144,17 @@ class Explorer:
         return body
 
 
-def explore(program, strategy, bound=None, defect=None, *, prune=True, states=False, limit=None):
+def explore(
+    program,
+    strategy,
+    bound=None,
+    defect=None,
+    *,
+    memory="sc",
+    prune=True,
+    states=False,
+    limit=None,
+):
     """Run a program under all schedules up to a bound on preemptions, or until one fails.
 
     Parameters
@@ -149,6 +166,8 @@ def explore(program, strategy, bound=None, defect=None, *, prune=True, states=Fa
         Preemptions; by default the program's.
     defect : Defect, optional
         Switched on meanwhile.
+    memory : {"sc", "tso"}
+        Sequentially consistent, or with a store buffer for each thread.
     prune : bool
         False: run equivalent schedules, too.
     states : bool
@@ -162,17 +181,17 @@ def explore(program, strategy, bound=None, defect=None, *, prune=True, states=Fa
     """
     bound = program.bound if bound is None else bound
     result = Result(program.name, strategy, len(program.threads), bound)
-    result.defect = defect.name if defect else None
-    with prepared(program, strategy, defect) as explorer:
+    result.defect, result.memory = defect.name if defect else None, memory
+    with prepared(program, strategy, defect, memory) as explorer:
         search(explorer.run, result, prune=prune, states=states, limit=limit)
     return result
 
 
 @contextmanager
-def prepared(program, strategy, defect=None):
+def prepared(program, strategy, defect=None, memory="sc"):
     """Build a program's machine; while the context lasts its defect is in place."""
     with substituted(defect.replaces if defect else ()):
-        explorer = Explorer(program, strategy)
+        explorer = Explorer(program, strategy, Memory() if memory == "tso" else None)
         scene = explorer.scene
         with scene.translations.watching(), scene.guest.watching():
             yield explorer

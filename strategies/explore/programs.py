@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from strategies import registry
 from strategies.core.guest import VIEW_ALIAS, VIEW_BASE, VIEW_LARGE, VIEW_SMALL
 from strategies.core.hpte import SHIFT_4K
 from strategies.explore.actions import (
@@ -23,12 +24,17 @@ from strategies.explore.actions import (
     load,
     protect,
     remove,
+    run,
+    stop,
     store,
     store_through_crowd,
 )
-from strategies.registry import BASELINE, base_of, names
+from strategies.registry import base_of
 
-TRACKERS = tuple(name for name in names() if name != BASELINE)
+TRACKERS = registry.judged()
+SCANS = tuple(
+    name for name in TRACKERS if registry.line_of(registry.base_of(name)).family == "scan"
+)
 BOUNDS = {1: 0, 2: 2, 3: 1, 4: 1}
 """Preemptions by number of threads."""
 
@@ -112,13 +118,18 @@ _TWO_WORDS = {"views": (VIEW_LARGE,), "page_shift": 17, "pages": 128, "is_big": 
 _DIRTY = {"before": ((0, store()),)}
 _OFF = {"enabled": False}
 _CLEAN = {"before": ((0, remove()), (0, enter(is_clean=True)))}
+_WRITTEN_BACK = {"before": ((0, store()), (0, load(view=VIEW_ALIAS)))} | _ALIASED
+"""The page is dirty, and C no longer in the TLB but in the HPTE, where it may be kept back."""
+
 _DELAYED_C = {
     "options": {"delayed_c": True},
-    "strategies": ("c_bit_scan", "pml"),
+    "strategies": (*SCANS, "pml"),
     "step_limit": 20000,  # a flush looks at each entry of each TLB
 }
+
 _RING_OF_TWO = {"strategies": ("dirty_ring:66",)}
 """Full, but for what is reserved, with two entries."""
+
 _MANUAL = {"strategies": ("manual_protect",)}
 _LOG_OF_ONE = {"strategies": ("pml:1",)}
 
@@ -138,6 +149,16 @@ PROGRAMS = (
         pages=2,
     ),
     Program("load-harvest", "a load and a store, a harvest", (guest(load(), store()), _HARVEST)),
+    Program(
+        "store-then-remove-harvest",
+        "a store, H_REMOVE, a harvest",
+        (guest(store(), remove()), _HARVEST),
+    ),
+    Program(
+        "store-then-clear-mod-harvest",
+        "a store, H_CLEAR_MOD, a harvest",
+        (guest(store(), clear_mod()), _HARVEST),
+    ),
     Program(
         "remove-enter-harvest",
         "H_REMOVE and H_ENTER of a dirty page, a harvest",
@@ -450,6 +471,65 @@ PROGRAMS = (
         "delayed-c-remove-harvest",
         "a store, H_REMOVE and H_ENTER, a harvest, with C still in a TLB",
         (_STORE, guest(remove(), enter()), _HARVEST),
+        **_DELAYED_C,
+    ),
+    Program(
+        "delayed-c-running-harvest",
+        "a load and a store by a running vCPU to a dirty page, a harvest, where C is kept back",
+        (guest(run(), load(), store(), stop()), host(harvest_beside())),
+        **_WRITTEN_BACK,
+        **_DELAYED_C,
+    ),
+    Program(
+        "delayed-c-running-clear-mod-harvest",
+        "H_CLEAR_MOD and a store by a running vCPU, a harvest, where C is kept back",
+        (guest(run(), clear_mod(), store(), stop()), host(harvest_beside())),
+        **_WRITTEN_BACK,
+        **_DELAYED_C,
+    ),
+    Program(
+        "delayed-c-running-remove-harvest",
+        "H_REMOVE, H_ENTER and a store by a running vCPU, a harvest, where C is kept back",
+        (guest(run(), remove(), enter(), store(), stop()), host(harvest_beside())),
+        **_WRITTEN_BACK,
+        **_DELAYED_C,
+    ),
+    Program(
+        "delayed-c-running-protect-harvest",
+        "H_PROTECT to read-only and back and a store by a running vCPU, a harvest",
+        (
+            guest(run(), protect(writable=False), protect(writable=True), store(), stop()),
+            host(harvest_beside()),
+        ),
+        **_WRITTEN_BACK,
+        **_DELAYED_C,
+    ),
+    Program(
+        "delayed-c-protect-harvest",
+        "a store, H_PROTECT to read-only, a load, a harvest, with C still in a TLB",
+        (guest(store(), protect(writable=False), load()), _HARVEST),
+        **_DELAYED_C,
+    ),
+    Program(
+        "delayed-c-clear-mod-harvest",
+        "H_CLEAR_MOD of a dirty page, a store, a harvest, with C still in a TLB",
+        (guest(clear_mod(), store()), _HARVEST),
+        **_DIRTY,
+        **_DELAYED_C,
+    ),
+    Program(
+        "delayed-c-harvests",
+        "stores to a dirty page, two harvests, with C still in a TLB",
+        (guest(store(), store()), host(harvest(), harvest())),
+        **_DIRTY,
+        **_DELAYED_C,
+    ),
+    Program(
+        "delayed-c-aliases-harvest",
+        "two vCPUs store through two HPTEs of a dirty page, a harvest, with C still in a TLB",
+        (_STORE, guest(store(view=VIEW_ALIAS)), _HARVEST),
+        **_DIRTY,
+        **_ALIASED,
         **_DELAYED_C,
     ),
     Program(

@@ -24,6 +24,7 @@ from strategies.core.words import I64, ONE, U64, ZERO
 from strategies.explore.checks import check_locks, check_rings
 from strategies.explore.guest_view import GuestView
 from strategies.explore.scheduler import Violation
+from strategies.explore.store_buffers import words_through
 from strategies.explore.translations import Translations
 from strategies.explore.words import Words
 from strategies.registry import get
@@ -58,6 +59,8 @@ class Scene:
     program : Program
     strategy : str
         Name of a tracker.
+    memory : Memory, optional
+        With it the threads of a schedule have store buffers.
 
     Attributes
     ----------
@@ -70,13 +73,14 @@ class Scene:
         The state in which the last schedule ended.
     """
 
-    def __init__(self, program, strategy):
+    def __init__(self, program, strategy, memory=None):
         self.pages = range(program.pages)
         self.views = program.views
         self.vcpus = program.vcpus
         self.vm = Vm(program.pages, vcpus=self.vcpus, **program.options)
         self.vm.add_memslot(0, program.pages)
-        self._take_over_arrays(program.page_shift)
+        self._words = words_through(memory) if memory else Words
+        self._take_over_arrays(program)
         for view in program.views:
             self.vm.populate(SLOT, view)
         self.hptes = {
@@ -98,21 +102,25 @@ class Scene:
             self._copy_pages(self.pages)
         self._saved = self._save()
 
-    def _take_over_arrays(self, page_shift):
+    def _take_over_arrays(self, program):
         """Put `Words` in the place of the machine's arrays, and of the host's locks."""
         fields = self.vm.arrays._asdict()
         fields |= {
-            name: Words(name, number, value)
+            name: self._words(name, number, value)
             for number, (name, value) in enumerate(fields.items())
             if isinstance(value, np.ndarray)
         }
-        fields["page_shift"] = page_shift
+        fields["page_shift"] = program.page_shift
         self.machine = self.vm.machine = Machine(**fields)
-        locks = Words("host_locks", len(fields))
+        locks = self._words("host_locks", len(fields))
         self.vm.slots_lock, self.vm._host_store_lock = SpinLock(locks, 0), SpinLock(locks, 1)
-        self.finished = Words("finished", len(fields) + 1)
+        self._finished = {
+            number: self._words("finished", len(fields) + 1 + number)
+            for number, actor in enumerate(program.threads)
+            if any(action.stores for action in actor.actions)
+        }
         self.words = [words for words in fields.values() if isinstance(words, Words)]
-        self.words += [locks, self.finished]
+        self.words += [locks, *self._finished.values()]
 
     def _index(self, view, gfn):
         va, shift = address_of(self.machine, view, gfn), view_shift(self.machine, view)
@@ -141,16 +149,15 @@ class Scene:
             stamp = int(thread.words[thread.index])
             self.order[stamp] = len(self.order)
 
-    def finish(self, gfn, stamp):
-        """Note that a store has finished: from now on a harvest must know of it.
+    def finish(self, thread, gfn, stamp):
+        """Note that a thread's store has finished: from now on a harvest must know of it.
 
         Not so where C may wait in a TLB: there only a harvest with no vCPU running is definitive.
         """
         if self.machine.delayed_c:
             return
-        atomics.hook("store", self.finished, gfn)
-        if self._age(stamp) >= self._age(self.finished[gfn]):
-            self.finished[gfn] = U64(stamp)
+        if thread in self._finished:
+            atomics.store(self._finished[thread], gfn, U64(stamp))
 
     def _age(self, stamp):
         return self.order.get(int(stamp), -1)
@@ -168,11 +175,13 @@ class Scene:
 
     def harvest(self):
         """Harvest and copy what is reported; what had finished before must be in the copy."""
-        due = {}
-        for gfn in self.pages:
-            due[gfn] = atomics.load(self.finished, gfn)
+        due = [
+            (gfn, atomics.load(finished, gfn))
+            for gfn in self.pages
+            for finished in self._finished.values()
+        ]
         self.harvest_and_copy()
-        for gfn, stamp in due.items():
+        for gfn, stamp in due:
             if self._age(self.copy.get(gfn, 0)) < self._age(stamp):
                 raise Violation(
                     "lost page",

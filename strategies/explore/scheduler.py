@@ -2,7 +2,7 @@
 
 Under `NUMBA_DISABLE_JIT=1` the functions of `core/atomics` call `atomics.hook` before they act, so
 one step is: the operation, and everything private that the thread does up to its next operation.
-What is seen are sequentially consistent interleavings only; no store buffer, no reordering.
+What is seen are sequentially consistent interleavings; with `store_buffers`, x86-TSO's.
 
 A thread in `relax()` waits until a word that it read since its last `relax()` was given another
 value by another thread: a spin loop whose next turn would be like its last is not run. That is
@@ -50,7 +50,13 @@ class Thread:
         Which of the program's actions it is in.
     access : Access or None
         The guest's load or store that is under way.
+    buffer : StoreBuffer or None
+        Where its stores wait.
+    owner : Thread or None
+        Of a buffer: whose stores wait there.
     """
+
+    buffer = owner = None
 
     def __init__(self, number):
         self.number = number
@@ -68,7 +74,7 @@ class Thread:
         self.operation = operation
         self.words = words
         self.index = index
-        if words is None:
+        if words is None or self.is_buffered_store:  # nobody else can see it
             self.writes = False
             self.key = None
         else:
@@ -76,9 +82,26 @@ class Thread:
             self.key = words.base + int(index)
 
     @property
+    def is_buffered_store(self):
+        """Whether its next operation is a store that a buffer takes."""
+        return self.buffer is not None and self.operation == "store"
+
+    @property
     def is_runnable(self):
-        """Whether it can do its next operation: not at its end, nor waiting in `relax()`."""
-        return not self.finished and (self.words is not None or self.is_stale)
+        """Whether it can do its next operation.
+
+        Not at its end, nor waiting in `relax()`, nor in a read-modify-write for its buffer.
+        """
+        if self.words is None:
+            return self.is_stale and not self.finished
+        if self.buffer is not None and self.operation not in ("load", "store"):
+            return not self.finished and self.buffer.finished
+        return not self.finished
+
+    @property
+    def next(self):
+        """What goes on when it is not preempted: itself, its buffer, its owner; or None."""
+        return next((t for t in (self, self.buffer, self.owner) if t and t.is_runnable), None)
 
     def depends_on(self, other):
         """Say whether its next operation and that of another thread may not change places."""
@@ -99,9 +122,13 @@ class Schedule:
         A schedule of more steps is a livelock.
     before_step, after_write : callable
         Called with the thread before each of its steps, and after it changed a word.
+    memory : Memory, optional
+        With it each thread has a store buffer.
 
     Attributes
     ----------
+    threads : dict of int to Thread
+        By number, the buffers among them.
     current : Thread or None
         Who made the last step; None before the first.
     steps : list of int
@@ -109,8 +136,10 @@ class Schedule:
     is_given_up : bool
     """
 
-    def __init__(self, bodies, policy, step_limit, before_step, after_write):
-        self.threads = [Thread(number) for number in range(len(bodies))]
+    def __init__(self, bodies, policy, step_limit, before_step, after_write, memory=None):
+        threads = [Thread(number) for number in range(len(bodies))]
+        buffers = [memory.buffer_of(thread) for thread in threads] if memory else ()
+        self.threads = {thread.number: thread for thread in (*threads, *buffers)}
         self.current = None
         self.steps = []
         self._bodies = bodies
@@ -118,12 +147,13 @@ class Schedule:
         self._step_limit = step_limit
         self._before_step = before_step
         self._after_write = after_write
+        self._memory = memory
         self.is_given_up = False
 
     @property
     def runnable(self):
         """The threads that can make a step."""
-        return [thread for thread in self.threads if thread.is_runnable]
+        return [thread for thread in self.threads.values() if thread.is_runnable]
 
     def run(self):
         """Run it to its end, or until the policy gives up.
@@ -136,22 +166,23 @@ class Schedule:
         self._main = getcurrent()
         self._carriers = [
             greenlet(self._body(thread, body))
-            for thread, body in zip(self.threads, self._bodies, strict=True)
+            for thread, body in zip(self.threads.values(), self._bodies, strict=False)
         ]
         try:
             atomics.hook = self._first_operation
-            for thread, carrier in zip(self.threads, self._carriers, strict=True):
-                self.current = thread
+            for number, carrier in enumerate(self._carriers):
+                self.current = self.threads[number]
                 carrier.switch()
             self.current = None
             atomics.hook = self._before_operation
             while (chosen := self._choose()) is not None:
-                self.current = chosen
                 self._carriers[chosen.number].switch()
                 if self.is_given_up:
                     break
         finally:
             atomics.hook = _nothing
+            if self._memory:
+                self._memory.leave()
             for carrier in self._carriers:
                 carrier.throw()
 
@@ -177,20 +208,33 @@ class Schedule:
         if chosen is None:
             self._main.switch()
         elif chosen is not thread:
-            self.current = chosen
             self._carriers[chosen.number].switch()
         self._step(thread)
 
     def _choose(self):
-        """Return the thread that goes on; None when all have finished or the policy gives up."""
-        chosen = self._policy.choose(self)
-        if chosen is None:
-            waiting = [thread for thread in self.threads if not thread.finished]
-            self.is_given_up = any(thread.is_runnable for thread in waiting)
-            if waiting and not self.is_given_up:
-                names = " and ".join(f"{t.letter} in {t.action}" for t in waiting)
-                raise Violation("deadlock", f"nobody can go on: {names}")
-        return chosen
+        """Let buffers make the steps that are theirs; return the thread that goes on then.
+
+        None when all have finished or the policy gives up.
+        """
+        while (chosen := self._policy.choose(self)) is not None:
+            self.current = chosen
+            if chosen.owner is None:
+                return chosen
+            self._drain(chosen)
+        waiting = [thread for thread in self.threads.values() if not thread.finished]
+        self.is_given_up = any(thread.is_runnable for thread in waiting)
+        if waiting and not self.is_given_up:
+            names = " and ".join(f"{t.letter} in {t.action}" for t in waiting)
+            raise Violation("deadlock", f"nobody can go on: {names}")
+        return None
+
+    def _drain(self, buffer):
+        """Make a step of a buffer."""
+        self._memory.leave()
+        self._step(buffer)
+        buffer.drain()
+        self._after_operation(buffer)
+        buffer.drained()
 
     def _step(self, thread):
         """Record the step that a thread is about to make."""
@@ -199,6 +243,8 @@ class Schedule:
         self._policy.observe(self, thread)
         self.steps.append(thread.number)
         self._before_step(thread)
+        if self._memory:
+            self._memory.enter(thread)
         if thread.words is None:
             thread.watched.clear()
             thread.is_stale = False
@@ -212,7 +258,7 @@ class Schedule:
         """See what the operation that a thread has made did."""
         if thread.writes and thread.words[thread.index] != thread.old:
             key = thread.key
-            for other in self.threads:
+            for other in self.threads.values():
                 if other is not thread and key in other.watched:
                     other.is_stale = True
             self._after_write(thread)

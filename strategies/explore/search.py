@@ -18,9 +18,10 @@ another thread has made an operation that `a` depends on. Is A run before that, 
 with `b w` of other threads and independent of `a`. The second has no more preemptions: both pay for
 one switch from A to `b` (the second not even that, if A ends or waits after `a`); inside `b w` the
 switches are the same; and the first leaves `b w` for `a` and `a` for `rest`, where the second
-leaves `b w` for `rest` once. Whether a thread can go on is the same in both, except for one that
-waits in `relax()`, for which `a` may be the awaited write: so a sleeper that writes a word which
-such a thread watches is woken when that thread begins to wait.
+leaves `b w` for `rest` once. A thread and its store buffer take turns without a preemption where
+one of them cannot go on, before and after the move alike. Whether a thread can go on is the same in
+both, except for one that waits in `relax()`, for which `a` may be the awaited write: so a sleeper
+that writes a word which such a thread watches is woken when that thread begins to wait.
 
 Hence of all equivalent schedules within the bound take the one that is first in the order in which
 "let the current thread go on" precedes every preemption, node by node: it is never left out. This
@@ -58,6 +59,11 @@ class Branch(NamedTuple):
 
 
 FIRST = Branch([], 0, -1, ())
+
+EVERYBODY = (1 << 2 * 64) - 1
+"""Marks (see `Frontier.note`) of all readers and writers."""
+
+WRITERS = EVERYBODY // 3 * 2
 
 
 class Frontier:
@@ -130,7 +136,7 @@ class Frontier:
 
 def _rivals(thread):
     """Return the marks (see `note`) of whom the next operation of a thread depends on."""
-    readers_and_writers = 0xFF if thread.writes else 0xAA
+    readers_and_writers = EVERYBODY if thread.writes else WRITERS
     return readers_and_writers & ~(3 << 2 * thread.number)
 
 
@@ -155,10 +161,11 @@ class Search:
         current = schedule.current
         if self._asleep and current.words is None:
             self._wake_for_waiting(schedule, current)
-        if current and current.is_runnable:
+        following = current and current.next
+        if following:
             if self._preemptions < self._frontier.bound:
-                self._branch_from(schedule, current)
-            return current
+                self._branch_from(schedule, following)
+            return None if following.number in self._asleep else following
         awake = self._awake(schedule)
         for thread in awake[1:]:
             branch = Branch(schedule.steps, taken, thread.number, self._asleep)

@@ -14,7 +14,10 @@ from strategies.explore.trace import Tracer, schedule_string
 from strategies.registry import BASELINE, get
 from strategies.terminal import echo_columns, progress_bar
 
-SCOPE = "Seen are sequentially consistent interleavings only: no store buffers, no reordering."
+SCOPES = {
+    "sc": "Seen are sequentially consistent interleavings only: no store buffers, no reordering.",
+    "tso": "Seen are x86's (TSO): a store may wait in its thread's buffer; no other reordering.",
+}
 
 COLUMNS = ("program", "strategy", "threads", "bound", "schedules", "pruned", "longest", "finding")
 CATALOGUE_COLUMNS = (
@@ -22,6 +25,7 @@ CATALOGUE_COLUMNS = (
     "lived in the kernel",
     "found by",
     "strategy",
+    "memory",
     "schedules",
     "steps",
     "finding",
@@ -38,10 +42,11 @@ class Job:
     program: str
     strategy: str
     bound: int
+    memory: str
     defect: str | None = None
 
 
-def run_explore(program, chosen, *, bound, schedule, defect, is_long, catalogue, listed):
+def run_explore(program, chosen, *, bound, memory, schedule, defect, is_long, catalogue, listed):
     """Do what the command line asks for.
 
     Parameters
@@ -52,6 +57,8 @@ def run_explore(program, chosen, *, bound, schedule, defect, is_long, catalogue,
         Trackers; empty for all.
     bound : int or None
         Preemptions; by default each program's own.
+    memory : {"sc", "tso"} or None
+        The memory model; by default a defect's own, else "sc".
     schedule : str or None
         One schedule to replay.
     defect : str or None
@@ -74,12 +81,13 @@ def run_explore(program, chosen, *, bound, schedule, defect, is_long, catalogue,
     if catalogue:
         return _catalogue()
     if schedule or defect:
-        return _one(program, chosen, bound, schedule, defect)
+        return _one(program, chosen, bound, memory, schedule, defect)
+    memory = memory or "sc"
     programs = LONG_PROGRAMS if is_long else PROGRAMS
     if program:
         programs = (find(program),)
     jobs = [
-        Job(each.name, name, _bound(each, bound, is_long))
+        Job(each.name, name, _bound(each, bound, is_long), memory)
         for each in programs
         for name in dict.fromkeys(chosen) or each.strategies
         if each.runs(name)
@@ -91,7 +99,7 @@ def run_explore(program, chosen, *, bound, schedule, defect, is_long, catalogue,
     echo_columns([COLUMNS, *map(_row, results)])
     _show_findings(results)
     findings = sum(result.finding is not None for result in results)
-    click.echo(f"\n{_count(results)}, {_plural(findings, 'finding')}. {SCOPE}")
+    click.echo(f"\n{_count(results)}, {_plural(findings, 'finding')}. {SCOPES[memory]}")
     return int(findings > 0)
 
 
@@ -145,7 +153,7 @@ def _list():
     return 0
 
 
-def _one(program, chosen, bound, schedule, name):
+def _one(program, chosen, bound, memory, schedule, name):
     """Explore a program with a defect, or replay one schedule with or without."""
     defect = find_defect(name)
     if program is None and defect is None:
@@ -154,7 +162,8 @@ def _one(program, chosen, bound, schedule, name):
     if len(chosen) != 1:
         raise InputError("--replay and --defect need one --strategy")
     found = find(program or defect.program)
-    job = Job(found.name, chosen[0], _bound(found, bound), name)
+    memory = memory or (defect.memory if defect else "sc")
+    job = Job(found.name, chosen[0], _bound(found, bound), memory, name)
     if schedule:
         return _replay(job, schedule)
     (result,) = _run([job])
@@ -173,7 +182,7 @@ def _replay(job, text):
 
 def trace(job, text):
     """Replay a schedule; return the Violation or None, and the lines of its trace."""
-    with prepared(find(job.program), job.strategy, find_defect(job.defect)) as explorer:
+    with prepared(find(job.program), job.strategy, find_defect(job.defect), job.memory) as explorer:
         tracer = Tracer(text, explorer.scene.machine)
         _, violation, _ = explorer.run(tracer)
     tracer.check_end()
@@ -185,7 +194,7 @@ def _catalogue():
     from strategies.explore import catalogue
 
     defects = catalogue.DEFECTS
-    jobs = [Job(d.program, d.strategy, find(d.program).bound, d.name) for d in defects]
+    jobs = [Job(d.program, d.strategy, find(d.program).bound, d.memory, d.name) for d in defects]
     correct = list(dict.fromkeys(replace(job, defect=None) for job in jobs))
     results = _run(jobs + correct)
     found, without = results[: len(jobs)], results[len(jobs) :]
@@ -195,7 +204,7 @@ def _catalogue():
     findings = sum(result.finding is not None for result in without)
     click.echo(f"\n{len(found) - missed} of {len(found)} defects found.")
     click.echo(f"Correct code, same programs: {_plural(findings, 'finding')}, {_count(without)}.")
-    click.echo(SCOPE)
+    click.echo("\n".join(f"{memory}: {scope}" for memory, scope in SCOPES.items()))
     _show_findings(without)
     return int(missed + findings > 0)
 
@@ -203,7 +212,7 @@ def _catalogue():
 def _catalogue_row(defect, result):
     found = result.finding
     last = (found.schedules, len(found.steps), found.kind) if found else ("-", "-", "NOT FOUND")
-    return (defect.name, defect.lived, defect.program, defect.strategy, *last)
+    return (defect.name, defect.lived, defect.program, defect.strategy, defect.memory, *last)
 
 
 def _run(jobs):
@@ -228,7 +237,8 @@ def _workers(jobs):
 
 
 def _explore(job):
-    return job, explore(find(job.program), job.strategy, job.bound, find_defect(job.defect))
+    defect = find_defect(job.defect)
+    return job, explore(find(job.program), job.strategy, job.bound, defect, memory=job.memory)
 
 
 def _row(result: Result):
@@ -245,7 +255,7 @@ def _show_findings(results):
         if found is None:
             continue
         text = schedule_string(found.steps)
-        defect = f" --defect {result.defect}" if result.defect else ""
+        defect = f" --defect {result.defect}" if result.defect else f" --memory {result.memory}"
         click.echo(f"\n{result.program} under {result.strategy}: {found.kind}: {found.text}")
         click.echo(_how_short(found))
         click.echo(
@@ -253,7 +263,7 @@ def _show_findings(results):
             f" --replay '{text}'"
         )
         if is_first:
-            job = Job(result.program, result.strategy, result.bound, result.defect)
+            job = Job(result.program, result.strategy, result.bound, result.memory, result.defect)
             _echo_trace(trace(job, text)[1])
         is_first = False
 

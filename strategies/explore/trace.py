@@ -1,7 +1,7 @@
 """A schedule for people: a string that replays it, and a trace of what each step did.
 
 The string names the threads in turn, each with its steps until the next takes over, or * for all
-that it can do until it ends or waits: "A12 B30 A*".
+that it can do until it ends or waits: "A12 B30 A*". A small letter is a thread's store buffer.
 """
 
 import re
@@ -43,7 +43,7 @@ from strategies.core.memslot import SLOT_COUNT
 from strategies.core.rmap import RMAP_CHANGED, RMAP_INDEX, RMAP_PRESENT, RMAP_REFERENCED
 from strategies.errors import InputError
 
-TOKEN = re.compile(r"([A-Z])(\d+|\*)")
+TOKEN = re.compile(r"([A-Za-z])(\d+|\*)")
 ALL = -1
 """Steps of a thread that goes on until it ends or waits."""
 
@@ -119,8 +119,9 @@ class Replay:
         """Return the thread whose turn it is."""
         while self._runs:
             number, left = self._runs[0]
-            if number >= len(schedule.threads):
-                raise self._misfit(f"its threads are A to {schedule.threads[-1].letter}")
+            if number not in schedule.threads:
+                letters = ", ".join(thread.letter for thread in schedule.threads.values())
+                raise self._misfit(f"its threads are {letters}")
             thread = schedule.threads[number]
             if left and thread.is_runnable:
                 self._runs[0] = number, max(left - 1, ALL)

@@ -42,7 +42,7 @@ def _compile(path):
     if not shutil.which(compiler[0]):
         raise InputError(
             f"no C compiler {compiler[0]!r}: the recorder is one C file, compiled at its first "
-            "use; accepted: a compiler called cc, or its name in CC"
+            "use; accepted: one called cc (on Debian: apt install gcc libc6-dev), or its name in CC"
         )
     command = [*compiler, "-O2", "-shared", "-fPIC", "-pthread", "-o", path, SOURCE]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)

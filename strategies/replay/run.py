@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from strategies.core.events import NAMES as EVENTS  # noqa: F401 (of `Replay.events`)
 from strategies.core.jit import kernel
 from strategies.core.memslot import PAGES_PER_WORD
-from strategies.core.vm import Vm
+from strategies.core.vm import Vm, default_hpt_order, machine_bytes
 from strategies.core.words import ONE, U64, popcount
 from strategies.registry import BASELINE, get
 
@@ -96,12 +97,17 @@ def _epochs(trace):
         yield trace.stores_of(epoch), loads
 
 
-def build(trace, *, vcpus, page_shift, mapping, progress=None):
+def build(trace, *, vcpus, page_shift, mapping, seed=0, progress=None):
     """Return a machine whose guest has mapped all of a trace's slot, and the slot."""
-    vm = Vm(trace.slot_pages, page_shift=page_shift, vcpus=vcpus, mapping=mapping)
+    vm = Vm(trace.slot_pages, page_shift=page_shift, vcpus=vcpus, mapping=mapping, seed=seed)
     slot = vm.add_memslot(0, trace.slot_pages)
     vm.populate(slot, progress=progress)
     return vm, slot
+
+
+def build_bytes(slot_pages, page_shift):
+    """Return the bytes of memory that a machine from `build` comes to use."""
+    return machine_bytes(slot_pages, default_hpt_order(slot_pages << page_shift))
 
 
 def replay(trace, name, vm, slot, progress=None):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -244,14 +244,24 @@ def load_trace(name_or_path: str | Path) -> Trace:
     """
     try:
         with _locate(name_or_path).open("rb") as file:
-            arrays = read_arrays(file, REQUIRED_ARRAYS, OPTIONAL_ARRAYS)
-        meta = _parse_meta(arrays.pop("meta"))
-        trace = Trace(meta=meta, **arrays).refine(FILE_PAGE_SIZE)
+            return read_trace(file)
     except OSError as error:
         raise InputError(f"trace {str(name_or_path)!r}: {error.strerror}") from error
     except InputError as error:
         raise InputError(f"trace {str(name_or_path)!r}: {error}") from error
-    return trace
+
+
+def read_trace(file: BinaryIO) -> Trace:
+    """Read a trace from an open npz file (binary, seekable), wherever that is stored.
+
+    Raises
+    ------
+    InputError
+        If it is not a trace; the message does not say which, for the file has no name here.
+    """
+    arrays = read_arrays(file, REQUIRED_ARRAYS, OPTIONAL_ARRAYS)
+    meta = _parse_meta(arrays.pop("meta"))
+    return Trace(meta=meta, **arrays).refine(FILE_PAGE_SIZE)
 
 
 def save_trace(trace: Trace, path: str | Path) -> None:

@@ -86,8 +86,9 @@ def test_the_first_failure_has_the_fewest_preemptions():
     ("text", "why"),
     [
         ("", "accepted is one like 'A12 B30 A*'"),
-        ("A12 b3", "accepted is one like 'A12 B30 A*'"),
-        ("C1 A*", "its threads are A to B"),
+        ("A12 B-3", "accepted is one like 'A12 B30 A*'"),
+        ("C1 A*", "its threads are A, B"),
+        ("A1 a1 A*", "its threads are A, B"),
         ("A9999 B*", "A has ended"),
         ("A3", "after its 3 steps threads can still go on"),
         ("A* B* A1", "A has ended"),

@@ -17,24 +17,26 @@ PROGRAMS = (
 )
 
 
+@pytest.mark.parametrize("memory", ["sc", "tso"])
 @pytest.mark.parametrize(("name", "strategy", "bound"), PROGRAMS)
-def test_no_final_state_of_a_program_is_lost(name, strategy, bound):
-    program = find(name)
-    pruned = explore(program, strategy, bound, states=True)
-    full = explore(program, strategy, bound, prune=False, states=True)
+def test_no_final_state_of_a_program_is_lost(name, strategy, bound, memory):
+    program, bound = find(name), min(bound, 1 if memory == "tso" else bound)
+    pruned = explore(program, strategy, bound, memory=memory, states=True)
+    full = explore(program, strategy, bound, memory=memory, prune=False, states=True)
     assert pruned.states == full.states
     assert len(full.states) > 1
     assert pruned.schedules < 0.8 * full.schedules
 
 
+@pytest.mark.parametrize("memory", ["sc", "tso"])
 @pytest.mark.parametrize(
     ("threads", "bound", "programs"), [(2, 1, 60), (2, 2, 60), (2, 3, 60), (3, 1, 40), (3, 2, 20)]
 )
-def test_no_final_state_of_a_drawn_program_is_lost(threads, bound, programs):
+def test_no_final_state_of_a_drawn_program_is_lost(threads, bound, programs, memory):
     """The final state includes all that was read, and whether the threads wait for ever."""
     schedules = {True: 0, False: 0}
     for seed in range(programs):
-        toy = Toy(draw(seed, threads))
+        toy = Toy(draw(seed, threads), memory)
         found = {prune: toy.explore(bound, prune) for prune in schedules}
         assert found[True].states == found[False].states, (seed, toy.threads)
         for prune, result in found.items():

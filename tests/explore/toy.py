@@ -6,6 +6,7 @@ from strategies.core import atomics
 from strategies.core.words import U64
 from strategies.explore.explorer import Result, search
 from strategies.explore.scheduler import Schedule, Violation
+from strategies.explore.store_buffers import Memory, words_through
 from strategies.explore.words import Words
 
 WORDS = 3
@@ -25,17 +26,19 @@ def draw(seed, threads):
 class Toy:
     """A toy program; its final state is its words and all that its threads read."""
 
-    def __init__(self, threads):
+    def __init__(self, threads, memory="sc"):
         self.threads = threads
+        self.memory = Memory() if memory == "tso" else None
 
     def run(self, policy):
-        words = Words("toy", 0)
+        words = (words_through(self.memory) if self.memory else Words)("toy", 0)
         read = [[] for _ in self.threads]
         bodies = [
             lambda _thread, actions=actions, seen=seen: act(words, actions, seen)
             for actions, seen in zip(self.threads, read, strict=True)
         ]
-        schedule = Schedule(bodies, policy, 300, lambda thread: None, lambda thread: None)
+        nothing = lambda thread: None  # noqa: E731
+        schedule = Schedule(bodies, policy, 300, nothing, nothing, self.memory)
         violation = None
         try:
             schedule.run()

@@ -33,6 +33,7 @@ INPUTS = {
     "advise": 40,
     "model": 40,
     "synth": 600,
+    "trace": 300,
     "replay": 200,
     "other commands": 100,
     "mutated results": 600,

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from strategies.registry import names
 from strategies.replay.run import build, replay
 from strategies.units import parse_duration, parse_fraction, parse_size, parse_weights
+from strategies.workloads.checks import MAX_NAME
 from strategies.workloads.synthetic import PATTERNS, synthesize
 from strategies.workloads.trace import save_trace
 
@@ -78,7 +79,7 @@ def made():
         reads = 9 if stem == "reads" else 0
         trace = synthesize("uniform", slot_pages=100, density=0.1, epochs=3, reads=reads)
         if stem.isprintable():
-            trace = replace(trace, meta=trace.meta | {"name": stem})
+            trace = replace(trace, meta=trace.meta | {"name": stem[:MAX_NAME]})
         with file_of(b"") as path:
             save_trace(trace, path)
             files[name] = path.read_bytes()
@@ -157,7 +158,8 @@ def test_synth(pattern, words):
 
 replay_options = {
     "--profile": of("power8", "nowhere"),
-    "--strategy": of(*names()),
+    "--strategy": of(*names(), "null:4", ":", ".py:", "toy.npz:A", "nowhere.py:A:4", "folder.py:"),
+    "--interval": of("1ns", "30ms", "999999999999999s", "0s"),
     "--vcpus": of("1", "2", "64", "65"),
     "--page-size": of("4KiB", "64KiB"),
     "--mapping": of("linear", "scattered"),
@@ -171,7 +173,23 @@ def test_replay(trace, words):
     judge_line(["replay", trace, *words])
 
 
-others = st.tuples(st.sampled_from(["strategies", "traces", "study"]), odd | st.just("--format"))
+trace_options = {
+    "--interval": of("1ns", "30ms", "999999999999999s", "0s"),
+    "--page-size": of("4KiB", "64KiB"),
+    "--format": of("table", "json"),
+    "--out": of("x.png", "x.svg", "toy.npz", "folder", "folder/x.png", "nowhere/x.png", ""),
+}
+
+
+@fuzz("trace", of(*TRACES, "bad.npz", "folder", "nowhere.npz", ""), options(trace_options))
+def test_trace(trace, words):
+    judge_line(["trace", trace, *words])
+
+
+others = st.tuples(
+    st.sampled_from(["strategies", "traces", "study", "trace", "contract"]),
+    odd | st.just("--format"),
+)
 explore = st.tuples(
     st.just("explore"),
     st.sampled_from(["--strategy", "--bound", "--replay", "--defect"]),

@@ -5,15 +5,29 @@ program runs. `dirtylog explore --catalogue` shows them all. The kernel commits,
 are those of Linux; where a date or a fix is not known, the defect says so.
 """
 
-from strategies.explore.catalogue import bitmaps, buffers, handlers, hypercalls, logs, scan, tlbs
+from strategies.explore.catalogue import (
+    ahead,
+    batches,
+    bitmaps,
+    buffered,
+    buffers,
+    handlers,
+    hypercalls,
+    logs,
+    scan,
+    tlbs,
+)
 from strategies.explore.catalogue.programs import PROGRAMS as PROGRAMS
 
 DEFECTS = (
     *hypercalls.DEFECTS,
     *scan.DEFECTS,
+    *batches.DEFECTS,
+    *ahead.DEFECTS,
     *handlers.DEFECTS,
     *bitmaps.DEFECTS,
     *buffers.DEFECTS,
     *tlbs.DEFECTS,
+    *buffered.DEFECTS,
     *logs.DEFECTS,
 )

@@ -3,7 +3,7 @@
 import errno
 
 from strategies.base import DirtyTracker
-from strategies.core import atomics, memslot
+from strategies.core import atomics, changed
 from strategies.core.memslot import PAGES_PER_WORD
 from strategies.core.words import ONE, U64
 from strategies.explore.defect import Defect
@@ -25,6 +25,7 @@ def report_big_endian(out, first, npages):
         word = page // PAGES_PER_WORD
         mask = ONE << U64(page % PAGES_PER_WORD ^ BIG_ENDIAN)
         atomics.store_own(out, word, atomics.load_own(out, word) | mask)
+    return 1
 
 
 def get_dirty_log_then_copy(self, slot, out):
@@ -60,7 +61,7 @@ DEFECTS = (
         lived="-",
         program="in-turn",
         strategy="c_bit_scan",
-        replaces=((memslot.report_pages, report_big_endian),),
+        replaces=((changed.report, report_big_endian),),
     ),
     Defect(
         name="efault-after-clear",

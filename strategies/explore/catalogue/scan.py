@@ -1,6 +1,6 @@
 """Losses, and a deadlock, of the scan of C bits (`kvm_test_clear_dirty`)."""
 
-from strategies.core import atomics, papr
+from strategies.core import atomics, changed, papr
 from strategies.core.hpt import hpte_gfn, pages_of
 from strategies.core.hpte import (
     HPTE_R_C,
@@ -17,9 +17,9 @@ from strategies.core.words import ZERO
 from strategies.explore.defect import Defect
 from strategies.scan import c_bit_scan
 
-_clear_c = c_bit_scan._clear_c
+_clear_c = changed.clear_c
 _get_dirty_log = c_bit_scan._get_dirty_log
-_test_clear_dirty = c_bit_scan._test_clear_dirty
+_test_clear_dirty = changed.test_clear_dirty
 
 
 def get_dirty_log_trusting_c(machine, slot, out, words):
@@ -27,29 +27,29 @@ def get_dirty_log_trusting_c(machine, slot, out, words):
     return _get_dirty_log(machine, slot, out, words)
 
 
-def report_first_page_alone(machine, gfn, is_definitive):
+def report_first_page_alone(machine, gfn, action):
     """Report the first page of a large page alone."""
-    return min(1, _test_clear_dirty(machine, gfn, is_definitive))
+    return min(1, _test_clear_dirty(machine, gfn, action))
 
 
-def report_and_keep_changed(machine, gfn, is_definitive):
+def report_and_keep_changed(machine, gfn, action):
     """Report a page whose CHANGED is set, and leave it set."""
     changed = atomics.load(machine.rmap, gfn) & RMAP_CHANGED
-    npages = _test_clear_dirty(machine, gfn, is_definitive)
+    npages = _test_clear_dirty(machine, gfn, action)
     atomics.fetch_or(machine.rmap, gfn, changed)
     return npages
 
 
-def clear_c_of_what_is_writable(machine, index, is_definitive):
+def clear_c_of_what_is_writable(machine, index, action):
     """Clear C of an HPTE that permits stores, and take no other for changed."""
     r = atomics.load(machine.hpt, 2 * index + 1)
     if hpte_is_writable(r):
-        return _clear_c(machine, index, is_definitive)
+        return _clear_c(machine, index, action)
     unlock_hpte(machine.hpt, index, atomics.load(machine.hpt, 2 * index))
     return 0
 
 
-def clear_r_with_c(machine, index, _is_definitive):
+def clear_r_with_c(machine, index, _action):
     """Clear R with C in the HPTE, and give the guest's view the C alone."""
     v = atomics.load(machine.hpt, 2 * index)
     r = invalidate_hpte(machine, machine.nvcpus, index, v)
@@ -60,7 +60,7 @@ def clear_r_with_c(machine, index, _is_definitive):
     return pages_of(machine, hpte_page_shift(v, guest_r))
 
 
-def clear_c_without_tlbie(machine, index, _is_definitive):
+def clear_c_without_tlbie(machine, index, _action):
     """Clear C in the HPTE and leave it in the TLBs, from which it is never set again."""
     v = atomics.load(machine.hpt, 2 * index)
     npages = 0
@@ -73,7 +73,7 @@ def clear_c_without_tlbie(machine, index, _is_definitive):
     return npages
 
 
-def scan_ring_waiting(machine, word, npages, is_definitive):
+def scan_ring_waiting(machine, word, npages, action):
     """Wait for an HPTE lock while holding the rmap lock."""
     if not word & RMAP_PRESENT:
         return -1, npages
@@ -81,7 +81,7 @@ def scan_ring_waiting(machine, word, npages, is_definitive):
     while True:
         if atomics.load(machine.hpt, 2 * index + 1) & HPTE_R_C:
             lock_hpte(machine, machine.nvcpus, index)
-            npages = max(npages, c_bit_scan._clear_c(machine, index, is_definitive))
+            npages = max(npages, changed.clear_c(machine, index, action))
         index = ring_next(machine.rev, index)
         if index == head:
             return -1, npages
@@ -128,7 +128,7 @@ DEFECTS = (
         lived="2011-12 to 2014-05",
         program="in-turn-large",
         strategy="c_bit_scan",
-        replaces=((c_bit_scan._test_clear_dirty, report_first_page_alone),),
+        replaces=((changed.test_clear_dirty, report_first_page_alone),),
     ),
     Defect(
         name="c-cleared-without-tlbie",
@@ -137,7 +137,7 @@ DEFECTS = (
         lived="-",
         program="restore-harvest",
         strategy="c_bit_scan",
-        replaces=((c_bit_scan._clear_c, clear_c_without_tlbie),),
+        replaces=((changed.clear_c, clear_c_without_tlbie),),
     ),
     Defect(
         name="read-only-taken-for-clean",
@@ -146,7 +146,7 @@ DEFECTS = (
         lived="-",
         program="in-turn-protect",
         strategy="c_bit_scan",
-        replaces=((c_bit_scan._clear_c, clear_c_of_what_is_writable),),
+        replaces=((changed.clear_c, clear_c_of_what_is_writable),),
     ),
     Defect(
         name="changed-not-taken",
@@ -155,7 +155,7 @@ DEFECTS = (
         lived="-",
         program="in-turn-remove",
         strategy="c_bit_scan",
-        replaces=((c_bit_scan._test_clear_dirty, report_and_keep_changed),),
+        replaces=((changed.test_clear_dirty, report_and_keep_changed),),
     ),
     Defect(
         name="r-cleared-with-c",
@@ -164,7 +164,7 @@ DEFECTS = (
         lived="-",
         program="clean-access-harvest",
         strategy="c_bit_scan",
-        replaces=((c_bit_scan._clear_c, clear_r_with_c),),
+        replaces=((changed.clear_c, clear_r_with_c),),
     ),
     Defect(
         name="memset-of-the-log",
@@ -185,6 +185,6 @@ DEFECTS = (
         lived="-",
         program="remove-enter-harvest",
         strategy="c_bit_scan",
-        replaces=((c_bit_scan._scan_ring, scan_ring_waiting),),
+        replaces=((changed.scan_ring, scan_ring_waiting),),
     ),
 )

@@ -1,0 +1,1 @@
+"""A fleet's question: many recordings, every strategy, and one answer for all of them."""

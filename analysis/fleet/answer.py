@@ -1,0 +1,214 @@
+"""The answer from a dataset: a strategy for each VM, and what one choice for all would cost.
+
+All costs are modelled: exact counts, priced by a profile. They are told per second of the
+recording, so CPU time is a number of cores and stall the share of a vCPU's time that it loses.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.fleet.dataset import read
+from strategies.errors import InputError
+from strategies.registry import TRACKERS
+
+AIMS = ("cpu", "stall", "harvest")
+SETTING = ("page_size", "mapping", "vcpus", "interval_ms", "seed")
+SURE, CLEAR = 0.9, 1.1
+"""Below that share of the draws, or below that ratio to the runner-up, a VM is near a flip."""
+
+FENCE = 1.5
+"""Tukey's: an outlier lies so many quartile ranges beyond the quartiles of the logarithm."""
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Costs of all cases of a dataset, an element or a row for each.
+
+    Attributes
+    ----------
+    cases : DataFrame
+        `trace` and the columns of SETTING.
+    strategies : tuple of str
+        Those that the profile prices, in the order of the registry.
+    costs : dict of str to float[cases, strategies]
+        Of each of AIMS, per second; inf where a strategy was not counted.
+    shares : float[cases, strategies]
+        Share of the draws in which a strategy costs least of `aim`.
+    aim : str
+        One of AIMS: what is to be least.
+    failed : int
+        Rows without counts, or with lost pages; left out.
+    """
+
+    cases: pd.DataFrame
+    strategies: tuple[str, ...]
+    costs: dict[str, np.ndarray]
+    shares: np.ndarray
+    aim: str
+    failed: int
+
+    @property
+    def best(self):
+        """Return the place of the best strategy of each case."""
+        return self.costs[self.aim].argmin(axis=1)
+
+    def only(self, chosen):
+        """Return the fleet of some cases (bool[cases])."""
+        costs = {name: values[chosen] for name, values in self.costs.items()}
+        cases = self.cases[chosen].reset_index(drop=True)
+        return Fleet(cases, self.strategies, costs, self.shares[chosen], self.aim, self.failed)
+
+    def base(self):
+        """Return the fleet in its base setting: of each axis the least value, of each VM."""
+        return self.only(_is_base(self.cases, SETTING))
+
+
+def load_fleet(place, profile, aim="cpu"):
+    """Return the fleet of a dataset, priced by one of its profiles.
+
+    Raises
+    ------
+    InputError
+        No dataset, no such profile in it, or nothing that it prices.
+    """
+    counted = ("epochs", "epoch_ms", "lost")
+    prices = [f"{profile}/{name}_ns" for name in AIMS] + [f"{profile}/{aim}_share"]
+    try:
+        rows = read(place, ["trace", *SETTING, "strategy", *counted, *prices], in_order=False)
+    except KeyError as error:
+        raise InputError(f"the dataset {place!r} has no prices of {profile!r}") from error
+    good = rows["epochs"].notna() & ~(rows["lost"] > 0)
+    priced = rows[good & rows[prices[0]].notna()]
+    if priced.empty:
+        raise InputError(f"the dataset {place!r} has no rows that {profile!r} prices")
+    return _arranged(priced, profile, aim, int((~good).sum()))
+
+
+def _arranged(rows, profile, aim, failed):
+    """Return a fleet from rows: cases down, strategies across."""
+    keys = ["trace", *SETTING]
+    case = rows.groupby(keys, sort=True, observed=True).ngroup().to_numpy()
+    present = set(rows["strategy"].unique())
+    strategies = tuple(name for name in TRACKERS if name in present)
+    column = rows["strategy"].map({name: at for at, name in enumerate(strategies)}).to_numpy(int)
+    first = np.unique(case, return_index=True)[1]
+    seconds = (rows["epochs"] * rows["epoch_ms"] * 1e6).to_numpy(float)
+
+    def spread(values, fill):
+        table = np.full((len(first), len(strategies)), fill)
+        table[case, column] = values
+        return table
+
+    costs = {
+        name: spread(rows[f"{profile}/{name}_ns"].to_numpy(float) / seconds, np.inf)
+        for name in AIMS
+    }
+    costs["stall"] /= rows["vcpus"].to_numpy(float)[first][:, None]
+    shares = spread(rows[f"{profile}/{aim}_share"].to_numpy(float), 0.0)
+    cases = rows[keys].iloc[first].reset_index(drop=True)
+    return Fleet(cases, strategies, costs, shares, aim, failed)
+
+
+def _is_base(cases, axes):
+    """Return bool[cases]: whether a case has the least value of each axis that its VM has."""
+    chosen = np.ones(len(cases), bool)
+    for axis in axes:
+        least = cases[axis].where(chosen).groupby(cases["trace"], observed=True).transform("min")
+        chosen &= (cases[axis] == least).to_numpy()
+    return chosen
+
+
+def of_each(fleet):
+    """Return a frame with a row for each case: the strategy, the runner-up, how clear, how sure."""
+    costs, rows = fleet.costs[fleet.aim], np.arange(len(fleet.cases))
+    best = fleet.best
+    others = costs.copy()
+    others[rows, best] = np.inf
+    runner_up = others.argmin(axis=1)
+    least, next_least = costs[rows, best], others[rows, runner_up]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        margin = np.where(next_least == least, 1.0, next_least / least)
+    names = np.array(fleet.strategies, object)
+    sure = fleet.shares[rows, best]
+    alone = np.isinf(next_least)
+    return fleet.cases.assign(
+        strategy=names[best],
+        runner_up=np.where(alone, None, names[runner_up]),
+        margin=margin,
+        sure=sure,
+        **{name: fleet.costs[name][rows, best] for name in AIMS},
+        near_flip=~alone & ((sure < SURE) | (margin < CLEAR)),
+        outlier=_is_outlier(least),
+    )
+
+
+def _is_outlier(values):
+    logs = np.log(np.maximum(values, 1e-12))
+    low, high = np.percentile(logs, [25, 75])
+    reach = FENCE * (high - low)
+    return (logs < low - reach) | (logs > high + reach)
+
+
+def of_one_choice(fleet):
+    """Return a frame: what each strategy for all VMs costs, beside the best for each.
+
+    Columns: `right_for`, VMs whose best it is; of each of `cpu` and `stall` the sum over all VMs
+    (`cpu`: cores) or their mean (`stall`); `regret`, what it costs more of the aim than the best
+    for each, as a ratio; `worst`, that ratio for the VM where it is largest. The last row is the
+    best for each. A strategy that some VM lacks is left out.
+    """
+    least = fleet.costs[fleet.aim].min(axis=1)
+    rows = np.arange(len(least))
+    right_for = np.bincount(fleet.best, minlength=len(fleet.strategies))
+    found = []
+    for at, name in enumerate(fleet.strategies):
+        mine = fleet.costs[fleet.aim][:, at]
+        if np.isinf(mine).any():
+            continue
+        with np.errstate(divide="ignore", invalid="ignore"):
+            worst = np.nanmax(np.where(mine == least, 1.0, mine / least))
+        found.append(
+            {
+                "strategy": name,
+                "right_for": int(right_for[at]),
+                "cpu": fleet.costs["cpu"][:, at].sum(),
+                "stall": fleet.costs["stall"][:, at].mean(),
+                "regret": _ratio(mine.sum(), least.sum()),
+                "worst": worst,
+            }
+        )
+    of_best = {name: fleet.costs[name][rows, fleet.best] for name in ("cpu", "stall")}
+    each = {"strategy": "the best for each", "right_for": len(least), "regret": 1.0, "worst": 1.0}
+    found.append(each | {"cpu": of_best["cpu"].sum(), "stall": of_best["stall"].mean()})
+    return pd.DataFrame(found)
+
+
+def _ratio(cost, least):
+    return 1.0 if cost == least else cost / least if least else np.inf
+
+
+def by_axis(fleet, axis):
+    """Return `of_one_choice` for each value of an axis that at least half of the VMs have.
+
+    Of the VMs that have all these values; the other axes have their base values.
+    """
+    others = [name for name in SETTING if name != axis]
+    part = fleet.only(_is_base(fleet.cases, others))
+    vms = part.cases.groupby(axis)["trace"].nunique()
+    values = vms.index[vms >= part.cases["trace"].nunique() / 2].to_numpy()
+    part = part.only(part.cases[axis].isin(values).to_numpy())
+    has = part.cases.groupby("trace", observed=True)[axis].transform("nunique").to_numpy()
+    complete = part.only(has == len(values))
+    if len(values) < 2 or not len(complete.cases):
+        return pd.DataFrame()
+    return pd.concat(
+        [
+            of_one_choice(complete.only((complete.cases[axis] == value).to_numpy())).assign(
+                **{axis: value}
+            )
+            for value in values
+        ],
+        ignore_index=True,
+    )

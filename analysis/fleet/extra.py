@@ -1,0 +1,18 @@
+"""What `dirtylog[fleet]` adds to the package's own dependencies."""
+
+from importlib import import_module
+
+from strategies.errors import InputError
+
+MODULES = ("dask", "distributed", "fsspec", "pyarrow")
+
+
+def need_extra():
+    """Raise InputError with one line if a module of the extra is missing."""
+    for name in MODULES:
+        try:
+            import_module(name)
+        except ImportError as error:
+            raise InputError(
+                f"this needs {name}; accepted: pip install 'dirtylog[fleet]'"
+            ) from error

@@ -1,0 +1,53 @@
+"""The sweep of the HPT: what it reads, whose pages it leaves alone, and when it does not sweep."""
+
+import numpy as np
+import pytest
+from conftest import build, changes, hardware, harvest, hpte_of
+
+from strategies import registry
+from strategies.core.atomics import address_of
+from strategies.core.sweep import BLOCK_WORDS, BLOCKS_PER_CHUNK, blocks_with
+from strategies.core.words import U64
+
+SWEEPING = "hpt_sweep:1048576"
+HPTES = (1 << 18) // 16
+C = 0x80
+
+
+def test_the_blocks_of_a_chunk_that_have_a_bit_are_found():
+    random = np.random.default_rng(1)
+    words = np.zeros(2 * BLOCKS_PER_CHUNK * BLOCK_WORDS, np.uint64)
+    words[random.choice(words.size, 60, replace=False)] = C
+    words[random.choice(words.size, 60, replace=False)] |= np.uint64(1)
+    odd = words.reshape(2, BLOCKS_PER_CHUNK, BLOCK_WORDS)[:, :, 1::2]
+    for chunk in range(2):
+        found = int(blocks_with(address_of(words), chunk, 1, 2, U64(C)))
+        expected = (odd[chunk] & np.uint64(C)).any(axis=1)
+        assert [bool(found >> k & 1) for k in range(BLOCKS_PER_CHUNK)] == expected.tolist()
+
+
+@pytest.mark.parametrize(("hptes_per_page", "sweeps"), [(3, False), (4, True)])
+def test_where_the_hpt_has_more_hptes_for_each_page_pages_are_scanned(hptes_per_page, sweeps):
+    npages = HPTES // 4
+    vm, tracker = build(f"hpt_sweep:{hptes_per_page}", npages)
+    vm.store([5, 70], 1)
+    before = vm.events()
+    assert harvest(tracker) == {5, 70}
+    got = changes(vm, before)
+    assert ("blocks_swept" in got) == sweeps
+    assert got.get("pages_passed", 0) == (0 if sweeps else npages - 2)
+
+
+def test_a_sweep_leaves_the_pages_of_other_slots_alone():
+    vm, tracker = build(SWEEPING, 100, guest_pages=300)
+    other = vm.add_memslot(200, 100)
+    vm.populate(other)
+    vm.store([7, 207], 1)
+    assert harvest(tracker) == {7}
+    assert not hardware(vm, hpte_of(vm, 7))[1] & C
+    assert hardware(vm, hpte_of(vm, 207))[1] & C
+    log = registry.get(SWEEPING)(vm)
+    log.enable_logging(other)  # starts empty
+    vm.store([8, 208], 2)
+    assert harvest(log, other) == {208}
+    assert harvest(tracker) == {8}
