@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks.machine_costs import build, report
 from strategies import registry
-from strategies.core import atomics, changed, events, hpt, hpte, locks, machine, memslot, rmap
+from strategies.core import atomics, events, hpt, hpte, locks, machine, memslot, rmap
 from strategies.core.vm import MAPPINGS
 from strategies.errors import InputError
 
@@ -62,6 +62,8 @@ def c_compiler():
 
 def constants():
     """Return compiler flags that define the machine's constants, so that C has the same ones."""
+    from strategies.core import changed  # earlier revisions lack it
+
     found = {"SPINS_BEFORE_YIELD": atomics.SPINS_BEFORE_YIELD}
     for module in (changed, events, hpt, hpte, locks, machine, memslot, rmap):
         for name, value in vars(module).items():

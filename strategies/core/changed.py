@@ -27,7 +27,7 @@ from strategies.core.locks import (
     wait_hpte_unlocked,
 )
 from strategies.core.machine import SLOT_BASE_GFN, SLOT_NPAGES
-from strategies.core.memslot import clear_log, report, set_log_mode, slot_field
+from strategies.core.memslot import clear_log, report_pages, set_log_mode, slot_field
 from strategies.core.papr import invalidate_hpte
 from strategies.core.rmap import (
     RMAP_CHANGED,
@@ -182,7 +182,7 @@ def scan_slot(machine, slot, out, action):
     for first in range(pages):
         npages = test_clear_dirty(machine, base + first, action)
         if npages:
-            cleared += report(out, first, npages)
+            cleared += report_pages(out, first, npages)
     count(machine, machine.nvcpus, PAGES_SCANNED, pages)
     count(machine, machine.nvcpus, PAGES_CLEARED, cleared)
     return cleared
@@ -229,7 +229,7 @@ def scan_slot_ahead(machine, slot, out, action):
             continue
         npages = test_clear_dirty(machine, base + first, action)
         if npages:
-            cleared += report(out, first, npages)
+            cleared += report_pages(out, first, npages)
     count(machine, machine.nvcpus, PAGES_PASSED, passed)
     count(machine, machine.nvcpus, PAGES_SCANNED, pages - passed)
     count(machine, machine.nvcpus, PAGES_CLEARED, cleared)

@@ -77,8 +77,8 @@ def clear_log(out, words):
 
 
 @kernel
-def report(out, first, npages):
-    """Set bits of the caller's buffer from page `first` on; not inlined: registers stay free.
+def report_pages(out, first, npages):
+    """Set the bits of pages from `first` on; not inlined, which keeps the scan's registers free.
 
     Returns whether the bit of `first` was not set before: 1 or 0.
     """
