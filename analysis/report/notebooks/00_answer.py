@@ -146,7 +146,7 @@ assert all("nothing else to choose" in settings[name] for name in ("power8", "po
 say(
     "- **What to do today** (*cited*; `dirtylog advise` lists the settings). x86: the kernel has "
     "chosen, and what is left are settings: manual protect with all bits set at the start; Intel "
-    "hosts use PML, which is not priced here. arm64: the same without PML, and eager splitting of "
+    "hosts use PML by themselves. arm64: the same without PML, and eager splitting of "
     "huge pages. POWER: KVM scans, with nothing to set; choose 64 KiB pages, and on HPT expect a "
     "long last round (*modelled*, below)."
 )

@@ -130,5 +130,5 @@ table(platforms.history(), "Cited: how dirty logs of KVM came to be what they ar
 # %% [markdown]
 # ## Not modelled
 #
-# Logs that hardware or a ring writes (PML, HDBSS, the dirty ring); pages that cluster; TLB refills
+# What the VMM does when a dirty ring is full; pages that cluster; TLB refills
 # after a flush; waiting that overlaps with other work; throttling of the guest by its own faults.
