@@ -251,7 +251,7 @@ def test_a_registry_in_another_order_changes_nothing(clone):
 
 
 def test_a_changed_exact_count_fails_and_is_named(clone):
-    path = clone / "strategies/scan/c_bit_scan.py"
+    path = clone / "strategies/core/changed.py"
     text = path.read_text()
     assert "PAGES_SCANNED, pages)" in text
     path.write_text(text.replace("PAGES_SCANNED, pages)", "PAGES_SCANNED, pages + 1)"))

@@ -50,7 +50,7 @@ def counts_from(events, stored, reported, any_dirty, harvests):
         "words": events["bitmap_words_read"],
         "looked_words": events["bitmap_words_read"],
         "read_words": events["bitmap_words_read"],
-        "clears": events["flushes"],
+        "clears": events.get("flushes", 0),
         "touched_words": events["words_taken"],
     }
     faults = np.asarray(events["write_faults"])

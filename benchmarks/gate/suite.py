@@ -101,7 +101,7 @@ def log_ratios(times):
     return (head - base).mean(axis=(0, -1))
 
 
-def time_pair(sides, cells, number, cores):
+def measure_pair(sides, cells, number, cores):
     """Time each side's cells in a new process; return ns[side, core, cell, block, place]."""
     job = {"do": "time", "seed": [SEED, number], "cores": cores, "is_duet": len(cores) > 1}
     with tempfile.TemporaryDirectory() as folder:
@@ -145,7 +145,7 @@ def pairs(revisions, cells, seconds):
                 start = time.monotonic()
                 if start + longest > end:
                     return
-                yield time_pair(sides, cells, number, cores)
+                yield measure_pair(sides, cells, number, cores)
                 longest = max(longest, time.monotonic() - start)
 
 

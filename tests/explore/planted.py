@@ -42,10 +42,10 @@ def clear_mod_forgets_its_lock(machine, vcpu, pte_index):
     lock_hpte(machine, vcpu, I64(pte_index))
 
 
-def waits_for_an_hpte_under_the_rmap_lock(machine, gfn, action):
+def waits_for_an_hpte_under_the_rmap_lock(machine, cpu, gfn, action):
     word = lock_rmap(machine.rmap, gfn)
-    lock_hpte(machine, machine.nvcpus, ring_head(word))
-    protect._apply(machine, ring_head(word), action)
+    lock_hpte(machine, cpu, ring_head(word))
+    protect._apply(machine, cpu, ring_head(word), action)
     unlock_rmap(machine.rmap, gfn, word)
 
 
