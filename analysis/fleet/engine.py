@@ -133,9 +133,11 @@ def on_each_machine(client, function, *arguments):
 
     workers = client.scheduler_info(n_workers=-1)["workers"]
     chosen = {worker["host"]: address for address, worker in workers.items()}
+    # Of one machine any worker will do: one that was named and dies may never be replaced.
+    named = [[one] for one in chosen.values()] if len(chosen) > 1 else [None] * len(chosen)
     futures = [
-        client.submit(function, *arguments, workers=[one], allow_other_workers=True, pure=False)
-        for one in chosen.values()
+        client.submit(function, *arguments, workers=one, allow_other_workers=bool(one), pure=False)
+        for one in named
     ]
     with suppress(TimeoutError):
         wait(futures, timeout=COMPILE_S)
