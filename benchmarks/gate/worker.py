@@ -164,7 +164,7 @@ def block(cell, job, depth):
     return ns * (1 + job["slowed"])
 
 
-def time_cell(job, seed, meeting):
+def measure_cell(job, seed, meeting):
     """Return ns[block, depth] of a cell; the first block is left out."""
     cell = Cell(job, seed)
     times = []
@@ -175,7 +175,7 @@ def time_cell(job, seed, meeting):
     return times[1:]
 
 
-def time_cells(job):
+def measure_cells(job):
     """Return ns[core, cell, block, depth]: all cells, then all once more with the cores swapped.
 
     Each time a cell has a new machine.
@@ -188,7 +188,7 @@ def time_cells(job):
         os.sched_setaffinity(0, [cores[(job["side"] + swap) % len(cores)]])
         times.append(
             [
-                time_cell(cell, [*job["seed"], swap, n], meeting)
+                measure_cell(cell, [*job["seed"], swap, n], meeting)
                 for n, cell in enumerate(job["cells"])
             ]
         )
@@ -217,7 +217,7 @@ def run(job):
         return [name for name in registry.names() if name != registry.BASELINE]
     if job["do"] == "count":
         return [count_cell(cell, [*job["seed"], n]) for n, cell in enumerate(job["cells"])]
-    return time_cells(job)
+    return measure_cells(job)
 
 
 def answer(line):
