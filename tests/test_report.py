@@ -112,6 +112,7 @@ def summary(name, strategy):
         "pages_stored": written,
         "pages_reported": None if is_baseline else written,
         "lost": None if is_baseline else 0,
+        "spurious": None if is_baseline else 0,
         "harvest_ns_median": harvest_ns(strategy, trace.slot_pages, written / trace.epochs),
         "write_faults": written * is_fault,
         "tlbies": written * (is_scan + (strategy == "write_protect") + is_fault),
