@@ -27,7 +27,7 @@ from strategies.core.locks import (
     wait_hpte_unlocked,
 )
 from strategies.core.machine import SLOT_BASE_GFN, SLOT_NPAGES
-from strategies.core.memslot import PAGES_PER_WORD, clear_log, set_log_mode, slot_field
+from strategies.core.memslot import clear_log, report_pages, set_log_mode, slot_field
 from strategies.core.papr import invalidate_hpte
 from strategies.core.rmap import (
     RMAP_CHANGED,
@@ -38,7 +38,7 @@ from strategies.core.rmap import (
     ring_next,
 )
 from strategies.core.tlb import fetch_c, shared_tlbie
-from strategies.core.words import I64, ONE, U64, ZERO
+from strategies.core.words import I64, ONE, ZERO
 
 EACH = 0  # absent, tlbie, C cleared, valid again: one HPTE after the other
 EACH_WRITABLE = 1  # also those with C clear that permit stores: C may be on its way from a TLB
@@ -170,20 +170,6 @@ def test_clear_dirty(machine, gfn, action):
     return npages
 
 
-@kernel
-def report(out, first, npages):
-    """Set the bits of pages from `first` on; not inlined, which keeps the scan's registers free.
-
-    Returns whether the bit of `first` was not set before: 1 or 0.
-    """
-    is_new = not atomics.load_own(out, first // PAGES_PER_WORD) >> U64(first % PAGES_PER_WORD) & ONE
-    for page in range(first, first + npages):
-        word = page // PAGES_PER_WORD
-        mask = atomics.load_own(out, word) | ONE << U64(page % PAGES_PER_WORD)
-        atomics.store_own(out, word, mask)
-    return I64(is_new)
-
-
 @inlined
 def scan_slot(machine, slot, out, action):
     """Do an action to every page of a slot (`kvmppc_hv_get_dirty_log`), reporting the written ones.
@@ -196,7 +182,7 @@ def scan_slot(machine, slot, out, action):
     for first in range(pages):
         npages = test_clear_dirty(machine, base + first, action)
         if npages:
-            cleared += report(out, first, npages)
+            cleared += report_pages(out, first, npages)
     count(machine, machine.nvcpus, PAGES_SCANNED, pages)
     count(machine, machine.nvcpus, PAGES_CLEARED, cleared)
     return cleared
@@ -243,7 +229,7 @@ def scan_slot_ahead(machine, slot, out, action):
             continue
         npages = test_clear_dirty(machine, base + first, action)
         if npages:
-            cleared += report(out, first, npages)
+            cleared += report_pages(out, first, npages)
     count(machine, machine.nvcpus, PAGES_PASSED, passed)
     count(machine, machine.nvcpus, PAGES_SCANNED, pages - passed)
     count(machine, machine.nvcpus, PAGES_CLEARED, cleared)

@@ -1,7 +1,7 @@
 """Memory slots: which pages of the guest a log speaks of, and how a page is marked dirty."""
 
 from strategies.core import atomics
-from strategies.core.jit import inlined
+from strategies.core.jit import inlined, kernel
 from strategies.core.machine import (
     LOG_ABSENT,
     LOG_WRITE_PROTECT,
@@ -67,6 +67,20 @@ def clear_log(out, words):
     """Set all words of the caller's buffer to 0."""
     for word in range(words):
         atomics.store_own(out, word, ZERO)
+
+
+@kernel
+def report_pages(out, first, npages):
+    """Set the bits of pages from `first` on; not inlined, which keeps the scan's registers free.
+
+    Returns whether the bit of `first` was not set before: 1 or 0.
+    """
+    is_new = not atomics.load_own(out, first // PAGES_PER_WORD) >> U64(first % PAGES_PER_WORD) & ONE
+    for page in range(first, first + npages):
+        word = page // PAGES_PER_WORD
+        mask = atomics.load_own(out, word) | ONE << U64(page % PAGES_PER_WORD)
+        atomics.store_own(out, word, mask)
+    return I64(is_new)
 
 
 @inlined

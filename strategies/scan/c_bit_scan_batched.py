@@ -7,7 +7,6 @@ from strategies.core.changed import (
     ABSENT_WRITABLE,
     FINISH,
     IN_PLACE,
-    report,
     scan_slot,
     set_scan_mode,
     test_clear_dirty,
@@ -16,7 +15,7 @@ from strategies.core.clock import monotonic_ns
 from strategies.core.events import PAGES_SCANNED, count
 from strategies.core.jit import inlined, kernel
 from strategies.core.machine import LOG_C_BIT, LOG_OFF, SLOT_BASE_GFN
-from strategies.core.memslot import PAGES_PER_WORD, clear_log, slot_field
+from strategies.core.memslot import PAGES_PER_WORD, clear_log, report_pages, slot_field
 from strategies.core.tlb import flush_tlbs, wait_for_shared_tlbies
 from strategies.core.vcpus import vcpus_running
 from strategies.core.words import ONE, ctz, popcount
@@ -42,7 +41,7 @@ def _finish_reported(machine, slot, out, words):
         while mask:
             page = word * PAGES_PER_WORD + ctz(mask)
             npages = test_clear_dirty(machine, base + page, FINISH)
-            report(out, page, npages)
+            report_pages(out, page, npages)
             mask &= mask - ONE
 
 

@@ -10,7 +10,6 @@ from strategies.core.changed import (
     clear_c,
     harvest_ahead,
     is_due,
-    report,
     set_scan_mode,
     test_clear_dirty,
 )
@@ -28,7 +27,7 @@ from strategies.core.hpte import HPTE_R_C, HPTE_V_ABSENT, HPTES_PER_GROUP, hpte_
 from strategies.core.jit import inlined, kernel
 from strategies.core.locks import lock_hpte, unlock_hpte
 from strategies.core.machine import HPTE_WORDS, LOG_C_BIT, LOG_OFF, SLOT_BASE_GFN, SLOT_NPAGES
-from strategies.core.memslot import clear_log, slot_field
+from strategies.core.memslot import clear_log, report_pages, slot_field
 from strategies.core.papr import PRESENT
 from strategies.core.rmap import RMAP_CHANGED
 from strategies.core.sweep import BLOCK_WORDS, BLOCKS_PER_CHUNK, any_of, blocks_with
@@ -53,7 +52,7 @@ def _take(machine, slot, out, index, action):
         unlock_hpte(machine.hpt, index, v)
         return 0
     npages = clear_c(machine, index, action)
-    return report(out, page, npages) if npages else 0
+    return report_pages(out, page, npages) if npages else 0
 
 
 @inlined
@@ -121,7 +120,7 @@ def _take_changed(machine, slot, out, first, end):
             count(machine, machine.nvcpus, PAGES_SCANNED, 1)
             npages = test_clear_dirty(machine, gfn, EACH)
             if npages:
-                is_new = report(out, gfn - base, npages)
+                is_new = report_pages(out, gfn - base, npages)
                 count(machine, machine.nvcpus, PAGES_CLEARED, is_new)
 
 

@@ -3,7 +3,7 @@
 import errno
 
 from strategies.base import DirtyTracker
-from strategies.core import atomics, changed
+from strategies.core import atomics, memslot
 from strategies.core.memslot import PAGES_PER_WORD
 from strategies.core.words import ONE, U64
 from strategies.explore.defect import Defect
@@ -61,7 +61,7 @@ DEFECTS = (
         lived="-",
         program="in-turn",
         strategy="c_bit_scan",
-        replaces=((changed.report, report_big_endian),),
+        replaces=((memslot.report_pages, report_big_endian),),
     ),
     Defect(
         name="efault-after-clear",
