@@ -35,6 +35,9 @@ STRATEGIES = [
     "c_bit_scan_batched",
     "c_bit_scan_pipelined",
     "hpt_sweep",
+    "dirty_ring",
+    "pml",
+    "manual_protect",
 ]
 """Append the name of a new tracker. Lines never move and never go: results are filed by them."""
 

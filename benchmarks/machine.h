@@ -20,7 +20,8 @@ typedef int64_t i64;
 #define INLINE static inline __attribute__((always_inline))
 
 struct machine { /* in the order of Machine */
-	u64 *hpt, *rev, *rmap, *stamps, *bitmap, *slots, *vcpus, *tlb, *gpr, *events, *pte_locks;
+	u64 *hpt, *rev, *rmap, *stamps, *bitmap, *slots, *vcpus, *tlb, *gpr, *events, *pte_locks,
+		*rings, *pml;
 	u64 nvcpus, page_shift, group_mask, scatter_bits, seed, delayed_c;
 };
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from strategies.core.memslot import PAGES_PER_WORD
 from strategies.core.vm import bitmap_words
 from strategies.parameter import Parameter
 
@@ -109,18 +110,7 @@ class DirtyTracker(ABC):
             a failure there loses the log).
         """
         with self.vm.slots_lock:
-            npages = self._check(slot)
-            if not self._logs(slot):
-                raise OSError(errno.ENOENT, f"slot {slot} is not being logged")
-            if not (
-                isinstance(out, np.ndarray)
-                and out.dtype == np.dtype("<u8")
-                and out.shape == (bitmap_words(npages),)
-                and out.flags.c_contiguous
-                and out.flags.aligned
-                and out.flags.writeable
-            ):
-                raise OSError(errno.EFAULT, f"buffer is not uint64[{bitmap_words(npages)}]")
+            self._check_buffer(self._check_logged(slot), out)
             return self._harvest(slot, out)
 
     def buffer(self, slot):
@@ -136,8 +126,97 @@ class DirtyTracker(ABC):
     def _logs(self, slot):
         return self.vm.logged_by.get(slot) is self
 
+    def _check_logged(self, slot):
+        """Return the number of pages of a slot that this tracker logs."""
+        npages = self._check(slot)
+        if not self._logs(slot):
+            raise OSError(errno.ENOENT, f"slot {slot} is not being logged")
+        return npages
+
+    @staticmethod
+    def _check_buffer(npages, bits):
+        """Refuse what is no bitmap of so many pages."""
+        if not (
+            isinstance(bits, np.ndarray)
+            and bits.dtype == np.dtype("<u8")
+            and bits.shape == (bitmap_words(npages),)
+            and bits.flags.c_contiguous
+            and bits.flags.aligned
+            and bits.flags.writeable
+        ):
+            raise OSError(errno.EFAULT, f"buffer is not uint64[{bitmap_words(npages)}]")
+
     def _check(self, slot):
         """Return the number of pages of a slot that exists."""
         if not (isinstance(slot, int) and 0 <= slot < len(self.vm.slots)):
             raise OSError(errno.EINVAL, f"no memory slot {slot}")
         return self.vm.slots[slot][1]
+
+
+class ManualTracker(DirtyTracker):
+    """A tracker whose log can be copied, and be cleared page by page later (manual protect).
+
+    Beside the promise of every tracker, which `get_dirty_log` keeps by doing both:
+
+    - a store that finished before `copy_dirty_log` began is in its result, unless it was cleared;
+    - a page that `clear_dirty_log` cleared counts as clean from its return on: who copies the page
+      then has every store that finished before, and a later one is in the next copy;
+    - what was not named to `clear_dirty_log` stays as it is.
+    """
+
+    @abstractmethod
+    def _enable_all_set(self, slot):
+        """Start a log in which every page is dirty."""
+
+    @abstractmethod
+    def _copy(self, slot, out):
+        """Write the log of a slot to `out`; return the nanoseconds it took."""
+
+    @abstractmethod
+    def _clear(self, slot, first, bits):
+        """Clear and re-arm the pages of `bits`, from word `first` on; return the nanoseconds."""
+
+    def enable_all_set(self, slot):
+        """As `enable_logging`, but all pages are dirty at first (KVM_DIRTY_LOG_INITIALLY_SET).
+
+        Nothing is walked: a page is protected when it is cleared first.
+        """
+        with self.vm.slots_lock:
+            self._check(slot)
+            if slot in self.vm.logged_by:
+                raise OSError(errno.EBUSY, f"slot {slot} is logged already")
+            self._enable_all_set(slot)
+            self.vm.logged_by[slot] = self
+
+    def copy_dirty_log(self, slot, out):
+        """Copy the log and clear nothing (KVM_GET_DIRTY_LOG under manual protect).
+
+        Parameters and errors as of `get_dirty_log`.
+        """
+        with self.vm.slots_lock:
+            self._check_buffer(self._check_logged(slot), out)
+            return self._copy(slot, out)
+
+    def clear_dirty_log(self, slot, first_page, npages, bits):
+        """Clear the pages of a range that `bits` names (KVM_CLEAR_DIRTY_LOG); return nanoseconds.
+
+        Parameters
+        ----------
+        first_page, npages : int
+            Multiples of 64; the range may end with the slot instead.
+        bits : uint64[ceil(npages / 64)]
+            Bit i of word w is page `first_page + 64 * w + i`. Those beyond the slot do nothing.
+
+        Raises
+        ------
+        OSError
+            As of `get_dirty_log`; EINVAL: no such range.
+        """
+        with self.vm.slots_lock:
+            pages = self._check_logged(slot)
+            end = first_page + npages
+            fits = 0 <= first_page < end <= pages and not first_page % PAGES_PER_WORD
+            if not fits or (npages % PAGES_PER_WORD and end != pages):
+                raise OSError(errno.EINVAL, f"no range of whole words: {first_page} to {end}")
+            self._check_buffer(npages, bits)
+            return self._clear(slot, first_page // PAGES_PER_WORD, bits)

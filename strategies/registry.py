@@ -72,6 +72,27 @@ TRACKERS = {
     "double_buffer": Tracker(
         "fault", 2011, "x86 in v3.3 and v3.4", "fault.double_buffer:DoubleBuffer"
     ),
+    "dirty_ring": Tracker(
+        "log",
+        2020,
+        "x86 since v5.11, arm64 since v6.2",
+        "log.dirty_ring:DirtyRing",
+        Parameter("ring_entries", "entries of each vCPU's ring", 4096, 66, 1 << 16),
+    ),
+    "pml": Tracker(
+        "log",
+        2015,
+        "x86 since v4.0, on Intel",
+        "log.pml:Pml",
+        Parameter("pml_entries", "entries of each vCPU's buffer", 512, 1, 1 << 16),
+    ),
+    "manual_protect": Tracker(
+        "log",
+        2018,
+        "x86 and arm64 since v5.2: what QEMU uses",
+        "log.manual_protect:ManualProtect",
+        Parameter("clear_pages", "pages of a clear, whole words", 1 << 18, 64, 1 << 30, True),
+    ),
     "pte_flush": Tracker(
         "history", 2011, "POWER Book3S PR up to the patch", "history.pte_flush:PteFlush"
     ),

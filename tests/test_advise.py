@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from analysis.advice.advise import SURE, advise, verdict
+from analysis.advice.advise import CLOSE, SURE, advise, verdict
 from analysis.advice.wish import Wish
 from analysis.model.draws import drawn
 from analysis.model.evaluate import costs
@@ -56,7 +56,9 @@ def test_the_winner_is_what_the_model_finds_least(name, density):
     wins = (table <= table.min(axis=0) * (1 + 1e-9)).mean(axis=1)
     share = dict(zip(by_draw, wins, strict=True))
     assert advice["share"] == pytest.approx(share[advice["strategy"]])
-    assert advice["tie"] == (advice["runner_up"] is not None and advice["share"] < SURE)
+    runner_up = advice["runner_up"]
+    is_close = runner_up and by_value[runner_up].cpu_ns <= by_value[best].cpu_ns * CLOSE
+    assert advice["tie"] == (runner_up is not None and bool(advice["share"] < SURE or is_close))
     for candidate in (c for c in advice["candidates"] if c["priced"]):
         assert candidate["share"] == pytest.approx(share[candidate["strategy"]])
         assert candidate["cpu_ns"]["value"] == pytest.approx(by_value[candidate["strategy"]].cpu_ns)
@@ -98,7 +100,8 @@ def test_a_scan_that_no_kernel_has_is_a_proposal(name, capsys):
     assert main(line.split()) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "c_bit_scan is a proposal here: " in text
-    assert "write_protect_batched: least CPU time of what a kernel of the platform has." in text
+    least = {"x86-kvm": "pml", "arm64-dbm": "write_protect_batched"}[name]
+    assert f"{least}: least CPU time of what a kernel of the platform has." in text
 
 
 def test_a_limit_rules_out_what_breaks_it():
@@ -118,7 +121,7 @@ def test_when_nothing_meets_the_limits_the_nearest_comes_first():
     latencies = [c["harvest_ns"]["value"] for c in advice["candidates"] if c["priced"]]
     assert (advice["strategy"], advice["runner_up"], advice["margin"]) == (None, None, None)
     assert latencies == sorted(latencies)
-    assert not any(c["meets"] for c in advice["candidates"])
+    assert not any(c["meets"] for c in advice["candidates"] if c["priced"])
 
 
 @pytest.mark.parametrize("name", bundled())
@@ -144,7 +147,7 @@ def test_a_flip_within_the_range_of_its_constant_is_marked():
 
 def test_the_trade_says_who_is_best_at_what():
     trade = advise(scenario(0.001), load_profile("arm64-dbm"), CPU)["trade"]
-    assert trade["shortest_harvest"]["strategy"] == "write_protect_batched"
+    assert trade["shortest_harvest"]["strategy"] == "dirty_ring"  # it looks at no clean word
     assert trade["least_stall"]["strategy"] == "c_bit_scan"
     assert trade["least_stall"]["runner_up"] == "c_bit_scan_batched"
     assert trade["least_stall"]["ratio"] == 1  # there one flush ends a scan anyway
@@ -181,7 +184,7 @@ def test_the_command_prints_the_same_as_text_and_json(printed, capsys):
     document = printed(LINE)
     assert main(LINE.split()) == 0
     text = capsys.readouterr().out
-    assert document["strategy"] in text.splitlines()[0]
+    assert document["deployable"] in text.splitlines()[0]
     assert "modelled" in text
     assert max(map(len, text.splitlines())) <= 100
 

@@ -58,6 +58,9 @@ HAZARDS = {
     "read-only, taken for clean": "read-only-taken-for-clean",
     "logging starts without a flush": "enable-without-flush",
     "a large page marked in one word": "large-page-in-one-word",
+    "a ring, and no bitmap for who is no vCPU": "ring-without-bitmap",
+    "a clear of what its caller never saw": "clear-of-unknown-bits",
+    "a page that the host keeps mapped": "held-mapping-marked-once",
 }
 """Known ways to lose a page, from the kernel's history, and the defect that stands for each."""
 
@@ -94,6 +97,19 @@ RULES = {
     "the rmap swept before the HPT": "rmap-swept-first",
     "the rmap not swept": "rmap-not-swept",
     "a sweep without a wait": "swept-without-a-wait",
+    "a ring reset without a flush": "ring-reset-without-flush",
+    "a ring collected, its pages left writable": "ring-collected-not-reset",
+    "a ring's entries taken by two at once": "ring-reaped-by-two",
+    "a full ring written over": "ring-overwritten",
+    "an entry of a log after its index": "ring-index-before-entry",
+    "a page sent before its clear": "sent-before-cleared",
+    "a log drained before its vCPU has spilled": "pml-drained-before-it-spilled",
+    "C cleared before the log is drained": "pml-cleared-before-drained",
+    "C cleared in place without a flush": "pml-without-flush",
+    "C cleared while a TLB owes it": "pml-owed-c-comes-back",
+    "C set before there is room in the log": "pml-full-after-c",
+    "a log's entries taken by two at once": "pml-drained-by-two",
+    "an HPTE entered with C, and nothing logged": "pml-entered-with-c",
 }
 """Rules of the machine's design."""
 
@@ -129,6 +145,13 @@ IN_ONE_SCHEDULE = (
     "efault-after-clear",
     "changed-passed-over",
     "rmap-not-swept",
+    "ring-overwritten",
+    "clear-of-unknown-bits",
+    "pml-cleared-before-drained",
+    "pml-without-flush",
+    "pml-owed-c-comes-back",
+    "pml-full-after-c",
+    "pml-entered-with-c",
 )
 """No second thread is needed to lose the page."""
 

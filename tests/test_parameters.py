@@ -121,7 +121,7 @@ def test_no_parameter_hides_a_name_of_the_model():
 
 def test_strategies_shows_it(capsys):
     assert main(["strategies"]) == 0
-    last = capsys.readouterr().out.splitlines()[-1].split("  ")
+    last = capsys.readouterr().out.splitlines()[-1].split(maxsplit=1)
     text = "bitmaps that are kept: a power of two from 1 to 64; 4 where none is given"
     assert last == ["copying:copies", text]
     assert main(["strategies", "--format", "json"]) == 0

@@ -14,7 +14,7 @@ from strategies.core.guest import VIEW_LARGE
 from strategies.registry import JUDGED_TOO
 from strategies.workloads.synthetic import synthesize
 
-PAGES, DIRTY, VCPUS = 1000, 40, 3
+PAGES, DIRTY, VCPUS = 500, 40, 3
 
 MACHINE = {
     "tlbie_each": 1,
@@ -49,7 +49,12 @@ EVENTS = {
     "enable": HOST | {"page_protect": "pages_protected"},
     "harvest": HOST,
     "last": HOST,
-    "interval": {"exit": "write_faults", "fault": "write_faults", "tlbie": "tlbies"},
+    "interval": {
+        "exit": "write_faults",
+        "fault": "write_faults",
+        "tlbie": "tlbies",
+        "log_push": "log_pushes",
+    },
     "disable": {"page_protect": "rmap_steps"},
 }
 """What the machine calls each unit of a phase."""
@@ -243,3 +248,38 @@ def test_huge_pages_are_split_where_the_platform_does_it():
     constants = dict.fromkeys(CONSTANTS, 0.0) | MACHINE | {"split": 1.0, "splits": 1}
     assert costs(["write_protect"], one, constants)["write_protect"].enable_ns == 2048
     assert names_at(one, constants)["reported_pages"] == pytest.approx(1000)
+
+
+def test_full_rings_are_counted():
+    """Entries 10 of 74: vCPUs that write in turn leave the guest 9 times 3 first writes apart."""
+    strategy, gfns = "dirty_ring:74", np.arange(PAGES)
+    vm, tracker = build(strategy, PAGES, vcpus=VCPUS)
+    one = replace(scenario_of(vm, gfns), vcpus=VCPUS)
+    names = named(strategy, names_at(one, MACHINE))
+    before = vm.events("guest")
+    vm.store(gfns, 1, vcpus=VCPUS)
+    got = changes(vm, before, "guest")
+    exits = names["log_exits"]
+    assert exits == -(-PAGES // 27) - 1 == got["log_exits"] == got["flushes"]
+    assert got["write_faults"] == got["log_pushes"] == PAGES + exits
+    assert got["pages_rearmed"] == exits * (names["exit_entries"] + 1)
+    before = vm.events("host")
+    assert len(harvest(tracker)) == PAGES
+    got = changes(vm, before, "host")
+    assert got["pages_rearmed"] == PAGES - exits * names["exit_entries"]
+    assert got["bitmap_words_read"] == names["words"]
+
+
+def test_full_logs_of_the_hardware_are_counted():
+    """Each of 3 vCPUs writes a third of the pages; entry 11 of 10 makes it leave the guest."""
+    strategy, gfns = "pml:10", np.arange(480)
+    vm, tracker = build(strategy, PAGES, vcpus=VCPUS)
+    one = replace(scenario_of(vm, gfns), vcpus=VCPUS)
+    before = vm.events("guest")
+    vm.store(gfns, 1, vcpus=VCPUS)
+    got = changes(vm, before, "guest")
+    assert got["log_exits"] == named(strategy, names_at(one, MACHINE))["log_exits"] == 3 * 15
+    assert got["log_pushes"] == 480
+    before = vm.events("host")
+    assert len(harvest(tracker)) == 480
+    assert changes(vm, before, "host")["spills"] == VCPUS

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.model.terms import COUNTS, PHASES, TERMS
+from analysis.model.terms import COUNTS, COUNTS_OF, PHASES, TERMS
 from strategies.registry import TRACKERS, base_of, split
 
 FUNCTIONS = {"min": np.minimum, "max": np.maximum, "ceil": np.ceil, "__builtins__": {}}
@@ -72,9 +72,13 @@ def terms_of(strategy):
 
 
 def named(strategy, names):
-    """Return names (a dict) together with the parameter of a strategy, if it has one."""
+    """Return names (a dict) together with a strategy's parameter and its own counts, if any."""
     name, value = split(strategy)
-    return names if value is None else names | {TRACKERS[name].parameter.name: float(value)}
+    if value is not None:
+        names = names | {TRACKERS[name].parameter.name: float(value)}
+    for count, formula in COUNTS_OF.get(name, {}).items():
+        names = names | {count: value_of(formula, names)}
+    return names
 
 
 def term_ns(term, names):

@@ -36,7 +36,9 @@ def counts_from(events, stored, reported, any_dirty):
     stored, reported, any_dirty : int or array
         Pages stored and reported, and epochs that stored anything.
     """
+    log_exits = np.asarray(events.get("log_exits", 0))  # rows of older results have none
     shared = {"any_dirty": any_dirty, "reported_pages": reported, "dirty_pages": stored}
+    shared |= {"log_exits": log_exits}
     harvest = {
         "slot_entries": events["pages_scanned"],
         "dirty_entries": events["pages_cleared"] + events["pages_rearmed"],
@@ -45,7 +47,7 @@ def counts_from(events, stored, reported, any_dirty):
         "touched_words": events["words_taken"],
     }
     faults = np.asarray(events["write_faults"])
-    first_writes = np.where(faults > 0, faults, events["changed_bits_set"])
+    first_writes = np.where(faults > 0, faults - log_exits, events["changed_bits_set"])
     return {"harvest": shared | harvest, "interval": shared | {"dirty_entries": first_writes}}
 
 

@@ -31,6 +31,7 @@ COSTS = {
     "fault": "the host's handling of a first-write fault, uncontended, invalidations apart",
     "fault_wait": "what each further contending vCPU adds to a fault",
     "set_changed": "the hardware sets the changed bit at a first store",
+    "log_push": "append one page to a ring or to the log of the hardware, and take it from there",
     "grace": "wait until the fault handlers of before have left",
     "split": "split one huge page while logging",
 }

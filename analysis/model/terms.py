@@ -42,6 +42,25 @@ COUNTS = {
 `dirty_entries`, `touched_words`: expected, written pages being scattered at random.
 """
 
+COUNTS_OF = {
+    "dirty_ring": {
+        # A ring is full 64 entries before its end; vCPUs write in turn, and all rings are reaped.
+        "exit_entries": "vcpus * (ring_entries - 65)",
+        "log_exits": "max(ceil(dirty_entries / exit_entries) - 1, 0)",
+    },
+    "manual_protect": {
+        # At least one where anything is written; QEMU clears no chunk in which nothing is.
+        "clears": "max(any_dirty, ceil(slot_pages / clear_pages)"
+        " * (1 - max(1 - density, 0) ** min(clear_pages, slot_pages)))",
+    },
+    "pml": {"log_exits": "vcpus * max(ceil(dirty_entries / vcpus / pml_entries) - 1, 0)"},
+}
+"""Counts of one strategy alone, which may name its parameter.
+
+`log_exits`: how often a vCPU leaves the guest in an interval, its log being full; `exit_entries`:
+first writes from one such exit to the next. `clears`: chunks with a page to clear.
+"""
+
 
 class Term(NamedTuple):
     """A line of the table."""
@@ -178,9 +197,13 @@ FAULTS = (
     Term("interval", "guest", "dirty_entries * fault_tlbies * further_vcpus", "tlbie_vcpu"),
 )
 
-PROTECTING = (
+STARTING = (
     Term("enable", "host", "slot_entries * (1 - initially_all_set)", "page_protect"),
     *_invalidating("enable", "1 - initially_all_set", "flush"),
+)
+
+PROTECTING = (
+    *STARTING,
     # As this machine does, which gives all pages back; no published time judges it.
     Term("disable", "host", "slot_entries", "page_protect"),
 )
@@ -199,6 +222,22 @@ ONE_FLUSH = (
     *_invalidating("harvest", "any_dirty", "flush"),
     *_invalidating("last", "any_dirty * (1 - manual_protect)", "flush"),
 )
+
+FULL_RINGS = (
+    # Out and back, which takes the VMM's own time, too, not priced here; and a second fault, for
+    # the store that filled the ring finds its page read-only again.
+    Term("interval", "guest", "2 * log_exits * stalled_vcpus", "exit"),
+    Term("interval", "guest", "log_exits * stalled_vcpus", "fault"),
+    Term("interval", "guest", "log_exits * stalled_vcpus * fault_tlbies", "tlbie"),
+    Term("interval", "guest", "log_exits * fault_tlbies * further_vcpus", "tlbie_vcpu"),
+    Term("interval", "guest", "log_exits * (exit_entries + 1)", "page_rearm"),
+    Term("interval", "guest", "log_exits", "flush"),
+    Term("interval", "guest", "2 * log_exits * further_vcpus", "flush_vcpu"),
+    # What the full rings had is in the bitmap.
+    *_each("harvest last", "host", "min(log_exits, 1) * words", "word_read"),
+    *_each("harvest last", "host", "min(log_exits, 1) * touched_words", "word_take"),
+)
+"""Of pages that are written again after a ring was full, and fault once more, nothing is known."""
 
 TERMS = {
     "c_bit_scan": (*TOGGLING, *SCAN, *SETTING, *OVER_REPORTED),
@@ -228,6 +267,44 @@ TERMS = {
         *TAKING,
         *_each("harvest last", "wait", "any_dirty", "grace"),
         *ONE_FLUSH,
+        *FAULTS,
+        *OVER_REPORTED,
+    ),
+    "dirty_ring": (
+        *TOGGLING,
+        *PROTECTING,
+        *_each("harvest last", "host", "dirty_entries - log_exits * exit_entries", "page_rearm"),
+        *_invalidating("harvest last", "any_dirty", "flush"),
+        *FAULTS,
+        Term("interval", "guest", "dirty_entries + log_exits", "log_push"),
+        *FULL_RINGS,
+        *OVER_REPORTED,
+    ),
+    "pml": (
+        *TOGGLING,
+        *STARTING,  # x86 clears D bits in the same walk of the slot
+        *READING,
+        *_each("harvest last", "host", "touched_words", "word_take"),
+        *_each("harvest last", "host", "dirty_entries", "page_clear"),
+        *_invalidating("harvest last", "any_dirty", "flush"),
+        # Where TLBs keep changed bits back, one more before they are cleared.
+        Term("last", "host", "any_dirty * definitive_tlbies", "flush"),
+        Term("harvest", "both", "vcpus", "exit"),  # each is kicked, and drains its buffer
+        Term("interval", "guest", "dirty_entries", "set_changed"),
+        Term("interval", "guest", "dirty_entries", "log_push"),
+        Term("interval", "guest", "log_exits * stalled_vcpus", "exit"),
+        *OVER_REPORTED,
+    ),
+    "manual_protect": (
+        *TOGGLING,
+        *PROTECTING,
+        *READING,
+        # The caller's words are read once more, by the clears.
+        Term("harvest", "host", "words", "word_read"),
+        Term("last", "host", "words * (1 - manual_protect)", "word_read"),
+        *TAKING,
+        *_invalidating("harvest", "clears", "flush"),
+        *_invalidating("last", "clears * (1 - manual_protect)", "flush"),
         *FAULTS,
         *OVER_REPORTED,
     ),

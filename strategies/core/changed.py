@@ -7,7 +7,7 @@ serves all actions; the action is a constant at each call and compiles to straig
 from strategies.core import atomics
 from strategies.core.clock import monotonic_ns
 from strategies.core.events import PAGES_CLEARED, PAGES_PASSED, PAGES_SCANNED, RMAP_STEPS, count
-from strategies.core.hostfault import wait_for_handlers
+from strategies.core.handlers import wait_for_handlers
 from strategies.core.hpt import pages_of
 from strategies.core.hpte import (
     HPTE_R_C,

@@ -38,6 +38,10 @@ NAMES = (
     "shared_waits",  # ... such waits
     "pages_passed",  # by a harvest that looks for C bits and takes no lock for a clean page
     "blocks_swept",  # of 128 bytes: groups of HPTEs, or 16 rmap words, read in order
+    "log_pushes",  # entries that a vCPU, or its hardware, appended to its log
+    "log_exits",  # ... which was full, so that the vCPU left the guest
+    "spills",  # vCPUs that a harvest made drain their logs
+    "pages_reported_twice",  # by copies of a log, not cleared in between
 )
 
 (
@@ -70,9 +74,13 @@ NAMES = (
     SHARED_WAITS,
     PAGES_PASSED,
     BLOCKS_SWEPT,
+    LOG_PUSHES,
+    LOG_EXITS,
+    SPILLS,
+    PAGES_REPORTED_TWICE,
 ) = range(len(NAMES))
 
-ROW = 32
+ROW = 40
 """Columns of a row: a multiple of a cache line, so that no two threads share one."""
 
 

@@ -4,6 +4,7 @@ from strategies.core import atomics
 from strategies.core.events import HYPERCALLS, count
 from strategies.core.hpt import hpte_gfn, pages_of
 from strategies.core.hpte import (
+    HPTE_R_C,
     HPTE_R_RC,
     HPTE_V_ABSENT,
     HPTE_V_HVLOCK,
@@ -18,13 +19,13 @@ from strategies.core.jit import inlined, kernel
 from strategies.core.locks import lock_hpte, lock_rmap, try_lock_hpte, unlock_hpte, unlock_rmap
 from strategies.core.machine import (
     LOG_ABSENT,
-    LOG_WRITE_PROTECT,
+    LOG_PML,
     SLOT_BASE_GFN,
     SLOT_LARGE,
     SLOT_NPAGES,
     SLOT_WORDS,
 )
-from strategies.core.memslot import log_mode, slot_field, slot_of_gfn
+from strategies.core.memslot import is_write_protected, log_mode, slot_field, slot_of_gfn
 from strategies.core.papr import (
     H_EXACT,
     H_PARAMETER,
@@ -88,6 +89,8 @@ def h_enter(machine, vcpu, flags, pte_index, pteh, ptel):
     enable that changed it before locks every rmap after, so one of the two sees the other. R and
     C start at 0 unless the rmap has them already ("Only set R/C in real HPTE if ..."). Dword 1 is
     written before the rmap lock goes: a scan that takes CHANGED must see the C that comes of it.
+    Where the hardware logs, C starts at 0: set from the start, it would speak for pages of a large
+    page that were never logged.
     """
     count(machine, vcpu, HYPERCALLS, 1)
     shift = hpte_page_shift(pteh, ptel)
@@ -106,8 +109,10 @@ def h_enter(machine, vcpu, flags, pte_index, pteh, ptel):
     word = lock_rmap(machine.rmap, gfn)
     mode = log_mode(machine, slot)
     r = ptel & ((word >> RMAP_RC_SHIFT) | ~HPTE_R_RC)
-    if mode == LOG_WRITE_PROTECT:
+    if is_write_protected(mode):
         r = hpte_make_readonly(r)
+    elif mode == LOG_PML:
+        r &= ~HPTE_R_C
     state = HPTE_V_ABSENT if mode == LOG_ABSENT else HPTE_V_VALID
     atomics.store(machine.hpt, 2 * index + 1, r)
     unlock_rmap(machine.rmap, gfn, add_to_ring(machine.rev, word, index))

@@ -2,7 +2,6 @@
 
 from strategies.core import atomics
 from strategies.core.events import (
-    GRACE_WAITS,
     GUEST_PROTECTION_FAULTS,
     HOST_STORES,
     MAP_FAULTS,
@@ -11,6 +10,7 @@ from strategies.core.events import (
     WRITE_FAULTS,
     count,
 )
+from strategies.core.handlers import enter_handler, leave_handler
 from strategies.core.hpt import find_hpte, hpte_gfn, pages_of
 from strategies.core.hpte import (
     HPTE_R_C,
@@ -23,12 +23,12 @@ from strategies.core.hpte import (
 )
 from strategies.core.jit import inlined, kernel
 from strategies.core.locks import lock_hpte, lock_rmap, unlock_hpte, unlock_rmap
-from strategies.core.machine import LOG_C_BIT, LOG_WRITE_PROTECT, VCPU_HANDLER, VCPU_WORDS
-from strategies.core.memslot import log_mode, mark_pages_dirty, marks_bitmap, slot_of_gfn
-from strategies.core.papr import invalidate_hpte
+from strategies.core.machine import LOG_C_BIT, LOG_OFF
+from strategies.core.memslot import is_write_protected, log_mode, logs_in_fault, slot_of_gfn
+from strategies.core.pml import drain_full_log, pml_is_full
+from strategies.core.protect import give_permission, set_permission
+from strategies.core.rings import log_pages, reap_full_ring, ring_is_full
 from strategies.core.rmap import save_rc
-from strategies.core.tlb import wait_until_left
-from strategies.core.words import ONE
 
 RETRY = 0  # the access may be tried again
 HASH_MISS = -1  # no HPTE: the guest must enter one
@@ -36,56 +36,11 @@ GUEST_PROTECTION = -2  # the guest's own permissions forbid the store
 
 
 @inlined
-def enter_handler(machine, cpu):
-    """Enter the section in which a row of `vcpus` may mark pages (srcu_read_lock)."""
-    atomics.fetch_add(machine.vcpus, cpu * VCPU_WORDS + VCPU_HANDLER, ONE)
-
-
-@inlined
-def leave_handler(machine, cpu):
-    """Leave the section that `enter_handler` entered."""
-    atomics.fetch_add(machine.vcpus, cpu * VCPU_WORDS + VCPU_HANDLER, ONE)
-
-
-@inlined
-def wait_for_handlers(machine):
-    """Wait out a grace period: who is inside a handler section now has left (synchronize_srcu)."""
-    for cpu in range(machine.nvcpus + 1):
-        if wait_until_left(machine.vcpus, cpu * VCPU_WORDS + VCPU_HANDLER):
-            count(machine, machine.nvcpus, GRACE_WAITS, 1)
-
-
-@inlined
-def set_permission(hpt, index, permission):
-    """Change the permission bits of dword 1 while the hardware may be setting R and C."""
-    while True:
-        r = atomics.load(hpt, 2 * index + 1)
-        new = (r & ~HPTE_R_PERMISSION) | permission
-        if atomics.compare_and_swap(hpt, 2 * index + 1, r, new) == r:
-            return
-
-
-@inlined
-def give_permission(machine, cpu, index, v, permission):
-    """Give a locked HPTE its permission bits; R and C stay as the hardware made them.
-
-    As `kvmppc_book3s_hv_page_fault` does, a valid HPTE is made absent first, with a tlbie, and R
-    and C are those of dword 1 after it. An absent one may yet get R and C, from an access that
-    found it valid: who made it absent may have left the flush for later.
-    """
-    if v & HPTE_V_VALID:
-        r = invalidate_hpte(machine, cpu, index, v)
-        atomics.store(machine.hpt, 2 * index + 1, (r & ~HPTE_R_PERMISSION) | permission)
-    else:
-        set_permission(machine.hpt, index, permission)
-
-
-@inlined
 def _count_fault(machine, vcpu, mode, v):
     """Count a fault under what caused it."""
     if v & HPTE_V_ABSENT:
         count(machine, vcpu, MAP_FAULTS, 1)
-    elif mode == LOG_WRITE_PROTECT:
+    elif is_write_protected(mode):
         count(machine, vcpu, WRITE_FAULTS, 1)
     else:
         count(machine, vcpu, UPGRADE_FAULTS, 1)
@@ -113,9 +68,9 @@ def _resolve(machine, vcpu, index, v, is_store):
     slot = slot_of_gfn(machine, gfn)
     mode = log_mode(machine, slot)
     _count_fault(machine, vcpu, mode, v)
-    if writable and (is_store or mode != LOG_WRITE_PROTECT):
-        if marks_bitmap(mode):
-            mark_pages_dirty(machine, slot, gfn, pages_of(machine, shift))
+    if writable and (is_store or not is_write_protected(mode)):
+        if logs_in_fault(mode):
+            log_pages(machine, vcpu, slot, mode, gfn, pages_of(machine, shift))
         give_permission(machine, vcpu, index, v, guest_r & HPTE_R_PERMISSION)
     else:
         set_permission(machine.hpt, index, hpte_make_readonly(guest_r) & HPTE_R_PERMISSION)
@@ -128,6 +83,9 @@ def handle_fault(machine, vcpu, va, shift, is_store):
 
     The access has withdrawn and no lock is held. Returns RETRY, HASH_MISS or GUEST_PROTECTION.
     """
+    if pml_is_full(machine, vcpu):
+        drain_full_log(machine, vcpu)
+        return RETRY
     enter_handler(machine, vcpu)
     status = HASH_MISS
     index = find_hpte(machine, va, shift, HPTE_V_VALID | HPTE_V_ABSENT)
@@ -140,6 +98,8 @@ def handle_fault(machine, vcpu, va, shift, is_store):
                 v = (v & ~HPTE_V_ABSENT) | HPTE_V_VALID
         unlock_hpte(machine.hpt, index, v)
     leave_handler(machine, vcpu)
+    if ring_is_full(machine, vcpu):
+        reap_full_ring(machine, vcpu)
     return status
 
 
@@ -165,7 +125,9 @@ def host_store(machine, cpu, gfn, stamp):
     if mode == LOG_C_BIT:
         word = lock_rmap(machine.rmap, gfn)
         unlock_rmap(machine.rmap, gfn, save_rc(word, HPTE_R_C, 0))
-    elif marks_bitmap(mode):
-        mark_pages_dirty(machine, slot, gfn, 1)
+    elif mode != LOG_OFF:
+        log_pages(machine, cpu, slot, mode, gfn, 1)
     leave_handler(machine, cpu)
+    if cpu < machine.nvcpus and ring_is_full(machine, cpu):
+        reap_full_ring(machine, cpu)
     return True

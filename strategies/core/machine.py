@@ -29,6 +29,8 @@ LOG_OFF = 0
 LOG_C_BIT = 1  # nothing: the hardware sets C
 LOG_WRITE_PROTECT = 2  # install read-only; the first store faults and is marked
 LOG_ABSENT = 3  # install absent; the first access faults; a writable mapping is marked
+LOG_RING = 4  # as LOG_WRITE_PROTECT; the page goes into the ring of the vCPU that faults
+LOG_PML = 5  # nothing: the hardware sets C, and logs the page
 
 # Words of a vCPU's row in `vcpus`, each on a cache line of its own.
 VCPU_WORDS = 24
@@ -36,6 +38,15 @@ VCPU_ACCESS = 0  # odd while an access is under way
 VCPU_HANDLER = 8  # odd while a fault handler or a store of the host is under way
 VCPU_TLB_GENERATION = 16  # entries of an older generation are dead
 VCPU_RUNNING = 17  # 1 while a thread runs it and those after it
+
+# Words of a vCPU's row in `rings` and `pml`, a log that it appends to; indices count without end.
+LOG_PUSHED = 0
+LOG_TAKEN = 8
+LOG_SIZE = 16  # entries that there is room for; 0: never used
+LOG_LOCK = 24  # of who takes entries; that of vCPU 0 serves for all rings
+LOG_ENTRIES = 32
+MAX_LOG_SIZE = 1 << 16  # KVM_DIRTY_RING_MAX_ENTRIES
+LOG_WORDS = LOG_ENTRIES + MAX_LOG_SIZE
 
 # A TLB entry; its own vCPU alone touches data and generation.
 TLB_ENTRIES = 2048
@@ -81,6 +92,10 @@ class Machine(NamedTuple):
         Event counts.
     pte_locks : [PTE_LOCKS]
         The guest's own locks.
+    rings : [nvcpus * LOG_WORDS]
+        A dirty ring for each vCPU; untouched words take no memory.
+    pml : [nvcpus * LOG_WORDS]
+        A buffer for each vCPU that the hardware logs into.
     nvcpus, page_shift, group_mask
         Number of vCPUs, log2 of the base page size in bytes, number of PTEGs - 1.
     scatter_bits
@@ -102,6 +117,8 @@ class Machine(NamedTuple):
     gpr: int
     events: int
     pte_locks: int
+    rings: int
+    pml: int
     nvcpus: int
     page_shift: int
     group_mask: int

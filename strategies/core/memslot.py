@@ -4,6 +4,7 @@ from strategies.core import atomics
 from strategies.core.jit import inlined, kernel
 from strategies.core.machine import (
     LOG_ABSENT,
+    LOG_RING,
     LOG_WRITE_PROTECT,
     MAX_SLOTS,
     SLOT_ACTIVE,
@@ -50,9 +51,15 @@ def set_log_mode(machine, slot, mode):
 
 
 @inlined
-def marks_bitmap(mode):
-    """Say whether a logging mode keeps its log in the dirty bitmap."""
-    return mode in (LOG_WRITE_PROTECT, LOG_ABSENT)
+def is_write_protected(mode):
+    """Say whether pages are read-only under a logging mode until their first store faults."""
+    return mode in (LOG_WRITE_PROTECT, LOG_RING)
+
+
+@inlined
+def logs_in_fault(mode):
+    """Say whether the fault handler logs the page that it makes writable."""
+    return is_write_protected(mode) or mode == LOG_ABSENT
 
 
 @inlined

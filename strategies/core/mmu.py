@@ -19,6 +19,7 @@ from strategies.core.machine import (
     VCPU_TLB_GENERATION,
     VCPU_WORDS,
 )
+from strategies.core.pml import log_change, pml_is_full
 from strategies.core.tlb import (
     announce_access,
     set_rc_late,
@@ -29,7 +30,7 @@ from strategies.core.tlb import (
 from strategies.core.words import I64, ONE, U64, ZERO
 
 FAULT = -1
-"""The hardware cannot complete the access: no valid HPTE, or one that forbids the store."""
+"""The hardware cannot complete the access: no valid HPTE, it forbids the store, the log is full."""
 
 FILLED = U64(2)
 """Bit 1 of a TLB entry's data: always set, so that an entry is never 0."""
@@ -67,13 +68,17 @@ def _walk(machine, vcpu, va, shift, is_store, entry, generation):
     if not v & HPTE_V_VALID or (is_store and not hpte_is_writable(r)):
         return ZERO
     needed = HPTE_R_R | HPTE_R_C if is_store else HPTE_R_R
+    if is_store and (r & needed) != needed and pml_is_full(machine, vcpu):
+        return ZERO
     before = r
     if machine.delayed_c:
         r = set_rc_late(machine.tlb, machine.hpt, entry, index, r, needed)
     elif (r & needed) != needed:
         before = atomics.fetch_or(machine.hpt, 2 * index + 1, needed)
         r = before | needed
-    count(machine, vcpu, CHANGED_BITS_SET, I64(needed & ~before & HPTE_R_C != ZERO))
+    if needed & ~before & HPTE_R_C:
+        count(machine, vcpu, CHANGED_BITS_SET, 1)
+        log_change(machine, vcpu, r, shift)
     data = hpte_gpa(r, shift) | FILLED
     if r & HPTE_R_C and hpte_is_writable(r):
         data |= STORABLE

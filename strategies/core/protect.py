@@ -4,10 +4,11 @@ One walk serves all actions; the action is a constant at each call and compiles 
 """
 
 from strategies.core import atomics
-from strategies.core.events import PAGES_PROTECTED, PAGES_REARMED, RMAP_STEPS, count
-from strategies.core.hostfault import set_permission, wait_for_handlers
+from strategies.core.events import PAGES_CLEARED, PAGES_PROTECTED, PAGES_REARMED, RMAP_STEPS, count
+from strategies.core.handlers import wait_for_handlers
 from strategies.core.hpt import pages_of
 from strategies.core.hpte import (
+    HPTE_R_C,
     HPTE_R_PERMISSION,
     HPTE_V_ABSENT,
     HPTE_V_VALID,
@@ -43,17 +44,43 @@ READONLY_TLBIE = 0  # absent, tlbie, read-only, valid again: for each HPTE
 READONLY = 1  # in place; a flush of the TLBs must follow
 ABSENT = 2  # not valid to the hardware; a flush of the TLBs must follow
 RESTORE = 3  # the guest's own permissions, valid
+CLEAN = 4  # C clear, in place; the guest keeps its own; a flush of the TLBs must follow
 
 LARGE_PAGE_SHIFT = SHIFT_16M
 
 
 @inlined
-def _apply(machine, index, action):
+def set_permission(hpt, index, permission):
+    """Change the permission bits of dword 1 while the hardware may be setting R and C."""
+    while True:
+        r = atomics.load(hpt, 2 * index + 1)
+        new = (r & ~HPTE_R_PERMISSION) | permission
+        if atomics.compare_and_swap(hpt, 2 * index + 1, r, new) == r:
+            return
+
+
+@inlined
+def give_permission(machine, cpu, index, v, permission):
+    """Give a locked HPTE its permission bits; R and C stay as the hardware made them.
+
+    As `kvmppc_book3s_hv_page_fault` does, a valid HPTE is made absent first, with a tlbie, and R
+    and C are those of dword 1 after it. An absent one may yet get R and C, from an access that
+    found it valid: who made it absent may have left the flush for later.
+    """
+    if v & HPTE_V_VALID:
+        r = invalidate_hpte(machine, cpu, index, v)
+        atomics.store(machine.hpt, 2 * index + 1, (r & ~HPTE_R_PERMISSION) | permission)
+    else:
+        set_permission(machine.hpt, index, permission)
+
+
+@inlined
+def _apply(machine, cpu, index, action):
     """Apply an action to a locked HPTE and release its lock."""
     v = atomics.load(machine.hpt, 2 * index)
     r = atomics.load(machine.hpt, 2 * index + 1)
     if action == READONLY_TLBIE and v & HPTE_V_VALID and hpte_is_writable(r):
-        r = invalidate_hpte(machine, machine.nvcpus, index, v)
+        r = invalidate_hpte(machine, cpu, index, v)
         atomics.store(machine.hpt, 2 * index + 1, hpte_make_readonly(r))
     elif action == READONLY and v & HPTE_V_VALID and hpte_is_writable(r):
         set_permission(machine.hpt, index, hpte_make_readonly(r) & HPTE_R_PERMISSION)
@@ -63,29 +90,32 @@ def _apply(machine, index, action):
         guest_r = atomics.load(machine.rev, 2 * index)
         set_permission(machine.hpt, index, guest_r & HPTE_R_PERMISSION)
         v = (v & ~HPTE_V_ABSENT) | HPTE_V_VALID
+    elif action == CLEAN and v & PRESENT and r & HPTE_R_C:
+        atomics.store(machine.rev, 2 * index, atomics.load(machine.rev, 2 * index) | HPTE_R_C)
+        atomics.fetch_and(machine.hpt, 2 * index + 1, ~HPTE_R_C)
     unlock_hpte(machine.hpt, index, v)
 
 
 @inlined
-def _change_ring(machine, word, action):
+def _change_ring(machine, cpu, word, action):
     """Apply an action along a ring; return the first HPTE whose lock another has, or -1."""
     if not word & RMAP_PRESENT:
         return -1
     head = ring_head(word)
     index = head
     while True:
-        count(machine, machine.nvcpus, RMAP_STEPS, 1)
+        count(machine, cpu, RMAP_STEPS, 1)
         if not try_lock_hpte(machine.hpt, index, ZERO):
             return index
-        _apply(machine, index, action)
+        _apply(machine, cpu, index, action)
         index = ring_next(machine.rev, index)
         if index == head:
             return -1
 
 
 @inlined
-def change_page(machine, gfn, action):
-    """Apply an action to each HPTE of a page.
+def change_page(machine, cpu, gfn, action):
+    """Apply an action to each HPTE of a page; `cpu` is whose events are counted.
 
     Holds the page's rmap lock and tries each HPTE lock; on failure it releases the rmap, waits and
     starts the page again. Every HPTE is locked, also one that looks right: a fault handler that
@@ -94,10 +124,10 @@ def change_page(machine, gfn, action):
     busy = I64(0)
     while busy >= 0:
         word = lock_rmap(machine.rmap, gfn)
-        busy = _change_ring(machine, word, action)
+        busy = _change_ring(machine, cpu, word, action)
         unlock_rmap(machine.rmap, gfn, word)
         if busy >= 0:
-            wait_hpte_unlocked(machine, machine.nvcpus, busy)
+            wait_hpte_unlocked(machine, cpu, busy)
 
 
 @inlined
@@ -116,13 +146,14 @@ def change_dirty_pages(machine, slot, number, mask, action):
     mask : uint64
         The pages: bit b is page 64 * number + b of the slot.
     """
-    count(machine, machine.nvcpus, PAGES_REARMED, popcount(mask))
+    event = PAGES_CLEARED if action == CLEAN else PAGES_REARMED
+    count(machine, machine.nvcpus, event, popcount(mask))
     first = slot_field(machine, slot, SLOT_BASE_GFN) + number * PAGES_PER_WORD
     if slot_field(machine, slot, SLOT_LARGE):
         pages = pages_of(machine, LARGE_PAGE_SHIFT)
-        change_page(machine, first & ~(pages - 1), action)
+        change_page(machine, machine.nvcpus, first & ~(pages - 1), action)
     while mask:
-        change_page(machine, first + ctz(mask), action)
+        change_page(machine, machine.nvcpus, first + ctz(mask), action)
         mask &= mask - ONE
 
 
@@ -131,7 +162,7 @@ def change_slot(machine, slot, action):
     """Apply an action to every page of a slot."""
     base = slot_field(machine, slot, SLOT_BASE_GFN)
     for gfn in range(base, base + slot_field(machine, slot, SLOT_NPAGES)):
-        change_page(machine, gfn, action)
+        change_page(machine, machine.nvcpus, gfn, action)
 
 
 @kernel
@@ -149,6 +180,8 @@ def start_logging(machine, slot, mode, action):
     atomics.store(machine.slots, slot * SLOT_WORDS + SLOT_DIRTY + 1, ZERO)
     set_log_mode(machine, slot, mode)
     wait_for_handlers(machine)
+    if machine.delayed_c and action == CLEAN:
+        flush_tlbs(machine, machine.nvcpus)  # C that is owed comes before all C is cleared
     change_slot(machine, slot, action)
     count(machine, machine.nvcpus, PAGES_PROTECTED, slot_field(machine, slot, SLOT_NPAGES))
     flush_tlbs(machine, machine.nvcpus)

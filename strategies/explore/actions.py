@@ -207,6 +207,16 @@ def harvest_beside():
     return Action("harvest", lambda scene, _vcpu, _stamp: scene.harvest_and_copy())
 
 
+def get_and_clear(*gfns):
+    """Copy the log, then clear and copy those pages one after the other, and no other."""
+    return Action(f"copy, clear {gfns}", lambda scene, _vcpu, _stamp: scene.get_and_clear(gfns))
+
+
+def enable_all_set():
+    """Start logging with all bits set: no page is copied yet."""
+    return Action("enable, all set", lambda scene, _vcpu, _stamp: scene.enable_all_set())
+
+
 def enable():
     """Start logging, then copy all pages."""
     return Action("enable", lambda scene, _vcpu, _stamp: scene.enable())

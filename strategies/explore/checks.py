@@ -4,7 +4,7 @@ Written anew from the layouts, so that it shares no mistake with the machine.
 """
 
 from strategies.core.hpte import hpte_page_shift
-from strategies.core.machine import VCPU_ACCESS, VCPU_HANDLER, VCPU_WORDS
+from strategies.core.machine import LOG_LOCK, LOG_WORDS, VCPU_ACCESS, VCPU_HANDLER, VCPU_WORDS
 from strategies.explore.scheduler import Violation
 
 PRESENT, HVLOCK = 0x21, 0x40
@@ -27,6 +27,8 @@ def _is_held(name, index, word):
         return word & RMAP_LOCK
     if name == "vcpus":
         return index % VCPU_WORDS in (VCPU_ACCESS, VCPU_HANDLER) and word & 1
+    if name in ("rings", "pml"):
+        return index % LOG_WORDS == LOG_LOCK and word
     return name in ("pte_locks", "host_locks") and word
 
 

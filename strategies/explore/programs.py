@@ -13,7 +13,9 @@ from strategies.explore.actions import (
     crowd,
     disable,
     enable,
+    enable_all_set,
     enter,
+    get_and_clear,
     guest,
     harvest,
     harvest_beside,
@@ -119,7 +121,17 @@ _CLEAN = {"before": ((0, remove()), (0, enter(is_clean=True)))}
 _WRITTEN_BACK = {"before": ((0, store()), (0, load(view=VIEW_ALIAS)))} | _ALIASED
 """The page is dirty, and C no longer in the TLB but in the HPTE, where it may be kept back."""
 
-_DELAYED_C = {"options": {"delayed_c": True}, "strategies": SCANS}
+_DELAYED_C = {
+    "options": {"delayed_c": True},
+    "strategies": (*SCANS, "pml"),
+    "step_limit": 20000,  # a flush looks at each entry of each TLB
+}
+
+_RING_OF_TWO = {"strategies": ("dirty_ring:66",)}
+"""Full, but for what is reserved, with two entries."""
+
+_MANUAL = {"strategies": ("manual_protect",)}
+_LOG_OF_ONE = {"strategies": ("pml:1",)}
 
 PROGRAMS = (
     # One vCPU against the host.
@@ -273,6 +285,86 @@ PROGRAMS = (
         "stores of the host while logging starts and a first harvest",
         (host(host_store(), host_store()), host(enable(), harvest())),
         **_OFF,
+    ),
+    Program(
+        "ring-full-harvest",
+        "stores that fill a ring, a harvest",
+        (guest(store(0), store(1), store(0)), _HARVEST),
+        pages=2,
+        **_RING_OF_TWO,
+    ),
+    Program(
+        "ring-full-host-store-harvest",
+        "a store that fills a ring, one of the host, a harvest",
+        (guest(store(1)), host(host_store(0)), _HARVEST),
+        pages=2,
+        **_DIRTY,
+        **_RING_OF_TWO,
+    ),
+    Program(
+        "rings-full-harvest",
+        "two vCPUs store to two pages and fill their rings, a harvest",
+        (guest(store(0), store(1)), guest(store(1), store(0)), _HARVEST),
+        pages=2,
+        **_RING_OF_TWO,
+    ),
+    Program(
+        "log-full-harvest",
+        "stores that fill a log of the hardware, a harvest",
+        (guest(store(0), store(1), store(0)), _HARVEST),
+        pages=2,
+        **_LOG_OF_ONE,
+    ),
+    Program(
+        "log-full-enable",
+        "stores that fill a log of the hardware while logging starts",
+        (guest(store(0), store(1)), host(enable())),
+        pages=2,
+        **_LOG_OF_ONE,
+        **_OFF,
+    ),
+    Program(
+        "log-full-disable-enable",
+        "stores that fill a log of the hardware while logging stops and starts again",
+        (guest(store(0), store(1)), host(disable(), enable())),
+        pages=2,
+        **_LOG_OF_ONE,
+    ),
+    Program(
+        "logs-full-harvest",
+        "two vCPUs store to two pages and fill their logs, a harvest",
+        (guest(store(0), store(1)), guest(store(1), store(0)), _HARVEST),
+        pages=2,
+        **_LOG_OF_ONE,
+    ),
+    Program(
+        "store-clear",
+        "stores to two pages, a copy of the log and a clear of each, a harvest",
+        (guest(store(0), store(1), store(0)), host(get_and_clear(0, 1), harvest())),
+        pages=2,
+        **_MANUAL,
+    ),
+    Program(
+        "store-clear-section",
+        "a store, copies of the log and clears of one page of two",
+        (guest(store(1), store(0)), host(get_and_clear(0), get_and_clear(0))),
+        pages=2,
+        **_DIRTY,
+        **_MANUAL,
+    ),
+    Program(
+        "store-all-set-clear",
+        "stores while logging starts with all bits set, a clear of each page, a harvest",
+        (guest(store(0), store(1)), host(enable_all_set(), get_and_clear(0, 1), harvest())),
+        pages=2,
+        **_MANUAL,
+        **_OFF,
+    ),
+    Program(
+        "stores-clear",
+        "two vCPUs store, a copy of the log and a clear",
+        (guest(store()), guest(store()), host(get_and_clear(0))),
+        **_MANUAL,
     ),
     # Two vCPUs without the host.
     Program("two-stores", "two first stores to a page", (_STORE, _STORE)),

@@ -189,6 +189,22 @@ class Scene:
                     f"and the copy after it is {self.copy.get(gfn, 0):#x}",
                 )
 
+    def enable_all_set(self):
+        """Start logging with all bits set; the pages are copied as they are cleared."""
+        self.tracker.enable_all_set(SLOT)
+        self.is_logging = True
+
+    def get_and_clear(self, gfns):
+        """Copy the log, then clear and copy pages of it one by one, as a migration sends them."""
+        log = self.tracker.buffer(SLOT)
+        self.tracker.copy_dirty_log(SLOT, log)
+        for gfn in gfns:
+            one = np.zeros_like(log)
+            one[gfn // 64] = log[gfn // 64] & ONE << U64(gfn % 64)
+            self.tracker.clear_dirty_log(SLOT, 0, len(self.pages), one)
+            if one.any():
+                self._copy_pages([gfn])
+
     def harvest_and_copy(self):
         """Harvest and copy what is reported; return those pages."""
         out = self.tracker.buffer(SLOT)

@@ -4,7 +4,7 @@ from strategies.base import DirtyTracker
 from strategies.core import atomics
 from strategies.core.clock import monotonic_ns
 from strategies.core.events import BITMAP_WORDS_READ, GRACE_PERIODS, WORDS_TAKEN, count
-from strategies.core.hostfault import wait_for_handlers
+from strategies.core.handlers import wait_for_handlers
 from strategies.core.jit import inlined, kernel
 from strategies.core.machine import LOG_WRITE_PROTECT, SLOT_ACTIVE, SLOT_DIRTY, SLOT_WORDS
 from strategies.core.memslot import bitmap_start, clear_log, slot_field

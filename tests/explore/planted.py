@@ -28,7 +28,7 @@ def tlbie_does_not_wait(machine, cpu, v, r, index):
 
 def host_store_marks_first(machine, cpu, gfn, stamp):
     hostfault.enter_handler(machine, cpu)
-    hostfault.mark_pages_dirty(machine, 0, gfn, 1)
+    mark_pages_dirty(machine, 0, gfn, 1)
     atomics.store(machine.stamps, gfn, stamp)
     hostfault.leave_handler(machine, cpu)
     return True
@@ -98,7 +98,7 @@ PLANTED |= {
 def arms_no_large_page_again(machine, slot, number, mask, action):
     first = slot_field(machine, slot, SLOT_BASE_GFN) + number * PAGES_PER_WORD
     while mask:
-        protect.change_page(machine, first + ctz(mask), action)
+        protect.change_page(machine, machine.nvcpus, first + ctz(mask), action)
         mask &= mask - ONE
 
 

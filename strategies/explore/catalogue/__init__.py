@@ -13,6 +13,7 @@ from strategies.explore.catalogue import (
     buffers,
     handlers,
     hypercalls,
+    logs,
     scan,
     tlbs,
 )
@@ -28,4 +29,5 @@ DEFECTS = (
     *buffers.DEFECTS,
     *tlbs.DEFECTS,
     *buffered.DEFECTS,
+    *logs.DEFECTS,
 )

@@ -2,7 +2,7 @@
 
 from strategies.core import atomics, hostfault, memslot, protect
 from strategies.core.clock import monotonic_ns
-from strategies.core.hostfault import wait_for_handlers
+from strategies.core.handlers import wait_for_handlers
 from strategies.core.hpte import HPTE_R_PERMISSION
 from strategies.core.machine import SLOT_ACTIVE, SLOT_BASE_GFN, SLOT_DIRTY, SLOT_WORDS
 from strategies.core.memslot import (

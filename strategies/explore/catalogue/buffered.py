@@ -5,7 +5,7 @@ Under sequentially consistent interleavings alone each of these is correct.
 
 from strategies.core import atomics, hostfault, mmu, tlb
 from strategies.core.events import HOST_STORES, count
-from strategies.core.hostfault import enter_handler, leave_handler
+from strategies.core.handlers import enter_handler, leave_handler
 from strategies.core.hpte import HPTE_R_C, HPTE_V_HVLOCK
 from strategies.core.locks import lock_rmap, unlock_rmap
 from strategies.core.machine import (
@@ -16,7 +16,7 @@ from strategies.core.machine import (
     VCPU_ACCESS,
     VCPU_WORDS,
 )
-from strategies.core.memslot import log_mode, mark_pages_dirty, marks_bitmap, slot_of_gfn
+from strategies.core.memslot import log_mode, logs_in_fault, mark_pages_dirty, slot_of_gfn
 from strategies.core.rmap import save_rc
 from strategies.core.words import ONE, ZERO
 from strategies.explore.defect import Defect
@@ -51,7 +51,7 @@ def host_store_that_waits(machine, cpu, gfn, stamp):
     if mode == LOG_C_BIT:
         word = lock_rmap(machine.rmap, gfn)
         unlock_rmap(machine.rmap, gfn, save_rc(word, HPTE_R_C, 0))
-    elif marks_bitmap(mode):
+    elif logs_in_fault(mode):
         mark_pages_dirty(machine, slot, gfn, 1)
     leave_handler(machine, cpu)
     return True

@@ -6,7 +6,16 @@ from contextlib import suppress
 import numpy as np
 
 from strategies.core.guest import VIEW_LARGE, VIEW_SMALL
-from strategies.explore.actions import Action, enter, harvest, host, protect, remove, store
+from strategies.explore.actions import (
+    Action,
+    enter,
+    get_and_clear,
+    harvest,
+    host,
+    protect,
+    remove,
+    store,
+)
 from strategies.explore.programs import Program
 from strategies.explore.scene import SLOT
 
@@ -53,6 +62,34 @@ PROGRAMS = (
         "a store of which C is still in the TLB, a harvest, by one thread",
         (host(store(), harvest()),),
         options={"delayed_c": True},
+        step_limit=20000,
+    ),
+    Program(
+        "in-turn-two",
+        "stores to two pages, a harvest, by one thread",
+        (host(store(0), store(1), harvest()),),
+        pages=2,
+        strategies=("pml:1",),
+    ),
+    Program(
+        "in-turn-enter-again",
+        "a store, H_REMOVE, a harvest, H_ENTER, a store, a harvest, by one thread",
+        (host(store(), remove(), harvest(), enter(), store(), harvest()),),
+    ),
+    Program(
+        "in-turn-section",
+        "stores to two pages, a copy of the log and a clear of one of them, by one thread",
+        (host(store(0), store(1), get_and_clear(0)),),
+        pages=2,
+        strategies=("manual_protect",),
+    ),
+    Program(
+        "in-turn-many",
+        "as many stores as a ring has entries, and a few, a harvest, by one thread",
+        (host(*map(store, range(70)), harvest()),),
+        pages=70,
+        strategies=("dirty_ring:66",),
+        step_limit=12000,
     ),
     Program(
         "in-turn-bad-buffer",
