@@ -23,7 +23,7 @@ from strategies.core.machine import LOG_PUSHED, LOG_RING, LOG_TAKEN, LOG_WORDS, 
 from strategies.core.memslot import (
     log_mode,
     mark_pages_dirty,
-    report,
+    report_pages,
     slot_field,
     slot_of_gfn,
 )
@@ -65,7 +65,7 @@ def _reset_entry(machine, cpu, slot, entry, out):
     if log_mode(machine, of) != LOG_RING:
         return
     if of == slot:
-        report(out, gfn - slot_field(machine, of, SLOT_BASE_GFN), npages)
+        report_pages(out, gfn - slot_field(machine, of, SLOT_BASE_GFN), npages)
     else:
         mark_pages_dirty(machine, of, gfn, npages)
     count(machine, cpu, PAGES_REARMED, 1)

@@ -19,7 +19,7 @@ from strategies.core.memslot import (
     bitmap_start,
     clear_log,
     mark_pages_dirty,
-    report,
+    report_pages,
     slot_field,
 )
 from strategies.core.papr import get_gpr
@@ -59,7 +59,7 @@ def reap_without_reset(machine, _cpu, _slot, out):
     """Report the entries and leave the pages writable."""
     for vcpu, number in _untaken(machine):
         gfn = gfn_of(entry_at(machine.rings, vcpu, number))
-        report(out, gfn - slot_field(machine, SLOT, SLOT_BASE_GFN), 1)
+        report_pages(out, gfn - slot_field(machine, SLOT, SLOT_BASE_GFN), 1)
 
 
 def _untaken(machine):
