@@ -5,11 +5,12 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 MINIMUM := $(shell sed -n 's/^requires-python = ">=\(.*\)"/\1/p' pyproject.toml)
 SEED ?= 1
 OPS ?= 100000
+BASE ?= main
 
 # $(call lack,what,Debian package): ends the recipe in one line.
 lack = { echo "dirtylog: $(1) is missing; on Debian and Ubuntu: apt install $(2)" >&2; exit 1; }
 
-.PHONY: study bench history test conformance lint clean
+.PHONY: study bench gate history notebook test conformance lint clean
 
 study: .venv/ready
 	@$(BIN)/dirtylog study
@@ -17,8 +18,15 @@ study: .venv/ready
 bench: .venv/ready
 	$(BIN)/python -m benchmarks.study --full
 
+# make ends with 2 whatever the gate says; its last line tells, and so does the command's own status.
+gate: .venv/ready
+	@$(BIN)/python -m benchmarks.gate --base $(BASE)
+
 history: .venv/ready
 	$(BIN)/python -m benchmarks.history
+
+notebook: .venv/notebook
+	$(BIN)/jupyter lab analysis/report/notebooks
 
 test: .venv/dev
 	$(BIN)/pytest -n auto
@@ -48,6 +56,13 @@ lint: .venv/dev
 .venv/dev: .venv/ready
 	@echo "dirtylog: installing what the tests need into .venv"
 	@$(PIP) -e '.[dev]'
+	@touch $@
+
+# JupyterLab, in which the texts open as notebooks.
+.venv/notebook: .venv/ready
+	@echo "dirtylog: installing JupyterLab into .venv"
+	@$(PIP) -e '.[notebook]'
+	@JUPYTER_CONFIG_DIR=.venv/etc/jupyter $(BIN)/jupytext-config set-default-viewer python
 	@touch $@
 
 clean:

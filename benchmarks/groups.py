@@ -17,6 +17,7 @@ MODULES = (
     "events",
     "contention",
     "recordings",
+    "relative_to_c",
 )
 
 

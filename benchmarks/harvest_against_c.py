@@ -28,6 +28,8 @@ from strategies.core.vm import MAPPINGS
 from strategies.errors import InputError
 
 KERNELS = ("c_bit_scan", "c_bit_scan_pipelined", "write_protect", "double_buffer")
+"""One appends to these: asv files ratios by their index."""
+
 DENSITIES = (0.0, 0.01)
 PAIRS = 5
 SAMPLE_NS = 10_000_000

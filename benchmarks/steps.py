@@ -78,7 +78,7 @@ def report_on(results, page, stamps):
     outputs = [page, page.with_name("answer.md")]
     if stamps.is_current(outputs, digest):
         return False
-    write_report(results, page)
+    write_report(results, page.parents[1])
     stamps.made(outputs, digest)
     return True
 

@@ -190,6 +190,21 @@ def number(value):
     return f"{float(f'{value:.3g}'):,g}"
 
 
+def two_digits(value):
+    """Return a number to two digits: what is known to a factor."""
+    return number(float(f"{value:.2g}"))
+
+
+def time_text(ns):
+    """Return a time to two digits with a unit that suits."""
+    return duration(float(f"{ns:.2g}"))
+
+
+def share_text(fraction):
+    """Return a fraction in per cent, to two digits."""
+    return f"{two_digits(100 * fraction)}%"
+
+
 _SIZE_UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 

@@ -19,7 +19,7 @@ from strategies.registry import judged
 
 PACKAGE = Path(strategies.__file__).parent
 STORM = Path(__file__).with_name("storm.py")
-LIMIT_SECONDS = 120
+LIMIT_SECONDS = 600
 
 LOGGING = judged()
 

@@ -15,7 +15,7 @@ from strategies.cli import main
 TESTS = Path(__file__).parent
 FILES = sorted((TESTS / "explore").glob("test_*.py"))
 SLICED = f"{TESTS / 'data' / 'trackers' / 'sliced.py'}:Sliced"
-LIMIT_SECONDS = 120
+LIMIT_SECONDS = 600
 
 
 def environment(**more):

@@ -117,7 +117,7 @@ def test_names_tell_exact_counts_racing_counts_and_times_apart():
         elif method.startswith("track_racing_"):
             assert re.fullmatch(r"\w+/harvest", unit)
         elif method != "track_lost_pages":  # 0, or its cell fails
-            assert unit in ("seconds", "ns", "ns/store", "copies")
+            assert unit in ("seconds", "ns", "ns/store", "copies", "times C")
 
 
 # The real asv, over two revisions

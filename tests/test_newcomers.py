@@ -11,7 +11,7 @@ import strategies
 
 TESTS = Path(__file__).parent
 PACKAGE = Path(strategies.__file__).parent
-LIMIT_SECONDS = 120
+LIMIT_SECONDS = 600
 
 
 @pytest.mark.parametrize(

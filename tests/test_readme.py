@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from analysis.report.platforms import SLOT_BYTES
 from strategies.cli import COMMANDS, main
+from strategies.units import parse_size
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -18,13 +20,44 @@ def test_the_answer_is_that_of_the_reference_report():
 
 
 def test_pictures_and_files_that_it_names_are_there():
-    paths = re.findall(r"\]\(([^)]+)\)", README)
+    paths = re.findall(r"\]\(([^):]+)\)|(?:src|srcset)=\"([^\"]+)\"", README)
+    paths = [one or other for one, other in paths]
     paths += re.findall(
         r"`((?:analysis|benchmarks|results/reference|strategies)/[\w/.-]+)`", README
     )
     assert len(paths) > 5
     missing = [path for path in paths if not (ROOT / path).exists()]
     assert missing == ["strategies/fault/my_tracker.py"]  # which the reader is to write
+
+
+def test_each_picture_has_one_for_dark_pages():
+    pictures = re.findall(r'<img [^>]*src="([^"]+)\.svg"', README)
+    dark = re.findall(r'prefers-color-scheme: dark\)" srcset="([^"]+)-dark\.svg"', README)
+    assert pictures == dark
+    assert len(pictures) == 3
+
+
+def test_the_advice_shown_is_of_the_common_case_of_the_figures():
+    (command,) = re.findall(r"dirtylog advise (--slot 4.*)", README)
+    asked = dict(re.findall(r"--([\w-]+) (\S+)", command))
+    assert parse_size(asked["slot"]) == SLOT_BYTES
+    assert "vcpus" not in asked  # one
+    row = next(line for line in README.splitlines() if line.startswith("| POWER9 HPT, 64 KiB |"))
+    middle, low, high = re.search(r"([\d.]+%) \(([\d.]+) to ([\d.]+%)\)", row).groups()
+    said = " ".join(README.split())
+    assert f"than faults above {middle} written per interval ({low}% to {high};" in said
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["results", "a machine"])
+def test_python_that_is_shown_runs(number, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    section = README[README.index("## From Python") :]
+    blocks = re.findall(r"```python\n(.*?)```", section[: section.index("\n## ", 4)], re.DOTALL)
+    assert len(blocks) == 2
+    exec(blocks[number], {})
+    shown = capsys.readouterr().out
+    lines = (r"page_bytes mapping +slot_bytes .*", r"\[ *3 +70 +4096\] [\d.]+ ms")
+    assert any(re.fullmatch(lines[number], line) for line in shown.splitlines())
 
 
 def test_what_is_asked_of_contributors_is_there():

@@ -1,20 +1,23 @@
 """The notebooks, run on a small made-up study, and the page that is made of them."""
 
 import json
+import os
 import re
 import subprocess
 import sys
 from itertools import product
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 
 from analysis.measured import walks
 from analysis.model.scenario import scenario_of_trace
-from analysis.report import tables, wording, write
-from analysis.report.write import put_answer
+from analysis.report import executed, shown, tables, wording, write
+from analysis.report.shown import RESULTS
+from analysis.report.write import MARK, put_answer
 from benchmarks.steps import Stamps, report_on
 from strategies.registry import names
 from strategies.workloads.trace import load_trace
@@ -148,7 +151,7 @@ def results(tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(results):
     """The report of it."""
-    done = report(results, results / "report" / "index.html")
+    done = report(results, results)
     assert done.returncode == 0, done.stderr
     return (results / "report" / "index.html").read_text()
 
@@ -158,23 +161,42 @@ def answer(page, results):
     return (results / "report" / "answer.md").read_text()
 
 
-def test_report_begins_with_the_answer_and_its_figure(page):
+FIGURES = (
+    *("at_a_glance", "break_evens", "published", "scan_share", "clean_slot", "harvest_latency"),
+)
+
+
+def test_report_begins_with_the_answer_and_its_figures(page):
     assert re.findall(r'<section id="(\w+)"', page) == [
-        *("00_answer", "01_takuya", "02_paul", "03_trade_off")
+        *("00_answer", "01_advice", "02_takuya", "03_paul")
     ]
-    figures = re.findall(
-        r'<img alt="[^"]+" id="([^"]+)" src="data:image/png;base64,[^"]{1000}', page
-    )
-    assert figures == ["at_a_glance", "break_evens", "harvest_latency", "scan_share"]
+    figures = re.findall(r'<figure id="([^"]+)">\s*<svg [^>]*aria-label="[^"]+"', page)
+    assert figures == [*FIGURES]
     before = page[page.index("<body>") : page.index('id="at_a_glance"')]
-    assert len(re.sub(r"<[^>]*>", " ", before).split()) < 180
+    assert "Takuya:" in before
+    assert "Paul:" in before
+    assert len(re.sub(r"<[^>]*>", " ", before).split()) < 250
 
 
 def test_report_needs_nothing_else(page):
     references = re.findall(r'(?:src|href|action|data)\s*=\s*["\']?([^"\'\s>]+)', page)
     assert references
-    assert [r for r in references if not r.startswith(("#", "data:image/png;base64,"))] == []
-    assert re.search(r"@import|url\(|<script|<link|<iframe", page) is None
+    assert [r for r in references if not r.startswith("#")] == []
+    assert re.search(r"@import|url\((?!#)|<script|<link|<iframe|<img", page) is None
+
+
+def test_report_is_light_and_dark(page):
+    assert "prefers-color-scheme: dark" in page
+    colors = set(re.findall(r"var\((--[0-9a-f]{6}),", page))
+    dark = page[page.index("prefers-color-scheme: dark") :]
+    assert colors
+    assert all(f"{name}: #" in dark for name in colors)
+
+
+def test_each_cell_of_a_table_says_on_a_phone_what_it_is(page):
+    cells = re.findall(r"<td[^>]*>", page)
+    assert len(cells) > 300
+    assert all(re.match(r'<td data-label="[^"]+"', cell) for cell in cells)
 
 
 def test_report_says_where_its_numbers_come_from_and_of_which_kind(page):
@@ -207,17 +229,85 @@ def test_what_is_not_of_this_machine_says_so(page, answer):
     assert "not yours" in page
 
 
+def test_a_figure_of_what_is_modelled_is_not_the_committed_one(page, results):
+    for name in FIGURES:
+        local, committed = (
+            (folder / "report" / f"{name}.svg").read_text() for folder in (results, COMMITTED)
+        )
+        assert local != committed, name
+
+
 def test_the_answer_and_the_figures_are_files_too(page, results):
-    folder = results / "report"
-    found = {path.name for path in folder.glob("*.png")}
-    assert found == {
-        *("at_a_glance.png", "break_evens.png", "harvest_latency.png", "scan_share.png")
-    }
-    assert all(p.read_bytes().startswith(b"\x89PNG") for p in folder.glob("*.png"))
+    found = {path.name for path in (results / "report").glob("*.svg")}
+    assert found == {f"{name}{theme}.svg" for name in FIGURES for theme in ("", "-dark")}
+    assert all(p.read_text().startswith("<svg") for p in (results / "report").glob("*.svg"))
+
+
+NOTEBOOKS = [*executed.TITLES]
+
+
+def test_each_text_is_a_notebook_of_the_page():
+    assert [path.stem for path in sorted(executed.FOLDER.glob("*.py"))] == NOTEBOOKS
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_the_committed_notebooks_are_those_of_the_texts(name):
+    """Sources; outputs are not compared."""
+    path = COMMITTED / "notebooks" / f"{name}.ipynb"
+    there, text = nbformat.read(path, as_version=4), executed.read(name)
+    assert [(cell.cell_type, cell.source) for cell in there.cells] == [
+        (cell.cell_type, cell.source) for cell in text.cells
+    ]
+    code = [cell for cell in there.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == [*range(1, len(code) + 1)]
+    assert any(cell.outputs for cell in code)
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_committed_notebook_tells_no_place_and_no_time(name):
+    text = (COMMITTED / "notebooks" / f"{name}.ipynb").read_text()
+    assert str(ROOT) not in text
+    assert str(Path.home()) not in text
+    assert "iopub" not in text
+    notebook = json.loads(text)
+    assert notebook["metadata"].keys() == {"kernelspec", "language_info"}
+    assert all(cell["metadata"] == {} for cell in notebook["cells"])
+
+
+@pytest.mark.parametrize("folder", [ROOT, executed.FOLDER], ids=["root", "its own folder"])
+def test_a_text_runs_where_it_is_and_from_the_root(folder, results):
+    done = subprocess.run(
+        [sys.executable, str(executed.FOLDER / "03_paul.py")],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {RESULTS: str(results), "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_without_a_study_a_notebook_shows_the_reference(monkeypatch, tmp_path):
+    monkeypatch.delenv(RESULTS, raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(shown, "ROOT", tmp_path)
+    assert shown.results_folder() == tmp_path / "reference"
+    for name in ("raw", "replay"):
+        (tmp_path / "local" / name).mkdir(parents=True)
+    assert shown.results_folder() == tmp_path / "local"
+
+
+def test_without_the_packages_of_the_report_it_says_what_to_install():
+    code = "import sys; sys.modules['jupytext'] = None; from strategies.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "report"], capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("this needs jupytext; accepted: pip install 'dirtylog[report]'")
 
 
 def test_the_study_writes_its_report_again_only_if_something_has_changed(tmp_path, monkeypatch):
-    monkeypatch.setattr(write, "ORDER", (write.ANSWER,))
+    monkeypatch.setattr(write, "TITLES", {"00_answer": "The answer"})
     write_asv(tmp_path / "raw", harvest_seconds)
     write_replays(tmp_path / "replay")
     stamps, page = Stamps(tmp_path), tmp_path / "report" / "index.html"
@@ -263,19 +353,21 @@ def test_a_break_even_is_a_range(answer):
 
 
 def without_pictures(page):
-    """The page but its figures, whose bytes differ with the version of matplotlib."""
-    return re.sub(r"data:image/png;base64,[^\"]+", "", page)
+    """The page but its figures, whose paths differ with the version of matplotlib."""
+    return re.sub(r"<svg .*?</svg>", "", page, flags=re.DOTALL)
 
 
 def test_the_committed_report_follows_from_the_committed_results(tmp_path):
-    done = report(COMMITTED, tmp_path / "index.html")
+    done = report(COMMITTED, tmp_path)
     assert done.returncode == 0, done.stderr
     again, there = (
         without_pictures(path.read_text())
-        for path in (tmp_path / "index.html", COMMITTED / "report" / "index.html")
+        for path in (tmp_path / "report/index.html", COMMITTED / "report/index.html")
     )
     assert again.splitlines() == there.splitlines()
-    assert (tmp_path / "answer.md").read_text() == (COMMITTED / "report/answer.md").read_text()
+    assert (tmp_path / "report/answer.md").read_text() == (
+        COMMITTED / "report/answer.md"
+    ).read_text()
 
 
 def test_a_claim_that_does_not_hold_ends_the_command(tmp_path):
@@ -284,10 +376,10 @@ def test_a_claim_that_does_not_hold_ends_the_command(tmp_path):
         lambda _strategy, slot, density, *_: harvest_seconds("null", slot, density),
     )
     write_replays(tmp_path / "replay")
-    done = report(tmp_path, tmp_path / "index.html")
+    done = report(tmp_path, tmp_path)
     assert done.returncode == 1
     assert "00_answer.py does not hold" in done.stderr
-    assert not (tmp_path / "index.html").exists()
+    assert not (tmp_path / "report").exists()
 
 
 def test_replays_of_an_earlier_version_are_one_clear_line(tmp_path):
@@ -297,14 +389,14 @@ def test_replays_of_an_earlier_version_are_one_clear_line(tmp_path):
         pd.read_csv(path, keep_default_na=False).drop(columns="words_taken").to_csv(
             path, index=False
         )
-    done = report(tmp_path, tmp_path / "index.html")
+    done = report(tmp_path, tmp_path)
     assert done.returncode == 2
     assert "lack words_taken" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
 def test_no_results_is_one_clear_line(tmp_path):
-    done = report(tmp_path, tmp_path / "index.html")
+    done = report(tmp_path, tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("dirtylog: error: no asv results")
     assert len(done.stderr.splitlines()) == 1
@@ -347,8 +439,7 @@ def test_numbers_that_are_known_to_a_factor_have_two_digits(got, text):
 
 def test_the_answer_is_put_between_the_marks_of_a_readme(tmp_path):
     readme = tmp_path / "README.md"
-    readme.write_text("# x\n\n<!-- results/a/answer.md -->\nold\n<!-- end -->\n\n# y\n")
+    readme.write_text(f"# x\n\n{MARK}old\n<!-- end -->\n\n# y\n")
     for answer in ("one\n", "two\n"):
         put_answer(readme, answer)
-    text = "# x\n\n<!-- results/a/answer.md -->\ntwo\n<!-- end -->\n\n# y\n"
-    assert readme.read_text() == text
+    assert readme.read_text() == f"# x\n\n{MARK}two\n<!-- end -->\n\n# y\n"

@@ -9,7 +9,7 @@ from analysis.advice.advise import advise
 from analysis.advice.wish import Wish
 from analysis.model.deployment import Options, scenario_of
 from analysis.model.profile import load_profile
-from strategies.units import duration, number, parse_density, parse_size, percent, size_text
+from strategies.units import duration, parse_density, parse_size, percent, size_text, two_digits
 
 MS = 1e6
 NEUTRAL = Wish({"cpu": 1.0})
@@ -122,5 +122,5 @@ def _runner_up(trade):
         return trade["runner_up"]
     if trade["ratio"] == 1:
         return f"{trade['runner_up']}, the same"
-    times = number(float(f"{trade['ratio']:.2g}"))
+    times = two_digits(trade["ratio"])
     return f"{trade['runner_up']}, {times} times"

@@ -5,42 +5,19 @@ import textwrap
 
 import numpy as np
 
-from strategies.units import duration, number, percent, size_text
+from analysis.advice.text_tables import interval_table, once_table, time, worst_table
+from strategies.units import (
+    duration,
+    number,
+    percent,
+    share_text,
+    size_text,
+    two_digits,
+)
 
 SHOWN_FLIPS = 5
 SHOWN_DRIVERS = 3
-SHORTEST_NS = 100
-"""What is below has costs that the model leaves out: a call, a lock."""
-
 WIDTH = 100
-NARROW = 80
-"""Columns below which a table row becomes a few lines."""
-
-
-def _two_digits(value):
-    return number(float(f"{value:.2g}"))
-
-
-def _time(ns):
-    """Return a time with two digits: more is not known of it."""
-    if ns < SHORTEST_NS:
-        return f"< {SHORTEST_NS} ns"
-    return duration(float(f"{ns:.2g}"))
-
-
-def _share(fraction):
-    return f"{_two_digits(100 * fraction)}%"
-
-
-def _spread(quantity, form):
-    """Return `value (low to high)`, low and high in the unit of the value."""
-    value, low, high = (quantity[key] for key in ("value", "low", "high"))
-    text = form(value)
-    if low == high or text.startswith("<"):
-        return text
-    unit = 0.01 if form is _share else value / float(text.split()[0].replace(",", "")) or 1.0
-    return f"{text} ({_two_digits(low / unit)} to {_two_digits(high / unit)})"
-
 
 AIMS = {"latency": "shortest harvest", "stall": "least guest stall", "cpu": "least CPU time"}
 
@@ -97,9 +74,9 @@ def _best(advice, wish, candidates):
 
 
 TRADES = (
-    ("shortest_harvest", "Shortest harvest", "harvest_ns", _time),
-    ("least_stall", "Least guest stall", "stall_fraction", _share),
-    ("least_cpu", "Least CPU time", "cpu_ns", _time),
+    ("shortest_harvest", "Shortest harvest", "harvest_ns", time),
+    ("least_stall", "Least guest stall", "stall_fraction", share_text),
+    ("least_cpu", "Least CPU time", "cpu_ns", time),
 )
 
 
@@ -135,65 +112,11 @@ def _other_pages(one, is_trace):
     )
 
 
-def _table(head, rows, width):
-    """Yield rows as aligned columns, or where the terminal is narrow as a few lines each."""
-    if width < NARROW:
-        for name, *cells in rows:
-            yield name
-            yield from (f"  {label}: {cell}" for label, cell in zip(head[1:], cells, strict=True))
-        return
-    table = [head, *rows]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for row in table:
-        cells = (cell.ljust(size) for cell, size in zip(row, widths, strict=True))
-        yield "  ".join(cells).rstrip()
-
-
-def _interval_table(priced, width):
-    head = ("strategy", "harvest", "guest stall", "CPU time", "least in")
-    rows = [
-        (
-            c["strategy"],
-            _spread(c["harvest_ns"], _time),
-            _spread(c["stall_fraction"], _share),
-            _spread(c["cpu_ns"], _time),
-            f"{c['share']:.0%}",
-        )
-        for c in priced
-    ]
-    return _table(head, rows, width)
-
-
-def _once_table(priced, width):
-    head = (
-        "strategy",
-        "start of the log",
-        "last harvest, vCPUs stopped",
-        "end (no time judges it)",
-    )
-    keys = ("enable_ns", "last_harvest_ns", "disable_ns")
-    rows = [(c["strategy"], *(_spread(c[key], _time) for key in keys)) for c in priced]
-    return _table(head, rows, width)
-
-
-def _worst_table(priced, width):
-    head = ("strategy", "harvest p99", "harvest worst", "stall p99", "stall worst")
-    rows = [
-        (
-            c["strategy"],
-            *(_time(c[f"{rank}_harvest_ns"]["value"]) for rank in ("p99", "worst")),
-            *(_share(c[f"{rank}_stall"]["value"]) for rank in ("p99", "worst")),
-        )
-        for c in priced
-    ]
-    return _table(head, rows, width)
-
-
 def _flip(flip):
     form = {
         "density": percent,
         "slot_pages": lambda pages: f"{pages:.4g} pages",
-        "vcpus": _two_digits,
+        "vcpus": two_digits,
     }
     show = form.get(flip["parameter"], duration)
     change = f"from {show(flip['from'])} to {show(flip['to'])}"
@@ -206,7 +129,7 @@ def _break_even(advice):
     density, share = advice["break_even_density"], advice["crossing_share"]
     if density:
         ends = (density[key] for key in ("p50", "p5", "p95"))
-        middle, low, high = ("never" if end is None else _share(end) for end in ends)
+        middle, low, high = ("never" if end is None else share_text(end) for end in ends)
         yield (
             f"A scan takes less CPU time than faults above {middle} written per interval "
             f"({low} to {high}; {share:.0%} of the draws have such a density)."
@@ -234,9 +157,9 @@ def _reference(advice, priced):
     constants = advice["provenance"]["constants"].values()
     if not any("reference machine" in one["source"] for one in constants):
         return
-    ns = {c["strategy"]: c["reference_harvest_ns"] for c in priced}
+    found = {c["strategy"]: c["reference_harvest_ns"] for c in priced}
     times = ", ".join(
-        f"{name} {'not measured yet' if time is None else _time(time)}" for name, time in ns.items()
+        f"{name} {'not measured yet' if ns is None else time(ns)}" for name, ns in found.items()
     )
     yield (
         f"Such a harvest of the simulated HPT on the reference machine, {origin['cpu']} "
@@ -284,10 +207,10 @@ def text_of(advice, scenario, wish):
         "",
         _scenario(scenario, advice),
     ]
-    tables = ["", *_interval_table(priced, width)]
+    tables = ["", *interval_table(priced, width)]
     if is_trace:
-        tables += ["", "Single intervals, by pages written:", *_worst_table(priced, width)]
-    tables += ["", *_once_table(priced, width), ""]
+        tables += ["", "Single intervals, by pages written:", *worst_table(priced, width)]
+    tables += ["", *once_table(priced, width), ""]
     after = [
         *_break_even(advice),
         "",

@@ -24,12 +24,15 @@ COUNTING = ("base.py", "core", "replay", "workloads")
 
 PER_EPOCH = (
     "pages_scanned",
+    "pages_passed",
     "pages_cleared",
     "pages_rearmed",
     "bitmap_words_read",
     "words_taken",
     "write_faults",
     "changed_bits_set",
+    "flushes",
+    "log_exits",
 )
 """Events that a price of a single harvest or interval needs (`analysis.model.pricing`)."""
 

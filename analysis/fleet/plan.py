@@ -109,7 +109,7 @@ def batches_of(works, workers, correction=1.0):
     ----------
     works : iterable of Work
     workers : int
-        That there are: each shall have several.
+        That there are, or none at the moment: each shall have several.
     correction : float
         Of the estimates, for the machines at hand.
     """
@@ -119,7 +119,7 @@ def batches_of(works, workers, correction=1.0):
         for cell in work.cells
     ]
     total = sum(seconds for *_, seconds in timed)
-    target = float(np.clip(total / (8 * workers), *BATCH_S))
+    target = float(np.clip(total / (8 * max(workers, 1)), *BATCH_S))
     batches, held, seconds = [], [], 0.0
     for recording, cell, estimate in timed:
         held.append((recording, cell))

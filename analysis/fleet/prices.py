@@ -155,6 +155,7 @@ class _Epochs:
         names = ("stored", "reported", *PER_EPOCH)
         self._columns = {name: self._flat(counts, name) for name in names}
         self._columns["any_dirty"] = np.minimum(self._columns["stored"], 1)
+        self._columns["harvests"] = np.ones_like(self._columns["stored"])
         self.times = self._flat(counts, "times")
 
     def _flat(self, counts, name):
@@ -183,7 +184,7 @@ class _Epochs:
         )
 
     def _counted(self, columns):
-        shared = (columns[name] for name in ("stored", "reported", "any_dirty"))
+        shared = (columns[name] for name in ("stored", "reported", "any_dirty", "harvests"))
         return counts_from(columns, *shared)
 
 

@@ -23,27 +23,34 @@ def counts_of(events, reported, trace):
     """
     written = np.diff(trace.offsets)
     return counts_from(
-        events, int(written.sum()), reported, any_dirty=int(np.count_nonzero(written))
+        events,
+        int(written.sum()),
+        reported,
+        any_dirty=int(np.count_nonzero(written)),
+        harvests=trace.epochs,
     )
 
 
-def counts_from(events, stored, reported, any_dirty):
+def counts_from(events, stored, reported, any_dirty, harvests):
     """Return by phase what the machine counted of COUNTS, of some epochs or of each in an array.
 
     Parameters
     ----------
     events : mapping of str to int or array
-    stored, reported, any_dirty : int or array
-        Pages stored and reported, and epochs that stored anything.
+    stored, reported, any_dirty, harvests : int or array
+        Pages stored and reported, epochs that stored anything, and all epochs.
     """
-    log_exits = np.asarray(events.get("log_exits", 0))  # rows of older results have none
+    # Rows of older results have no such events.
+    log_exits, passed = (np.asarray(events.get(name, 0)) for name in ("log_exits", "pages_passed"))
     shared = {"any_dirty": any_dirty, "reported_pages": reported, "dirty_pages": stored}
-    shared |= {"log_exits": log_exits}
+    shared |= {"log_exits": log_exits, "harvests": harvests}
     harvest = {
-        "slot_entries": events["pages_scanned"],
+        "slot_entries": events["pages_scanned"] + passed,
         "dirty_entries": events["pages_cleared"] + events["pages_rearmed"],
         "words": events["bitmap_words_read"],
         "looked_words": events["bitmap_words_read"],
+        "read_words": events["bitmap_words_read"],
+        "clears": events["flushes"],
         "touched_words": events["words_taken"],
     }
     faults = np.asarray(events["write_faults"])

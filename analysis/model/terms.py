@@ -21,6 +21,7 @@ PAYERS = ("host", "guest", "both", "wait")
 it takes longer and costs no CPU time."""
 
 COUNTS = {
+    "harvests": "1",
     "words": "ceil(slot_pages / 64)",
     "density": "dirty_pages / slot_pages",
     "any_dirty": "min(dirty_pages, 1)",
@@ -37,6 +38,8 @@ COUNTS = {
 }
 """Name and formula, each after what it is made of.
 
+`harvests`: one a row of a scenario; where a replay's counts are summed, as many as it made.
+
 `tracked_pages`: base pages that one changed bit or one permission speaks for while logging.
 `any_dirty`: 1 if anything is written; below one page an interval, the chance of it.
 `looked_words`: those of an interval in which something was written.
@@ -50,6 +53,7 @@ COUNTS_OF = {
         "log_exits": "max(ceil(dirty_entries / exit_entries) - 1, 0)",
     },
     "manual_protect": {
+        "read_words": "2 * words",
         # At least one where anything is written; QEMU clears no chunk in which nothing is.
         "clears": "max(any_dirty, ceil(slot_pages / clear_pages)"
         " * (1 - max(1 - density, 0) ** min(clear_pages, slot_pages)))",
@@ -59,7 +63,8 @@ COUNTS_OF = {
 """Counts of one strategy alone, which may name its parameter.
 
 `log_exits`: how often a vCPU leaves the guest in an interval, its log being full; `exit_entries`:
-first writes from one such exit to the next. `clears`: chunks with a page to clear.
+first writes from one such exit to the next. `clears`: chunks with a page to clear. `read_words`:
+of the log by the copy, and of the caller's buffer by the clears.
 """
 
 
@@ -178,7 +183,10 @@ def _sweep(share):
         Term("enable", "host", f"slot_entries * enable_clears * {share}", "page_clear"),
         *_shared("enable", f"slot_entries * enable_clears * {share}", "1"),
         Term(
-            "harvest", "host", f"((1 + any_dirty) * hpt_groups + {rmap}) * {share}", "block_sweep"
+            "harvest",
+            "host",
+            f"((harvests + any_dirty) * hpt_groups + harvests * {rmap}) * {share}",
+            "block_sweep",
         ),
         Term("last", "host", f"((1 + {again}) * hpt_groups + {rmap}) * {share}", "block_sweep"),
         *_each("harvest last", "host", f"dirty_entries * {share}", "page_clear"),
@@ -241,7 +249,7 @@ FULL_RINGS = (
     Term("interval", "guest", "log_exits", "flush"),
     Term("interval", "guest", "2 * log_exits * further_vcpus", "flush_vcpu"),
     # What the full rings had is in the bitmap.
-    *_each("harvest last", "host", "min(log_exits, 1) * words", "word_read"),
+    *_each("harvest last", "host", "min(log_exits, harvests) * words", "word_read"),
     *_each("harvest last", "host", "min(log_exits, 1) * touched_words", "word_take"),
 )
 """Of pages that are written again after a ring was full, and fault once more, nothing is known."""
@@ -296,7 +304,8 @@ TERMS = {
         *_invalidating("harvest last", "any_dirty", "flush"),
         # Where TLBs keep changed bits back, one more before they are cleared.
         Term("last", "host", "any_dirty * definitive_tlbies", "flush"),
-        Term("harvest", "both", "vcpus", "exit"),  # each is kicked, and drains its buffer
+        # Each vCPU is kicked, and drains its buffer.
+        Term("harvest", "both", "harvests * vcpus", "exit"),
         Term("interval", "guest", "dirty_entries", "set_changed"),
         Term("interval", "guest", "dirty_entries", "log_push"),
         Term("interval", "guest", "log_exits * stalled_vcpus", "exit"),
@@ -305,10 +314,8 @@ TERMS = {
     "manual_protect": (
         *TOGGLING,
         *PROTECTING,
-        *READING,
-        # The caller's words are read once more, by the clears.
-        Term("harvest", "host", "words", "word_read"),
-        Term("last", "host", "words * (1 - manual_protect)", "word_read"),
+        Term("harvest", "host", "read_words", "word_read"),
+        Term("last", "host", "words * (2 - manual_protect)", "word_read"),
         *TAKING,
         *_invalidating("harvest", "clears", "flush"),
         *_invalidating("last", "clears * (1 - manual_protect)", "flush"),

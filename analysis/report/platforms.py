@@ -1,6 +1,9 @@
-"""What mainline kernels do, and what history chose: cited facts, each with its source."""
+"""The common case; what mainline kernels do, and what history chose: cited, with sources."""
 
 import pandas as pd
+
+SLOT_BYTES = 4 << 30
+"""The common case: this slot and one vCPU, in all figures of one slot, tables and the README."""
 
 TODAY = {
     "power8": "scans C bits, one tlbie each",

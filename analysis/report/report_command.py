@@ -18,8 +18,8 @@ from strategies.errors import InputError
 )
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The page; its pictures come beside it.  [default: report/index.html in the results]",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to write `report` and `notebooks` into.  [default: that of the results]",
 )
 @click.option(
     "--readme",
@@ -28,6 +28,8 @@ from strategies.errors import InputError
 )
 def report(results, out, readme):
     """Write the report of a folder of results: one page that needs nothing else.
+
+    Beside it are its figures and the answer as text, and in `notebooks` the executed notebooks.
 
     A claim that does not hold for these results ends it with status 1.
     """
@@ -38,14 +40,13 @@ def report(results, out, readme):
             f"this needs {error.name}; accepted: pip install 'dirtylog[report]'"
         ) from error
 
-    out = out or results / "report" / "index.html"
     start = time.monotonic()
     try:
-        write_report(results, out)
+        page = write_report(results, out or results)
     except ClaimError as error:
         click.echo(f"dirtylog: error: {error}", err=True)
         return 1
     if readme:
-        put_answer(readme, out.with_name("answer.md").read_text(encoding="utf-8"))
-    click.echo(f"wrote {out} in {time.monotonic() - start:.0f} s")
+        put_answer(readme, page.with_name("answer.md").read_text(encoding="utf-8"))
+    click.echo(f"wrote {page} in {time.monotonic() - start:.0f} s")
     return 0

@@ -2,24 +2,25 @@
 
 import base64
 import os
-from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 from IPython.display import HTML, Markdown, display
 
+import analysis
 from analysis.measured.harvests import read_replays
 from analysis.measured.load import FAILED, UNKNOWN, latest, load_machine, load_results
 from analysis.measured.reference import load_reference
+from analysis.report import markup
+from analysis.report.drawing import png_of, svg_of
 from analysis.report.tables import by_pass, over_passes
 from strategies.errors import InputError
-from strategies.units import number
 
 RESULTS = "DIRTYLOG_RESULTS"
 """Environment variable that names the folder; `dirtylog report` sets it."""
 
-DPI = 130
+ROOT = Path(analysis.__file__).parents[1] / "results"
 COUNTED = ("pages_scanned", "pages_cleared", "pages_rearmed", "words_taken", "changed_bits_set")
 """Counts of a replay's summary that its pricing needs."""
 
@@ -53,30 +54,51 @@ class Study(NamedTuple):
     @property
     def times(self):
         """How many passes there were, where the least and the greatest are shown, too."""
-        several = self.frame["pass"].nunique() > 1
-        return f"{self.medians}, in brackets the least and the greatest" if several else "one pass"
+        if self.pass_count == 1:
+            return "one pass"
+        return f"{self.medians}, in brackets the least and the greatest"
+
+    @property
+    def pass_count(self):
+        """How many passes there were."""
+        return self.frame["pass"].nunique()
 
     @property
     def medians(self):
-        """How many passes there were, where no range is shown."""
-        count = self.frame["pass"].nunique()
-        return f"median of {count} passes" if count > 1 else "one pass"
+        """The same, where no range is shown."""
+        return f"median of {self.pass_count} passes" if self.pass_count > 1 else "one pass"
 
     @property
     def walks(self):
         """What to add to the kind of a number that rests on walks of the reference machine."""
         return "" if self.is_reference else ", with walks of the reference machine, not yours"
 
+    @property
+    def elsewhere(self):
+        """What to add to a figure in which nothing was measured on the machine of the results."""
+        return "" if self.is_reference else ", nothing of your machine"
+
+
+def results_folder():
+    """Return the folder that the environment names, else this checkout's study, else the reference.
+
+    It does not hang on where a notebook runs.
+    """
+    if RESULTS in os.environ:
+        return Path(os.environ[RESULTS])
+    local = ROOT / "local"
+    return local if (local / "raw").is_dir() and (local / "replay").is_dir() else ROOT / "reference"
+
 
 def load_study():
-    """Return the results of the folder that the environment names.
+    """Return the results under study.
 
     Raises
     ------
     InputError
         There are none, or the replays are of an earlier version.
     """
-    folder = Path(os.environ.get(RESULTS, "results/local"))
+    folder = results_folder()
     raw = folder / "raw"
     frame = latest(load_results(raw))
     replays = read_replays(folder / "replay")
@@ -111,7 +133,7 @@ def describe(study):
     """Return one line: on which machine, when and from which commit the times were measured."""
     frame, origin = study.frame, study.machine
     date, commit = frame["started_at"].max().date(), frame["commit"].iloc[0][:8]
-    failed, count = (frame["status"] == FAILED).sum(), frame["pass"].nunique()
+    failed, count = (frame["status"] == FAILED).sum(), study.pass_count
     said = (
         f"Measured on {_hardware(origin)}, on {date}, "
         f"commit or snapshot {commit}, {count} {'passes' if count > 1 else 'pass'}; {failed} "
@@ -132,22 +154,31 @@ def say(text):
 
 
 def say_table(frame):
-    """Show a table of texts as Markdown, so that the answer has it, too."""
-    rows = [frame.columns, ["---"] * frame.shape[1], *frame.itertuples(index=False)]
-    say("\n".join(f"| {' | '.join(map(str, row))} |" for row in rows))
+    """Show a table of texts that the answer has, too."""
+    markdown, html = markup.table_markdown(frame), markup.table_html(frame, "")
+    display({"text/markdown": markdown, "text/html": html}, raw=True)
 
 
 def table(frame, caption):
-    """Show a DataFrame as a table under its caption, which says what kind its numbers are."""
-    rows = frame.rename_axis(columns=None).to_html(index=False, border=0, float_format=number)
-    display(HTML(f'<div class="table"><p class="caption">{caption}</p>{rows}</div>'))
+    """Show a DataFrame, or a HeatMap, under a caption that says what kind its numbers are."""
+    if isinstance(frame, markup.HeatMap):
+        display(HTML(markup.table_html(frame.texts, caption, frame.values)))
+    else:
+        display(HTML(markup.table_html(frame, caption)))
+
+
+def fold(frame, summary):
+    """Show a DataFrame when its summary is clicked."""
+    display(HTML(markup.folded(summary, markup.table_html(frame, ""))))
 
 
 def show(figure, name, caption):
-    """Show a figure as a picture inside the page; the report writes it to a file of that name."""
-    file = BytesIO()
-    figure.savefig(file, dpi=DPI)
-    data = base64.b64encode(file.getvalue()).decode()
-    source = f"data:image/png;base64,{data}"
-    picture = f'<img id="{name}" alt="{caption}" src="{source}">'
-    display(HTML(f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"))
+    """Show a figure; the report writes it to files of that name."""
+    svg = svg_of(figure)
+    forms = {
+        "text/html": markup.figure_html(svg, name, caption),
+        "image/svg+xml": svg,
+        "image/png": base64.b64encode(png_of(figure)).decode(),
+        "text/plain": caption,
+    }
+    display(forms, raw=True, metadata={"figure": name})

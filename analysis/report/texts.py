@@ -1,10 +1,13 @@
 """Tables of the report as people read them: numbers become texts of two digits, with units."""
 
+import numpy as np
 import pandas as pd
 
 from analysis.measured.harvests import BASELINE, measured
 from analysis.model import curves
 from analysis.model.published import judged
+from analysis.report.markup import heat_map
+from analysis.report.platforms import TODAY
 from analysis.report.tables import SCAN
 from analysis.report.wording import (
     break_even,
@@ -25,43 +28,48 @@ USUAL = {"page_bytes": 4096, "mapping": "linear"}
 
 
 def clean_slots(clean):
-    """Return `tables.clean_slots` as text."""
-    rows = [row for _, row in clean.iterrows()]
-    return pd.DataFrame(
-        {
-            "pages": clean["page_bytes"].map(size_text),
-            "slot": clean["slot_bytes"].map(size_text),
-            "scan": [of_passes(row, "scan") for row in rows],
-            "bitmap": [of_passes(row, "bitmap") for row in rows],
-            "ratio": [two_digits(row["ratio"]) for row in rows],
-            "of all passes": [factor(row["ratio_least"], row["ratio_most"]) for row in rows],
-        }
-    )
+    """Return `tables.clean_slots` as a heat map of the ratios."""
+    cells = [
+        {"slot": size_text(row["slot_bytes"]), "column": f"{name}, {size_text(row['page_bytes'])}"}
+        | {"text": text, "times": value}
+        for _, row in clean.iterrows()
+        for name, text, value in (
+            ("scan", of_passes(row, "scan"), np.nan),
+            ("bitmap", of_passes(row, "bitmap"), np.nan),
+            ("times", _ratio_of_passes(row), row["ratio"]),
+        )
+    ]
+    return heat_map(pd.DataFrame(cells), ["slot"], "column", "times")
+
+
+def _ratio_of_passes(row):
+    ends = factor(row["ratio_least"], row["ratio_most"])
+    middle = two_digits(row["ratio"])
+    return middle if middle == ends else f"{middle} ({ends})"
 
 
 def scattered(cells):
-    """Return by page and slot size how much slower the scattered mapping makes a clean scan."""
+    """Return how many times as long the scattered mapping makes a clean scan, by slot and page."""
     clean = cells[(cells["density"] == 0) & (cells["strategy"] == SCAN)]
     wide = clean.pivot(index=["page_bytes", "slot_bytes"], columns="mapping", values="median_ns")
     if "scattered" not in wide:
-        return pd.DataFrame()
+        return None
     both = wide.dropna().reset_index()  # fewer slots were measured with the scattered mapping
-    return pd.DataFrame(
-        {
-            "pages": both["page_bytes"].map(size_text),
-            "slot": both["slot_bytes"].map(size_text),
-            "times": (both["scattered"] / both["linear"]).map(two_digits),
-        }
-    )
+    ratio = both["scattered"] / both["linear"]
+    found = {
+        "slot": both["slot_bytes"].map(size_text),
+        "column": both["page_bytes"].map(lambda size: f"{size_text(size)} pages"),
+        "text": ratio.map(two_digits),
+        "ratio": ratio,
+    }
+    return heat_map(pd.DataFrame(found), ["slot"], "column", "ratio")
 
 
 def by_density(frame):
     """Return ratios with p5 and p95 by platform and density: densities across."""
     texts = [factor(row.p5, row.p95) for row in frame.itertuples()]
     labels = [f"{share(density)} written" for density in frame["density"]]
-    wide = frame.assign(text=texts, label=labels)
-    wide = wide.pivot(index="platform", columns="label", values="text")
-    return wide.reindex(frame["platform"].unique())[list(dict.fromkeys(labels))].reset_index()
+    return heat_map(frame.assign(text=texts, column=labels), ["platform"], "column", "p50")
 
 
 def vga(frames):
@@ -80,41 +88,47 @@ def vga(frames):
 
 
 def copies(frame):
-    """Return harvests in copies of their bitmap: a column for each tracker."""
+    """Return harvests in copies of their bitmap, by tracker and slot."""
     rows = measured(frame, "GetDirtyLog.track_relative_to_copy")
     if rows.empty:
-        return rows
-    wide = rows.pivot(index=["slot_bytes", "density"], columns="strategy", values="value")
-    wide = wide.drop(columns=BASELINE).map(two_digits).reset_index()
-    wide = wide.assign(
-        slot_bytes=wide["slot_bytes"].map(size_text), density=wide["density"].map(share)
-    )
-    return wide.rename(columns={"slot_bytes": "slot", "density": "written"} | HISTORY)
+        return None
+    rows = rows[rows["strategy"] != BASELINE]
+    labels = [
+        f"{size_text(row.slot_bytes)}, {share(row.density)} written" for row in rows.itertuples()
+    ]
+    return _by_tracker(rows.assign(column=labels, text=rows["value"].map(two_digits)))
 
 
 def toggles(frame):
-    """Return how long it takes to start and to end the log, by slot and tracker (4 KiB pages)."""
-    found = {}
-    for what in ("enable", "disable"):
-        rows = measured(frame, f"LoggingToggle.time_{what}_logging")
+    """Return how long it takes to start and to end the log, by tracker and slot (4 KiB pages)."""
+    parts = []
+    for what, benchmark in (("start", "enable"), ("end", "disable")):
+        rows = measured(frame, f"LoggingToggle.time_{benchmark}_logging")
         for column, usual in USUAL.items():
             rows = rows[rows[column] == usual]
-        found[what] = rows.set_index(["slot_bytes", "strategy"])["value"].map(time)
-    wide = pd.concat(found, axis=1).reset_index().replace({"strategy": HISTORY})
-    wide = wide.assign(slot_bytes=wide["slot_bytes"].map(size_text))
-    return wide.rename(columns={"slot_bytes": "slot"})
+        labels = [f"{what}, {size_text(size)}" for size in rows["slot_bytes"]]
+        parts.append(rows.assign(column=labels))
+    both = pd.concat(parts)
+    return _by_tracker(both.assign(text=both["value"].map(time)))
 
 
 def beside_stores(frame):
     """Return median harvest and store beside each other, where they were measured."""
-    found = {}
-    for name, title in (("track_harvest", "harvest"), ("track_store", "store")):
-        rows = measured(frame, f"Contention.{name}")
-        if len(rows):
-            found[title] = rows.set_index(["vcpus", "strategy"])["value"].map(time)
-    if not found:
-        return pd.DataFrame()
-    return pd.concat(found, axis=1).reset_index().replace({"strategy": HISTORY})
+    parts = []
+    for name in ("harvest", "store"):
+        rows = measured(frame, f"Contention.track_{name}")
+        if rows.empty:
+            return None
+        labels = [f"{name}, {vcpus} vCPU{'s' * (vcpus > 1)}" for vcpus in rows["vcpus"]]
+        parts.append(rows.assign(column=labels))
+    both = pd.concat(parts)
+    return _by_tracker(both.assign(text=both["value"].map(time)))
+
+
+def _by_tracker(rows):
+    """Return a HeatMap of `value` with a row for each tracker."""
+    rows = rows.assign(tracker=rows["strategy"].replace(HISTORY))
+    return heat_map(rows, ["tracker"], "column", "value")
 
 
 def passes_differ(cells):
@@ -168,39 +182,60 @@ def fault_costs(costs):
 
 
 def priced(costs, of):
-    """Return `tables.priced_replays` as text: programs by profile, ranges of `stall` or `cpu`."""
+    """Return `programs.priced_replays` as a heat map of `stall` or `cpu`: platforms across."""
     texts = [shares(row[f"{of}_low"], row[f"{of}_high"]) for _, row in costs.iterrows()]
-    wide = costs.assign(text=texts).pivot(
-        index=["trace", "strategy"], columns="profile", values="text"
-    )
-    return wide.fillna("-").reset_index()
+    ordered = costs.assign(text=texts).sort_values("profile", kind="stable")
+    return heat_map(ordered, ["trace", "strategy"], "profile", of)
 
 
 def intervals(longer):
-    """Return `tables.stalls_by_interval` as text: intervals across."""
+    """Return `programs.stalls_by_interval` as a heat map: platforms across."""
     texts = [shares(row.stall_low, row.stall_high) for row in longer.itertuples()]
-    labels = [f"every {duration(1e6 * ms)}" for ms in longer["interval_ms"]]
-    wide = longer.assign(text=texts, label=labels)
-    wide = wide.pivot(index=["trace", "platform"], columns="label", values="text")
-    return wide[list(dict.fromkeys(labels))].reset_index()
+    labels = [duration(1e6 * ms) for ms in longer["interval_ms"]]
+    found = longer.assign(text=texts, harvested_every=labels)
+    found = found.rename(columns={"harvested_every": "harvested every"})
+    return heat_map(found, ["trace", "harvested every"], "platform", "stall_high")
 
 
 def break_evens(slots):
-    """Return break-evens of several slot sizes, for 1 and 64 vCPUs, and who wins without one."""
-    rows = []
+    """Return break-evens of several slot sizes, for 1 and 64 vCPUs, as a heat map."""
+    parts = []
     for slot_bytes in slots:
-        for _, row in curves.break_evens(slot_bytes).iterrows():
-            rows.append(
-                {
-                    "platform": row["platform"],
-                    "slot": size_text(slot_bytes),
-                    "vCPUs": row["vcpus"],
-                    "break-even": break_even(row) if row["share"] else "none",
-                    "scan cheaper throughout": draws(row["always_scan"]),
-                    "faults cheaper throughout": draws(row["always_faults"]),
-                }
-            )
-    return pd.DataFrame(rows)
+        rows = curves.break_evens(slot_bytes)
+        texts = [break_even(row) if row["share"] else "none" for _, row in rows.iterrows()]
+        labels = [f"{size_text(slot_bytes)}, {n} vCPU{'s' * (n > 1)}" for n in rows["vcpus"]]
+        parts.append(rows.assign(text=texts, column=labels))
+    return heat_map(pd.concat(parts), ["platform"], "column", "p50")
+
+
+def verdicts(single, many, each, scan_shares):
+    """Return the table of the answer: where scan and faults cost the same, and how surely.
+
+    Parameters
+    ----------
+    single, many : DataFrame
+        Break-evens of 1 and 64 vCPUs, by platform.
+    each : DataFrame
+        `tables.one_tlbie_each`, by platform.
+    scan_shares : DataFrame
+        As from `curves.scan_shares`, of the densities that the column names.
+    """
+    densities = " / ".join(two_digits(100 * one) for one in scan_shares["density"].unique())
+    cheaper = scan_shares.assign(text=scan_shares["share"].map(draws)).groupby("platform")["text"]
+    return pd.DataFrame(
+        {
+            "platform, base page": single.index,
+            "same CPU time at, 1 vCPU": [break_even(row) for _, row in single.iterrows()],
+            "64 vCPUs": [break_even(row) for _, row in many.iterrows()],
+            "1 vCPU, a tlbie each": [
+                break_even(each.loc[one]) if one in each.index else "-" for one in single.index
+            ],
+            f"scan costs less at {densities}% written": [
+                " / ".join(cheaper.get_group(one)) for one in single.index
+            ],
+            "a kernel there today": [TODAY[one.profile] for one in curves.PLATFORMS],
+        }
+    )
 
 
 def drivers(shares_of):
@@ -214,10 +249,26 @@ def drivers(shares_of):
 
 
 def last_rounds(last):
-    """Return `curves.last_rounds` as text: strategies across; a star where no kernel has it."""
+    """Return `curves.last_rounds` as a heat map, a star where no kernel has it."""
     texts = [f"{times(row.p5, row.p95)}{'' if row.offered else ' *'}" for row in last.itertuples()]
-    wide = last.assign(text=texts).pivot(index="platform", columns="strategy", values="text")
-    return wide.reindex(last["platform"].unique())[list(last["strategy"].unique())].reset_index()
+    return heat_map(last.assign(text=texts), ["strategy"], "platform", "p50")
+
+
+def advice(rows):
+    """Return `advice.scenarios.advice_table` in few columns."""
+    return pd.DataFrame(
+        {
+            "deployment": rows["deployment"],
+            "where": rows["profile"] + ", " + rows["pages"] + " pages",
+            "slot": rows["slot"],
+            "written": rows["written"] + " every " + rows["every"],
+            "vCPUs": rows["vCPUs"],
+            "what shall be least": rows["least"],
+            "it is with": rows["strategy"] + " (" + rows["best in"] + " of the draws)",
+            "then": rows["runner-up"],
+            "a kernel there has": rows["a kernel there has"],
+        }
+    )
 
 
 def published():

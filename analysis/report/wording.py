@@ -2,22 +2,14 @@
 
 import math
 
-from strategies.units import duration, number
-
-
-def two_digits(value):
-    """Return a number to two digits."""
-    return number(float(f"{value:.2g}"))
+from strategies.units import share_text as share
+from strategies.units import time_text as time
+from strategies.units import two_digits
 
 
 def factor(low, high):
     """Return a range of plain numbers."""
     return _range(two_digits(low), two_digits(high))
-
-
-def time(ns):
-    """Return a time to two digits with a unit that suits."""
-    return duration(float(f"{ns:.2g}"))
 
 
 def times(low, high):
@@ -26,11 +18,6 @@ def times(low, high):
     if unit == other:
         return f"{_range(first, last)} {unit}"
     return f"{first} {unit} to {last} {other}"
-
-
-def share(fraction):
-    """Return a fraction in per cent, to two digits."""
-    return f"{two_digits(100 * fraction)}%"
 
 
 def shares(low, high):

@@ -105,10 +105,10 @@ def _save(out, files, trace, replays, doc, kernel_replays):
     harvests, summary, picture, *lanes = (out / name for name in files)
     write_csv(harvests, [HARVEST_COLUMNS, *harvest_rows(trace, replays)])
     write_csv(summary, summary_rows(doc))
-    figure = harvest_time_per_epoch(read_harvests(harvests))
+    figure = harvest_time_per_epoch(read_harvests(harvests), trace.epoch_ms)
     with completed(picture) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a trace's name may have letters that the font lacks
-        figure.savefig(temporary, format="png", dpi=120)
+        figure.savefig(temporary, format="png", dpi=120, facecolor="none")
     for path in lanes:
         write_csv(path, [LANE_COLUMNS, *lane_epochs(trace, kernel_replays)])
     others = ", ".join(path.name for path in (summary, picture, *lanes))

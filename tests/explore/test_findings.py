@@ -120,6 +120,6 @@ def test_names_of_programs_are_unique_and_every_tracker_runs_most_of_them():
 
 
 def test_the_same_exploration_gives_the_same_result():
-    job = Job("stores-harvest", "double_buffer", 1)
+    job = Job("stores-harvest", "double_buffer", 1, "sc")
     first, second = (explore(find(job.program), job.strategy, job.bound) for _ in range(2))
     assert first == second

@@ -1,3 +1,11 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
 # %% [markdown]
 # # The answer
 
@@ -5,17 +13,15 @@
 """The answer on one page: each number computed here, each claim asserted on all cases."""
 
 import numpy as np
-import pandas as pd
 
 from analysis.model import curves
 from analysis.model.profile import load_profile
 from analysis.model.published import judged
-from analysis.report import figures, platforms, tables, texts, wording
+from analysis.report import modelled_figures, platforms, programs, tables, texts, wording
 from analysis.report.shown import load_study, say, say_table, show
 from strategies.units import size_text
 
-GIB = 1 << 30
-SLOT, LARGE = 4 * GIB, 64 * GIB
+SLOT = platforms.SLOT_BYTES
 study = load_study()
 modelled = f"*modelled*{study.walks}"
 
@@ -31,9 +37,37 @@ or_never = (
     if len(faults_win)
     else ""
 )
+
+# %%
+clean = tables.clean_slots(study.passes)
+assert (clean["ratio_least"] > 10).all(), "a clean scan is not even ten times slower"
+case = tables.common_case(clean)
+
+# %%
+priced = programs.priced_replays(study.replays)
+faults = priced[priced["strategy"] == tables.FAULTS]
+desktop, busy = faults[faults["trace"] == programs.VGA], faults[faults["trace"] != programs.VGA]
+longer = programs.stalls_by_interval()
+second = longer[longer["interval_ms"] == 1000]
+recorded = busy["trace"].unique()
+turns = programs.cheaper_replays(priced)
+by_interval = longer.pivot(
+    index=["trace", "platform"], columns="interval_ms", values="scan_share"
+).sort_index(axis="columns")
+assert (by_interval.diff(axis="columns").iloc[:, 1:] >= 0).all(axis=None), "longer is worse"
+assert busy["stall_low"].min() > 0.01, "there is a program that hardly notices faults"
+bits = priced[(priced["strategy"] == tables.SCAN) & (priced["trace"] != programs.VGA)]
 say(
-    "**Both were right.** A scan costs by the size of the slot, faults by what is written. At "
-    f"{size_text(SLOT)} and 1 vCPU the two take the same CPU time where "
+    "**Both were right.** A scan costs by the size of the slot, faults by what is written.\n"
+    f"- **Takuya:** nothing is written to {size_text(case['slot_bytes'])}, and the scan takes "
+    f"{wording.of_passes(case, 'scan')}, a bitmap {wording.of_passes(case, 'bitmap')} (*measured*, "
+    f"{size_text(case['page_bytes'])} pages, {study.times}).\n"
+    f"- **Paul:** faults take {wording.shares(busy['stall_low'].min(), busy['stall_high'].max())} "
+    f"of a vCPU's time from the {len(recorded)} recorded programs other than the desktop, the "
+    f"changed bit {wording.shares(bits['stall_low'].min(), bits['stall_high'].max())} ({modelled} "
+    "from *exact* counts; a harvest every 10 ms, all platforms, 4 KiB pages).\n\n"
+    f"**So it hangs on how much is written.** At {size_text(SLOT)} and 1 vCPU the two take the "
+    "same CPU time where "
     f"{wording.shares(single['p50'].min(), single['p50'].max())} of the pages are written between "
     "two harvests (medians, platform by platform; with their ranges "
     f"{wording.densities(single['p5'].min(), single['p95'].max())}; {modelled}): below, faults "
@@ -44,41 +78,25 @@ say(
 # %%
 densities = np.geomspace(1e-5, 1, 31)
 show(
-    figures.at_a_glance(
+    modelled_figures.at_a_glance(
         curves.cpu_curves(SLOT, densities),
-        tables.programs(),
-        f"what tracking costs, {size_text(SLOT)}, 1 vCPU",
+        programs.programs(),
+        f"{size_text(SLOT)}, 1 vCPU{study.elsewhere}",
     ),
     "at_a_glance",
     "Modelled CPU time per interval of scan and faults against the share of pages written, by "
     f"platform and base page{study.walks}. Letters: how densely the recorded programs write",
 )
-
-# %%
-settings = {
-    name: " ".join(str(one["how"]) for one in load_profile(name).settings_of(strategy))
-    for name, strategy in (
-        ("x86-kvm", "write_protect_batched"),
-        ("arm64", "write_protect_batched"),
-        ("power8", tables.SCAN),
-        ("power9", tables.SCAN),
-    )
-}
-assert all("KVM_DIRTY_LOG_INITIALLY_SET" in settings[name] for name in ("x86-kvm", "arm64"))
-assert "PML" in settings["x86-kvm"]
-assert "EAGER_SPLIT" in settings["arm64"]
-assert all("nothing else to choose" in settings[name] for name in ("power8", "power9"))
-say(
-    "- **What to do today** (*cited*; `dirtylog advise` lists the settings). x86: the kernel has "
-    "chosen, and what is left are settings: manual protect with all bits set at the start; Intel "
-    "hosts use PML, which is not priced here. arm64: the same without PML, and eager splitting of "
-    "huge pages. POWER: KVM scans, with nothing to set; choose 64 KiB pages, and on HPT expect a "
-    "long last round (*modelled*, below)."
+show(
+    modelled_figures.break_even_dots(
+        crossings.reset_index(), f"{size_text(SLOT)}{study.elsewhere}"
+    ),
+    "break_evens",
+    "Modelled density above which the scan costs less CPU time than faults, for 1 and 64 vCPUs; "
+    f"where not all draws have one, how many do{study.walks}",
 )
 
 # %%
-clean = tables.clean_slots(study.passes)
-assert (clean["ratio_least"] > 10).all(), "a clean scan is not even ten times slower"
 base = clean[clean["page_bytes"] == 4096].set_index("slot_bytes")
 small, large = base.loc[base.index.min()], base.loc[base.index.max()]
 is_largest = (clean["page_bytes"] == 65536) & (clean["slot_bytes"] == base.index.max())
@@ -98,14 +116,83 @@ say(
 )
 
 # %%
-vga = tables.vga(study.replays, study.cells)
+say(
+    "- **Paul was right: faults slow the guest**, and not always a little. The desktop loses "
+    f"{wording.shares(desktop['stall_low'].min(), desktop['stall_high'].max())} of one vCPU's "
+    f"time, over all platforms (4 KiB pages). The {len(recorded)} other programs lose "
+    f"{wording.shares(busy['stall_low'].min(), busy['stall_high'].max())} when harvested "
+    "every 10 ms (above 100%: they could not write at that rate) and "
+    f"{wording.shares(second['stall_low'].min(), second['stall_high'].max())} when harvested every "
+    "second (POWER with both page sizes). By the middle of its ranges the scan takes less CPU time "
+    f"in {turns['scan']} of {turns['all']} pairs of a recording and a platform, 4 KiB pages, "
+    "harvested at each epoch (10 ms, the desktop 16.7 ms). Longer intervals favour it no less, for "
+    f"more pages are written in each ({modelled}; from *exact* counts)."
+)
+
+# %%
+settings = {
+    name: " ".join(str(one["how"]) for one in load_profile(name).settings_of(strategy))
+    for name, strategy in (
+        ("x86-kvm", "write_protect_batched"),
+        ("arm64", "write_protect_batched"),
+        ("power8", tables.SCAN),
+        ("power9", tables.SCAN),
+    )
+}
+assert all("KVM_DIRTY_LOG_INITIALLY_SET" in settings[name] for name in ("x86-kvm", "arm64"))
+assert "PML" in settings["x86-kvm"]
+assert "EAGER_SPLIT" in settings["arm64"]
+assert all("nothing else to choose" in settings[name] for name in ("power8", "power9"))
+say(
+    "- **What to do today** (*cited*; `dirtylog advise` lists the settings). x86: the kernel has "
+    "chosen, and what is left are settings: manual protect with all bits set at the start; Intel "
+    "hosts use PML by themselves. arm64: the same without PML, and eager splitting of "
+    "huge pages. POWER: KVM scans, with nothing to set; choose 64 KiB pages, and on HPT expect a "
+    "long last round (*modelled*, below)."
+)
+
+# %%
+cases = texts.published()
+missed = cases[cases["in range"] == "no"]
+assert (missed["why not"] != "").all(), "a miss has no reason"
+widths = tables.published_widths(judged())
+say(
+    f"- **How sure.** Of {len(cases)} published times and ratios {len(cases) - len(missed)} lie "
+    "within the model's range, whose upper end is "
+    f"{wording.two_digits(widths['width'])} times the lower (median); by the middle of the ranges "
+    f"{widths['near']} lie within a factor of two. The {len(missed)} misses are listed with their "
+    "reasons in the report. None is of a POWER machine. Measured times are of one machine, which "
+    "is not POWER: they carry over as ranges, a factor of two either way at least (*estimated*)."
+)
+
+# %%
+each = tables.one_tlbie_each(SLOT).set_index("platform")
+on_power = [one.profile for one in curves.PLATFORMS if one.label in each.index]
+assert not any(load_profile(name).is_offered("write_protect_batched") for name in on_power)
+assert (each["p50"] <= single["p50"].reindex(each.index)).all(), "a tlbie each is the cheaper way"
+assert list(single.index) == [one.label for one in curves.PLATFORMS]
+say(
+    f"**Where scan and faults cost the same CPU time** ({modelled}; {size_text(SLOT)}; share of "
+    "pages written per interval: median and 5% to 95% of the draws over all unit costs; where "
+    "not all draws have a crossing, how many have), against the cheapest way of taking faults. On "
+    'POWER that is mostly one flush a harvest (at the medians of the column "a tlbie each" in at '
+    f"least {wording.draws(each['flush_wins'].min())} of the draws), which no kernel has there and "
+    "which is unproven on HPT; so that column has the same against faults with one tlbie for each "
+    "dirty page (`write_protect`). Then in how many draws the scan costs less (1 vCPU) than the "
+    "cheapest way, and what mainline does (*cited*). arm64 without DBM has no changed bit to scan."
+)
+shares = curves.scan_shares(SLOT, [0.0001, 0.001, 0.01, 0.1])
+say_table(texts.verdicts(single, many, each, shares))
+
+# %%
+vga = programs.vga(study.replays, study.cells)
 visible, whole = vga.iloc[0], vga.iloc[1]
 tlbie = load_profile("power9").constants["tlbie"]
 part = vga["high_ns"] / vga["frame_ns"]
 assert (part < 0.02).all(), "a scan takes a part of the frame"
-busy = tables.vga_busiest()
-busiest = tables.tlbie_range(busy["most"])
-stopped = curves.last_rounds(tables.VGA_SLOT_BYTES, 0.0)
+frames = programs.vga_busiest()
+busiest = programs.tlbie_range(frames["most"])
+stopped = curves.last_rounds(programs.VGA_SLOT_BYTES, 0.0)
 stopped = stopped[stopped["strategy"] == tables.SCAN].set_index("platform")[["p5", "p95"]]
 say(
     "- **On average it does not matter for VGA.** In a recorded desktop the scan of the visible "
@@ -117,38 +204,12 @@ say(
     f"{wording.times(whole['low_ns'], whole['high_ns'])} for a slot of "
     f"{size_text(whole['slot_bytes'])} (*modelled*): on average at most "
     f"{wording.share(part.max())} of a frame, while a vCPU runs. The busiest frames have "
-    f"{busy['p99']} tlbies (99th percentile) and {busy['most']} (most; *exact*): up to "
+    f"{frames['p99']} tlbies (99th percentile) and {frames['most']} (most; *exact*): up to "
     f"{wording.time(busiest[1])} at {wording.time(tlbie.high)} each. With no vCPU in KVM_RUN a "
     "harvest is definitive and makes a tlbie for each writable HPTE: a clean slot of "
-    f"{size_text(tables.VGA_SLOT_BYTES)} takes "
+    f"{size_text(programs.VGA_SLOT_BYTES)} takes "
     f"{wording.times(*stopped.loc['POWER9 HPT, 4 KiB'])} with 4 KiB pages and "
     f"{wording.times(*stopped.loc['POWER9 HPT, 64 KiB'])} with 64 KiB ({modelled})."
-)
-
-# %%
-priced = tables.priced_replays(study.replays)
-faults = priced[priced["strategy"] == tables.FAULTS]
-desktop, programs = faults[faults["trace"] == tables.VGA], faults[faults["trace"] != tables.VGA]
-longer = tables.stalls_by_interval()
-second = longer[longer["interval_ms"] == 1000]
-recorded = programs["trace"].unique()
-turns = tables.cheaper_replays(priced)
-by_interval = longer.pivot(
-    index=["trace", "platform"], columns="interval_ms", values="scan_share"
-).sort_index(axis="columns")
-assert (by_interval.diff(axis="columns").iloc[:, 1:] >= 0).all(axis=None), "longer is worse"
-assert programs["stall_low"].min() > 0.01, "there is a program that hardly notices faults"
-say(
-    "- **Paul was right: faults slow the guest**, and not always a little. The desktop loses "
-    f"{wording.shares(desktop['stall_low'].min(), desktop['stall_high'].max())} of one vCPU's "
-    f"time, over all platforms (4 KiB pages). The {len(recorded)} other programs lose "
-    f"{wording.shares(programs['stall_low'].min(), programs['stall_high'].max())} when harvested "
-    "every 10 ms (above 100%: they could not write at that rate) and "
-    f"{wording.shares(second['stall_low'].min(), second['stall_high'].max())} when harvested every "
-    "second (POWER with both page sizes). By the middle of its ranges the scan takes less CPU time "
-    f"in {turns['scan']} of {turns['all']} pairs of a recording and a platform, 4 KiB pages, "
-    "harvested at each epoch (10 ms, the desktop 16.7 ms). Longer intervals favour it no less, for "
-    f"more pages are written in each ({modelled}; from *exact* counts)."
 )
 
 # %%
@@ -167,7 +228,7 @@ say(
 )
 
 # %%
-last = curves.last_rounds(LARGE, 0.001)
+last = curves.last_rounds(SLOT, 0.001)
 scans = last[last["strategy"] == tables.SCAN].set_index("platform")
 hpt_4k, hpt_64k, radix = (
     scans.loc[f"POWER9 {name}", ["p5", "p95"]]
@@ -182,58 +243,11 @@ say(
     "makes a tlbie for each writable HPTE, its C set or not, for C may still be on its way, and "
     "one preempt_disable covers the whole slot (*cited*: kvm_test_clear_dirty_npages, "
     "6c576e74fd91; kvmppc_hv_get_dirty_log_hpt). "
-    f"{size_text(LARGE)} all mapped writable take {wording.times(*hpt_4k)} with 4 KiB pages and "
+    f"{size_text(SLOT)} all mapped writable take {wording.times(*hpt_4k)} with 4 KiB pages and "
     f"{wording.times(*hpt_64k)} with 64 KiB. POWER radix, the default since POWER9, makes none "
     f"for clean pages: {wording.times(*radix)} with 64 KiB. On x86 and arm64 the last GET with "
     "manual protect arms no page again: "
     f"{wording.times(by_faults['p5'].min(), by_faults['p95'].max())} ({modelled}; 0.1% written)."
-)
-
-# %%
-shares = curves.scan_shares(SLOT, [0.0001, 0.001, 0.01, 0.1])
-wide = shares.assign(text=shares["share"].map(wording.draws)).pivot(
-    index="platform", columns="density", values="text"
-)
-each = tables.one_tlbie_each(SLOT).set_index("platform")
-on_power = [one.profile for one in curves.PLATFORMS if one.label in each.index]
-assert not any(load_profile(name).is_offered("write_protect_batched") for name in on_power)
-assert (each["p50"] <= single["p50"].reindex(each.index)).all(), "a tlbie each is the cheaper way"
-rows = pd.DataFrame(
-    {
-        "platform, base page": single.index,
-        "same CPU time at, 1 vCPU": [wording.break_even(row) for _, row in single.iterrows()],
-        "64 vCPUs": [wording.break_even(row) for _, row in many.iterrows()],
-        "1 vCPU, a tlbie each": [
-            wording.break_even(each.loc[platform]) if platform in each.index else "-"
-            for platform in single.index
-        ],
-        "scan costs less at 0.01 / 0.1 / 1 / 10% written": [
-            " / ".join(wide.loc[platform]) for platform in single.index
-        ],
-        "a kernel there today": [platforms.TODAY[one.profile] for one in curves.PLATFORMS],
-    }
-)
-assert list(single.index) == [one.label for one in curves.PLATFORMS]
-say(
-    f"**Where scan and faults cost the same CPU time** ({modelled}; {size_text(SLOT)}; share of "
-    "pages written per interval: median and 5% to 95% of the draws over all unit costs; where "
-    "not all draws have a crossing, how many have), against the cheapest way of taking faults. On "
-    'POWER that is mostly one flush a harvest (at the medians of the column "a tlbie each" in at '
-    f"least {wording.draws(each['flush_wins'].min())} of the draws), which no kernel has there and "
-    "which is unproven on HPT; so that column has the same against faults with one tlbie for each "
-    "dirty page (`write_protect`). Then in how many draws the scan costs less (1 vCPU) than the "
-    "cheapest way, and what mainline does (*cited*). arm64 without DBM has no changed bit to scan."
-)
-say_table(rows)
-
-# %%
-show(
-    figures.break_even_dots(
-        crossings.reset_index(), f"{size_text(SLOT)}; mark: median, bar: 5% to 95% of the draws"
-    ),
-    "break_evens",
-    "Modelled density above which the scan costs less CPU time than faults, for 1 and 64 vCPUs; "
-    f"where not all draws have one, how many do{study.walks}",
 )
 
 # %%
@@ -272,18 +286,4 @@ say(
     + " and ".join(f"{wording.share(share)} ({size_text(size)} pages)" for size, share in huge)
     + " of memory, 1 - (1 - 0.001)^pages (*exact* in expectation). x86, arm64 and POWER radix "
     "split while logging (*cited*), whatever the strategy."
-)
-
-# %%
-cases = texts.published()
-missed = cases[cases["in range"] == "no"]
-assert (missed["why not"] != "").all(), "a miss has no reason"
-widths = tables.published_widths(judged())
-say(
-    f"- **How sure.** Of {len(cases)} published times and ratios {len(cases) - len(missed)} lie "
-    "within the model's range, whose upper end is "
-    f"{wording.two_digits(widths['width'])} times the lower (median); by the middle of the ranges "
-    f"{widths['near']} lie within a factor of two. The {len(missed)} misses are listed with their "
-    "reasons in the report. None is of a POWER machine. Measured times are of one machine, which "
-    "is not POWER: they carry over as ranges, a factor of two either way at least (*estimated*)."
 )

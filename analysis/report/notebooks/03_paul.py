@@ -1,3 +1,11 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
 # %% [markdown]
 # # Paul's concern: the guest
 #
@@ -11,7 +19,7 @@
 # %%
 """Paul's concern: what the faults cost the guest."""
 
-from analysis.report import tables, texts, wording
+from analysis.report import programs, tables, texts, wording
 from analysis.report.shown import load_study, say, table
 
 study = load_study()
@@ -34,7 +42,7 @@ table(
 # machine's own exact counts, priced. Above 100% a program cannot write at that rate.
 
 # %%
-priced = tables.priced_replays(replays)
+priced = programs.priced_replays(replays)
 table(
     texts.priced(priced, "stall"),
     f"Modelled from exact counts: share of one vCPU's time lost to tracking{study.walks}",
@@ -48,7 +56,7 @@ table(
 )
 
 # %%
-turns = tables.cheaper_replays(priced)
+turns = programs.cheaper_replays(priced)
 say(
     f"By the middle of its ranges the scan takes less CPU time in {turns['scan']} of "
     f"{turns['all']} pairs of a recording and a platform with a scan (*modelled*{study.walks})."
@@ -61,12 +69,12 @@ say(
 # differ are counted exactly in the recordings, on POWER with both page sizes.
 
 # %%
-longer = tables.stalls_by_interval()
+longer = programs.stalls_by_interval()
 table(
     texts.intervals(longer),
     "Modelled from exact counts: share of one vCPU's time lost to faults, by harvest interval",
 )
-falls = tables.stall_falls(longer)
+falls = programs.stall_falls(longer)
 assert (falls > 1).all(), "a longer interval costs more"
 say(
     "From 10 ms to a second the loss falls by a factor of "

@@ -1,3 +1,11 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
 # %% [markdown]
 # # Takuya's concern: the harvest
 #
@@ -15,7 +23,7 @@ from analysis.derived import fitted
 from analysis.measured.fit import summary
 from analysis.measured.harvests import measured
 from analysis.model import curves
-from analysis.report import figures, tables, texts, wording
+from analysis.report import measured_figures, programs, tables, texts, wording
 from analysis.report.shown import load_study, say, show, table
 
 study = load_study()
@@ -23,10 +31,18 @@ clean = tables.clean_slots(study.passes)
 
 # %%
 show(
-    figures.harvest_latency(study.cells),
+    measured_figures.clean_slot(clean, study.pass_count),
+    "clean_slot",
+    "Measured time of a harvest of a slot to which nothing was written, against its size: scan "
+    "(c_bit_scan) and bitmap (write_protect)",
+)
+
+# %%
+show(
+    measured_figures.harvest_latency(study.cells),
     "harvest_latency",
-    "Measured time of one harvest against slot size, for clean and sparse slots and both page "
-    "sizes, by tracker",
+    "Measured time of one harvest against slot size, for clean and sparse slots, by family and "
+    "tracker",
 )
 
 # %% [markdown]
@@ -65,9 +81,9 @@ table(
 # ## The VGA slot at 60 Hz
 
 # %%
-vga = tables.vga(study.replays, study.cells)
-busy = tables.vga_busiest()
-tlbies = [tables.tlbie_range(pages) for pages in (busy["p99"], busy["most"])]
+vga = programs.vga(study.replays, study.cells)
+busy = programs.vga_busiest()
+tlbies = [programs.tlbie_range(pages) for pages in (busy["p99"], busy["most"])]
 say(
     f"{busy['clean']:.0%} of the frames write nothing (*exact*). A frame's mean of "
     f"{vga['tlbies'].iloc[0]:.3g} tlbies hides the busiest: {busy['p99']} pages in the 99th "
@@ -87,7 +103,7 @@ table(
 
 # %%
 mapped = texts.scattered(study.cells)
-if mapped.empty:
+if mapped is None:
     say("This study has the linear mapping only; the full grid has both.")
 else:
     table(mapped, "Measured: clean scan, scattered mapping / linear mapping")
@@ -99,7 +115,7 @@ else:
 
 # %%
 copies = texts.copies(study.frame)
-if copies.empty:
+if copies is None:
     say("This study does not compare with a copy; the full grid does.")
 else:
     table(copies, "Measured: time of a harvest in copies of its bitmap")
@@ -123,7 +139,13 @@ lost = measured(study.frame, "Contention.track_lost_pages")
 assert (lost["value"] == 0).all(), "a page was lost"
 say(f"{len(lost)} storms of stores, no page lost (*exact*).")
 beside = texts.beside_stores(study.frame)
-if len(beside):
+if beside is not None:
+    ratio = tables.beside_clean(study.frame, study.cells)
+    say(
+        "Harvests follow one another at once, so that most find little: the median one takes "
+        f"{wording.factor(ratio.min(), ratio.max())} times what a harvest of a clean slot of that "
+        "size takes (*measured*)."
+    )
     table(beside, "Measured: median harvest and store beside each other")
 
 # %% [markdown]

@@ -1,0 +1,1 @@
+"""The gate: whether a revision is slower than another, or counts otherwise."""
