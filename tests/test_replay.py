@@ -102,6 +102,7 @@ def test_state_is_what_the_bitmaps_take(capsys, trace_file):
     got = {name: row["state_bytes"] for name, row in rows.items()}
     logs = {"dirty_ring": 4096 * 16, "pml": 512 * 8}
     expected = {name: registry.get(name).bitmaps * 16 * 8 for name in registry.names()}
+    logs |= {f"newcomer_{name}": bytes_ for name, bytes_ in logs.items()}
     assert got == {name: bitmaps + logs.get(name, 0) for name, bitmaps in expected.items()}
     assert (got["c_bit_scan"], got["double_buffer"]) == (0, 2 * 16 * 8)
 
