@@ -13,6 +13,7 @@ TITLES = {
     "01_advice": "Advice and published times",
     "02_takuya": "Takuya's concern: the harvest",
     "03_paul": "Paul's concern: the guest",
+    "04_since": "What nobody had in 2011",
 }
 """By the name of its text, in the order of the page."""
 

@@ -16,6 +16,8 @@ from strategies.workloads.trace import bundled as recordings
 from strategies.workloads.trace import load_trace
 
 VGA = "vga_desktop"
+THREAD = (SCAN, FAULTS, "double_buffer")
+"""Trackers of the thread of 2011 that one may choose."""
 VGA_SLOT_BYTES = 16 << 20
 NS_PER_MS = 1e6
 
@@ -183,6 +185,32 @@ def cheaper_replays(priced):
     wide = priced.pivot(index=["trace", "profile"], columns="strategy", values="cpu")
     both = wide[wide[SCAN].notna()]
     return {"all": len(both), "scan": int((both[SCAN] < both.drop(columns=SCAN).min(axis=1)).sum())}
+
+
+def least_cpu(priced):
+    """Return who takes the least CPU time of each recording on each platform, by the values.
+
+    Parameters
+    ----------
+    priced : DataFrame
+        As from `priced_replays`, of all trackers that one may choose.
+
+    Returns
+    -------
+    DataFrame
+        `trace`, `profile`, `strategy`, `ratio` (of its time to the least of THREAD's),
+        `is_proposal`, and the same of what kernels have: `today`, `today_ratio` (or NaN).
+    """
+    rows = []
+    for (trace, name), each in priced.groupby(["trace", "profile"]):
+        profile, cpu = load_profile(name), each.set_index("strategy")["cpu"]
+        of_2011 = cpu[[one for one in THREAD if one in cpu]].min()
+        today = cpu[[one for one in cpu.index if profile.is_offered(one)]]
+        best = cpu.idxmin()
+        row = {"trace": trace, "profile": name, "strategy": best, "ratio": cpu[best] / of_2011}
+        row |= {"is_proposal": best not in today, "today": today.idxmin()}
+        rows.append(row | {"today_ratio": today.min() / of_2011})
+    return pd.DataFrame(rows)
 
 
 def stall_falls(longer):

@@ -20,7 +20,7 @@ from analysis.report.wording import (
     times,
     two_digits,
 )
-from strategies.registry import TRACKERS
+from strategies.registry import TRACKERS, choices
 from strategies.units import duration, size_text
 
 HISTORY = {name: f"{name} (history)" for name, one in TRACKERS.items() if one.family == "history"}
@@ -186,6 +186,32 @@ def priced(costs, of):
     texts = [shares(row[f"{of}_low"], row[f"{of}_high"]) for _, row in costs.iterrows()]
     ordered = costs.assign(text=texts).sort_values("profile", kind="stable")
     return heat_map(ordered, ["trace", "strategy"], "profile", of)
+
+
+def replayed(replays):
+    """Return the median harvests of replayed recordings as a heat map: recordings across."""
+    asked = replays[replays["strategy"].isin(choices())]
+    return heat_map(
+        asked.assign(text=asked["harvest_ns_median"].map(duration)),
+        ["strategy"],
+        "trace",
+        "harvest_ns_median",
+    )
+
+
+def least_cpu(least):
+    """Return `programs.least_cpu`, a row for each pair: who is least, and of what kernels have."""
+    star = least["is_proposal"].map({True: "*", False: ""})
+    return pd.DataFrame(
+        {
+            "recording": least["trace"],
+            "platform": least["profile"],
+            "least of all": least["strategy"] + star,
+            "times the least of 2011": least["ratio"].map(two_digits),
+            "least of what a kernel has": least["today"],
+            "times the least of 2011 ": least["today_ratio"].map(two_digits),
+        }
+    )
 
 
 def intervals(longer):
