@@ -38,6 +38,7 @@ STRATEGIES = [
     "dirty_ring",
     "pml",
     "manual_protect",
+    "dbm_hybrid",
 ]
 """Append the name of a new tracker. Lines never move and never go: results are filed by them."""
 

@@ -93,6 +93,13 @@ TRACKERS = {
         "log.manual_protect:ManualProtect",
         Parameter("clear_pages", "pages of a clear, whole words", 1 << 18, 64, 1 << 30, True),
     ),
+    "dbm_hybrid": Tracker(
+        "mixed",
+        2023,
+        "arm64: RFC series, not merged",
+        "mixed.dbm_hybrid:DbmHybrid",
+        Parameter("group_pages", "pages that one fault opens", 64, 1, 1 << 30),
+    ),
     "pte_flush": Tracker(
         "history", 2011, "POWER Book3S PR up to the patch", "history.pte_flush:PteFlush"
     ),

@@ -110,6 +110,11 @@ RULES = {
     "C set before there is room in the log": "pml-full-after-c",
     "a log's entries taken by two at once": "pml-drained-by-two",
     "an HPTE entered with C, and nothing logged": "pml-entered-with-c",
+    "a permission before its group's bit": "group-permission-before-bit",
+    "a group opened before its bits": "group-opened-before-bits",
+    "a group not looked at by H_ENTER": "group-not-looked-at-by-h-enter",
+    "a group opened after logging started again": "group-opened-after-restart",
+    "marks taken before the scan": "group-marks-before-scan",
 }
 """Rules of the machine's design."""
 

@@ -3,10 +3,10 @@
 import pytest
 
 from analysis.model.evaluate import costs
-from analysis.model.pricing import price
-from analysis.model.profile import load_profile
-from analysis.model.scenario import rows_of, scenario_of_trace
-from analysis.model.terms import TERMS
+from analysis.model.pricing import counts_of, price, sums
+from analysis.model.profile import CONSTANTS, load_profile
+from analysis.model.scenario import Scenario, rows_of, scenario_of_trace
+from analysis.model.terms import COUNTED_TERMS, TERMS
 from strategies.replay.run import build, replay
 from strategies.workloads.synthetic import synthesize
 
@@ -50,3 +50,43 @@ def test_what_a_platform_lacks_has_no_price(replayed):
     trace, done = replayed
     priced = price(done, trace, load_profile("arm64"), vcpus=VCPUS, mapping="linear")
     assert (priced is None) == (done.strategy in NEED_A_CHANGED_BIT)
+
+
+COUNTED = {
+    "harvest_ns": {
+        "word_read": "bitmap_words_read",
+        "page_scan": "pages_scanned",
+        "page_clear": "pages_cleared",
+        "flush": "flushes",
+    },
+    "stall_ns": {
+        "exit": "write_faults",
+        "fault": "write_faults",
+        "page_protect": "pages_opened",
+        "set_changed": "changed_bits_set",
+    },
+}
+"""What the machine calls each unit that a replay alone can count."""
+
+
+@pytest.mark.parametrize(
+    ("whose", "unit"), [(whose, unit) for whose, units in COUNTED.items() for unit in units]
+)
+@pytest.mark.parametrize("strategy", [*COUNTED_TERMS, "dbm_hybrid:4"])
+def test_what_no_formula_counts_costs_what_the_replay_did(strategy, whose, unit):
+    trace = synthesize("clustered", slot_pages=1024, density=0.01, epochs=20)
+    vm, slot = build(trace, vcpus=1, page_shift=12, mapping="linear")
+    done = replay(trace, strategy, vm, slot)
+    counted = counts_of(done.events, sum(done.reported), trace)
+    one = Scenario(trace.slot_pages, 0.0, 1e6)
+    constants = dict.fromkeys(CONSTANTS, 0.0) | {"vcore_threads": 1.0, unit: 1.0}
+    got = sums(strategy, one, constants, counted)
+    assert got[whose] == done.events[COUNTED[whose][unit]] > 0
+
+
+@pytest.mark.parametrize("strategy", COUNTED_TERMS)
+def test_only_a_replay_prices_what_no_formula_counts(strategy):
+    profile = load_profile("x86-kvm")
+    assert strategy not in profile.strategies()
+    assert profile.prices_replays(strategy)
+    assert not load_profile("arm64").prices_replays(strategy)

@@ -9,7 +9,7 @@ from conftest import build, build_large, changes, harvest
 from analysis.model.evaluate import costs, named, names_at, terms_of, value_of
 from analysis.model.profile import CONSTANTS, COSTS, MECHANISMS
 from analysis.model.scenario import Scenario, rows_of, scenario_of_trace
-from analysis.model.terms import COUNTS, PAYERS, PHASES, TERMS
+from analysis.model.terms import COUNTED_TERMS, COUNTS, PAYERS, PHASES, TERMS
 from strategies.core.guest import VIEW_LARGE
 from strategies.registry import JUDGED_TOO
 from strategies.workloads.synthetic import synthesize
@@ -197,7 +197,7 @@ def test_four_rows_stand_for_all_intervals_of_a_recording(strategy):
 
 
 def test_a_term_is_of_a_known_phase_payer_and_unit():
-    for terms in TERMS.values():
+    for terms in (TERMS | COUNTED_TERMS).values():
         for term in terms:
             assert term.phase in PHASES
             assert term.payer in PAYERS

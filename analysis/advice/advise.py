@@ -17,7 +17,7 @@ from analysis.model.deployment import HUGE, scenario_of
 from analysis.model.draws import DRAWS, drawn, drivers, spread
 from analysis.model.evaluate import names_at
 from analysis.model.scenario import rows_of
-from analysis.model.terms import TERMS
+from analysis.model.terms import COUNTED_TERMS, TERMS
 from strategies.errors import InputError
 from strategies.registry import choices
 
@@ -206,6 +206,13 @@ def _reference(scenario, name):
     return {"reference_harvest_ns": ns}
 
 
+def _not_priced(strategy):
+    """Return why a strategy that a platform could run has no price."""
+    if strategy in COUNTED_TERMS:
+        return "not priced: its costs depend on all that was written before; a replay prices it"
+    return "not priced: the model has no terms for it"
+
+
 def _unpriced(profile):
     """Return the choices that have no price here, each with the reason."""
     rows = []
@@ -213,7 +220,7 @@ def _unpriced(profile):
         reason = profile.unavailable.get(name)
         if reason is None and name in TERMS:
             continue
-        why = f"unavailable: {reason}" if reason else "not priced: the model has no terms for it"
+        why = f"unavailable: {reason}" if reason else _not_priced(name)
         settings = profile.settings_of(name)
         rows.append({"strategy": name, "priced": False, "why": why, "settings": settings})
     return rows

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.model.terms import COUNTS, COUNTS_OF, PHASES, TERMS
+from analysis.model.terms import COUNTED_TERMS, COUNTS, COUNTS_OF, PHASES, TERMS
 from strategies.registry import TRACKERS, base_of, split
 
 FUNCTIONS = {"min": np.minimum, "max": np.maximum, "ceil": np.ceil, "__builtins__": {}}
@@ -68,7 +68,7 @@ def names_at(scenario, constants):
 
 def terms_of(strategy):
     """Return the terms of a strategy, whatever its parameter: by it they differ in `named`."""
-    return TERMS[base_of(strategy)]
+    return (TERMS | COUNTED_TERMS)[base_of(strategy)]
 
 
 def named(strategy, names):

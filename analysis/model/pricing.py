@@ -55,7 +55,13 @@ def counts_from(events, stored, reported, any_dirty, harvests):
     }
     faults = np.asarray(events["write_faults"])
     first_writes = np.where(faults > 0, faults - log_exits, events["changed_bits_set"])
-    return {"harvest": shared | harvest, "interval": shared | {"dirty_entries": first_writes}}
+    interval = {
+        "dirty_entries": first_writes,
+        "faults": faults,
+        "changed_bits": events["changed_bits_set"],
+        "opened_pages": np.asarray(events.get("pages_opened", 0)),
+    }
+    return {"harvest": shared | harvest, "interval": shared | interval}
 
 
 def price(replay, trace, profile, *, vcpus, mapping):
@@ -83,7 +89,7 @@ def price_counts(strategy, counted, trace, profile, *, vcpus=1, mapping="linear"
         `harvest_ns`, `stall_ns` and `cpu_ns`, each a dict of `value`, `low` and `high` (5 % and
         95 % of the draws); None for a tracker that the profile does not price.
     """
-    if base_of(strategy) not in profile.strategies():
+    if not profile.prices_replays(base_of(strategy)):
         return None
     scenario = Scenario(
         slot_pages=trace.slot_pages,

@@ -7,7 +7,7 @@ from pathlib import Path
 from reprlib import repr as short
 
 from analysis.measured.reference import WALKS, load_reference
-from analysis.model.terms import TERMS
+from analysis.model.terms import COUNTED_TERMS, TERMS
 from strategies.errors import InputError
 from strategies.registry import TRACKERS, choices
 from strategies.units import parse_size
@@ -120,6 +120,12 @@ class Profile:
     def strategies(self):
         """Return the strategies that can be priced here, in the order of the registry."""
         return tuple(n for n in choices() if n in TERMS and n not in self.unavailable)
+
+    def prices_replays(self, strategy):
+        """Say whether a replay of a strategy can be priced here, by what it counted."""
+        return strategy in self.strategies() or (
+            strategy in COUNTED_TERMS and strategy not in self.unavailable
+        )
 
     def settings_of(self, strategy):
         """Return what to set for a strategy: a list of platform, how, since and source."""

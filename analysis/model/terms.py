@@ -6,7 +6,8 @@ the names of a scenario, over COUNTS above them, over a platform's mechanisms
 registry gives it; they hold nothing but `+ - * / **`, `min`, `max` and `ceil`, so that any language
 evaluates the same table. A test holds them to what the machine counts.
 
-A strategy without terms is not priced; it is shown as that, never left out.
+A strategy without terms is not priced; it is shown as that, never left out. Where no formula gives
+the counts (COUNTED_TERMS), a replay prices a strategy by what it counted, and nothing else does.
 """
 
 from typing import NamedTuple
@@ -197,13 +198,19 @@ def _sweep(share):
 SWEEPS = "min(max(hptes_per_page * slot_pages - 8 * hpt_groups + 1, 0), 1)"
 """1 where the HPT is small enough for a sweep, 0 where the pages are scanned ahead."""
 
-FAULTS = (
-    Term("interval", "guest", "dirty_entries * stalled_vcpus", "exit"),
-    Term("interval", "guest", "dirty_entries * stalled_vcpus", "fault"),
-    Term("interval", "guest", "dirty_entries * waiting_vcpus", "fault_wait"),
-    Term("interval", "guest", "dirty_entries * stalled_vcpus * fault_tlbies", "tlbie"),
-    Term("interval", "guest", "dirty_entries * fault_tlbies * further_vcpus", "tlbie_vcpu"),
-)
+
+def _faults(count):
+    """Return what write faults cost the guest."""
+    return (
+        Term("interval", "guest", f"{count} * stalled_vcpus", "exit"),
+        Term("interval", "guest", f"{count} * stalled_vcpus", "fault"),
+        Term("interval", "guest", f"{count} * waiting_vcpus", "fault_wait"),
+        Term("interval", "guest", f"{count} * stalled_vcpus * fault_tlbies", "tlbie"),
+        Term("interval", "guest", f"{count} * fault_tlbies * further_vcpus", "tlbie_vcpu"),
+    )
+
+
+FAULTS = _faults("dirty_entries")
 
 STARTING = (
     Term("enable", "host", "slot_entries * (1 - initially_all_set)", "page_protect"),
@@ -317,3 +324,22 @@ TERMS = {
     ),
 }  # fmt: skip
 """Terms by strategy. One invalidation stands for all sizes of entry."""
+
+COUNTED_TERMS = {
+    "dbm_hybrid": (
+        Term("harvest", "host", "words", "word_read"),
+        Term("harvest", "host", "touched_words", "word_take"),
+        Term("harvest", "host", "slot_entries", "page_scan"),
+        Term("harvest", "host", "dirty_entries", "page_clear"),
+        *_invalidating("harvest", "any_dirty", "flush"),
+        *_faults("faults"),
+        # A permission given in a walk of neighbours costs what taking it does where a log starts.
+        Term("interval", "guest", "opened_pages * stalled_vcpus", "page_protect"),
+        Term("interval", "guest", "changed_bits", "set_changed"),
+        *OVER_REPORTED,
+    ),
+}
+"""Terms of harvests and intervals whose counts depend on all that was written since logging began.
+
+`faults`, `opened_pages`, `changed_bits` and `slot_entries`, the pages scanned, are a replay's.
+"""

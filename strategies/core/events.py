@@ -42,6 +42,8 @@ NAMES = (
     "log_exits",  # ... which was full, so that the vCPU left the guest
     "spills",  # vCPUs that a harvest made drain their logs
     "pages_reported_twice",  # by copies of a log, not cleared in between
+    "groups_opened",  # by the first write fault in a group of pages
+    "pages_opened",  # ... that got the guest's own permissions with it
 )
 
 (
@@ -78,6 +80,8 @@ NAMES = (
     LOG_EXITS,
     SPILLS,
     PAGES_REPORTED_TWICE,
+    GROUPS_OPENED,
+    PAGES_OPENED,
 ) = range(len(NAMES))
 
 ROW = 40

@@ -2,6 +2,7 @@
 
 from strategies.core import atomics
 from strategies.core.events import HYPERCALLS, count
+from strategies.core.groups import enters_readonly
 from strategies.core.hpt import hpte_gfn, pages_of
 from strategies.core.hpte import (
     HPTE_R_C,
@@ -19,13 +20,14 @@ from strategies.core.jit import inlined, kernel
 from strategies.core.locks import lock_hpte, lock_rmap, try_lock_hpte, unlock_hpte, unlock_rmap
 from strategies.core.machine import (
     LOG_ABSENT,
+    LOG_GROUPS,
     LOG_PML,
     SLOT_BASE_GFN,
     SLOT_LARGE,
     SLOT_NPAGES,
     SLOT_WORDS,
 )
-from strategies.core.memslot import is_write_protected, log_mode, slot_field, slot_of_gfn
+from strategies.core.memslot import log_mode, slot_field, slot_of_gfn
 from strategies.core.papr import (
     H_EXACT,
     H_PARAMETER,
@@ -89,8 +91,8 @@ def h_enter(machine, vcpu, flags, pte_index, pteh, ptel):
     enable that changed it before locks every rmap after, so one of the two sees the other. R and
     C start at 0 unless the rmap has them already ("Only set R/C in real HPTE if ..."). Dword 1 is
     written before the rmap lock goes: a scan that takes CHANGED must see the C that comes of it.
-    Where the hardware logs, C starts at 0: set from the start, it would speak for pages of a large
-    page that were never logged.
+    Where the hardware logs, or groups are open, C starts at 0: set from the start, it would speak
+    for pages of a large page that were never written.
     """
     count(machine, vcpu, HYPERCALLS, 1)
     shift = hpte_page_shift(pteh, ptel)
@@ -109,9 +111,9 @@ def h_enter(machine, vcpu, flags, pte_index, pteh, ptel):
     word = lock_rmap(machine.rmap, gfn)
     mode = log_mode(machine, slot)
     r = ptel & ((word >> RMAP_RC_SHIFT) | ~HPTE_R_RC)
-    if is_write_protected(mode):
+    if enters_readonly(machine, slot, mode, gfn):
         r = hpte_make_readonly(r)
-    elif mode == LOG_PML:
+    if mode in (LOG_PML, LOG_GROUPS):
         r &= ~HPTE_R_C
     state = HPTE_V_ABSENT if mode == LOG_ABSENT else HPTE_V_VALID
     atomics.store(machine.hpt, 2 * index + 1, r)

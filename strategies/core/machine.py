@@ -18,6 +18,7 @@ SLOT_LOG_MODE = 2
 SLOT_BITMAP = 3  # first word in `bitmap` of its two halves
 SLOT_BITMAP_WORDS = 4  # words of one half
 SLOT_LARGE = 5  # 1 once a 16 MiB page was mapped
+SLOT_GROUP = 6  # pages of a group (LOG_GROUPS)
 SLOT_ACTIVE = 8  # which half fault handlers mark: 0 or 1
 SLOT_DIRTY = 9  # at least the pages marked in half 0; the next word: in half 1
 
@@ -31,6 +32,7 @@ LOG_WRITE_PROTECT = 2  # install read-only; the first store faults and is marked
 LOG_ABSENT = 3  # install absent; the first access faults; a writable mapping is marked
 LOG_RING = 4  # as LOG_WRITE_PROTECT; the page goes into the ring of the vCPU that faults
 LOG_PML = 5  # nothing: the hardware sets C, and logs the page
+LOG_GROUPS = 6  # as LOG_WRITE_PROTECT; the fault opens a group of pages, of which C then tells
 
 # Words of a vCPU's row in `vcpus`, each on a cache line of its own.
 VCPU_WORDS = 24

@@ -4,6 +4,7 @@ from strategies.core import atomics
 from strategies.core.jit import inlined, kernel
 from strategies.core.machine import (
     LOG_ABSENT,
+    LOG_GROUPS,
     LOG_RING,
     LOG_WRITE_PROTECT,
     MAX_SLOTS,
@@ -53,13 +54,13 @@ def set_log_mode(machine, slot, mode):
 @inlined
 def is_write_protected(mode):
     """Say whether pages are read-only under a logging mode until their first store faults."""
-    return mode in (LOG_WRITE_PROTECT, LOG_RING)
+    return mode in (LOG_WRITE_PROTECT, LOG_RING, LOG_GROUPS)
 
 
 @inlined
 def logs_in_fault(mode):
     """Say whether the fault handler logs the page that it makes writable."""
-    return is_write_protected(mode) or mode == LOG_ABSENT
+    return mode in (LOG_WRITE_PROTECT, LOG_RING, LOG_ABSENT)
 
 
 @inlined

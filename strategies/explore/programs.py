@@ -123,7 +123,7 @@ _WRITTEN_BACK = {"before": ((0, store()), (0, load(view=VIEW_ALIAS)))} | _ALIASE
 
 _DELAYED_C = {
     "options": {"delayed_c": True},
-    "strategies": (*SCANS, "pml"),
+    "strategies": (*SCANS, "pml", "dbm_hybrid"),
     "step_limit": 20000,  # a flush looks at each entry of each TLB
 }
 
@@ -132,6 +132,7 @@ _RING_OF_TWO = {"strategies": ("dirty_ring:66",)}
 
 _MANUAL = {"strategies": ("manual_protect",)}
 _LOG_OF_ONE = {"strategies": ("pml:1",)}
+_GROUP_OF_TWO = {"strategies": ("dbm_hybrid",), "pages": 2}
 
 PROGRAMS = (
     # One vCPU against the host.
@@ -365,6 +366,38 @@ PROGRAMS = (
         "two vCPUs store, a copy of the log and a clear",
         (guest(store()), guest(store()), host(get_and_clear(0))),
         **_MANUAL,
+    ),
+    Program(
+        "group-disable-enable",
+        "a store that opens a group while logging stops and starts again",
+        (guest(store(0)), host(disable(), enable())),
+        **_GROUP_OF_TWO,
+    ),
+    Program(
+        "group-enable-enter",
+        "H_REMOVE and H_ENTER of one page while logging starts, then a store",
+        (guest(remove(1), enter(1), store(1)), host(enable())),
+        **_GROUP_OF_TWO,
+        **_OFF,
+    ),
+    Program(
+        "group-enter-harvest",
+        "a store that opens a group, H_REMOVE, H_ENTER and a store of its other page, a harvest",
+        (guest(store(0)), guest(remove(1), enter(1), store(1)), _HARVEST),
+        **_GROUP_OF_TWO,
+    ),
+    Program(
+        "group-protect-harvest",
+        "a store that opens a group, H_PROTECT and a store of its other page, a harvest",
+        (guest(store(0)), guest(protect(1, writable=True), store(1)), _HARVEST),
+        **_GROUP_OF_TWO,
+    ),
+    Program(
+        "groups-harvest",
+        "stores that open two groups of a page each, a harvest",
+        (guest(store(0), store(1)), guest(store(1), store(0)), _HARVEST),
+        pages=2,
+        strategies=("dbm_hybrid:1",),
     ),
     # Two vCPUs without the host.
     Program("two-stores", "two first stores to a page", (_STORE, _STORE)),

@@ -11,6 +11,7 @@ from strategies.explore.catalogue import (
     bitmaps,
     buffered,
     buffers,
+    groups,
     handlers,
     hypercalls,
     logs,
@@ -30,4 +31,5 @@ DEFECTS = (
     *tlbs.DEFECTS,
     *buffered.DEFECTS,
     *logs.DEFECTS,
+    *groups.DEFECTS,
 )

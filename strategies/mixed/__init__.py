@@ -1,0 +1,1 @@
+"""Trackers that choose, page by page, between faults and changed bits."""
