@@ -21,7 +21,7 @@ from strategies.core.locks import lock_bit
 from strategies.core.machine import Machine
 from strategies.core.vm import Vm
 from strategies.core.words import I64, ONE, U64, ZERO
-from strategies.explore.checks import check_locks, check_rings
+from strategies.explore.checks import check_debts, check_locks, check_rings
 from strategies.explore.guest_view import GuestView
 from strategies.explore.scheduler import Violation
 from strategies.explore.store_buffers import words_through
@@ -230,6 +230,7 @@ class Scene:
             return
         check_locks(self.words)
         check_rings(self.machine, self.pages)
+        check_debts(self.machine, self.pages)
         atomics.hook = _Patience()
         try:
             self.guest.judge()

@@ -13,6 +13,7 @@ from strategies.explore.catalogue import (
     buffers,
     groups,
     handlers,
+    heat,
     hypercalls,
     logs,
     scan,
@@ -32,4 +33,5 @@ DEFECTS = (
     *buffered.DEFECTS,
     *logs.DEFECTS,
     *groups.DEFECTS,
+    *heat.DEFECTS,
 )
