@@ -204,13 +204,12 @@ def _take(machine, gfn, action):
 
 @kernel
 def _look_at_word(machine, slot, heat, number, mask, out, action):
-    """Take C of the hot pages that a word names; return how many are warm, and faults saved.
+    """Take C of the hot pages that a word names; return the warm, the written, and what is saved.
 
     A page that is old and clean has cost a look; what it cost while it was warm is put to its age.
     """
     base = slot_field(machine, slot, SLOT_BASE_GFN)
-    warm, saved = I64(0), I64(0)
-    passed = I64(0)
+    warm, written, saved, passed = I64(0), I64(0), I64(0), I64(0)
     all_pages = popcount(mask)
     while mask:
         page = number * PAGES_PER_WORD + ctz(mask)
@@ -222,7 +221,7 @@ def _look_at_word(machine, slot, heat, number, mask, out, action):
             npages = _take(machine, base + page, action)
         if npages:
             saved += _report(machine, slot, heat, out, page, npages)
-            warm += 1
+            written += 1
         elif _is_warm(machine, heat, base + page):
             before = I64(atomics.load_own(machine.written, base + page))
             age = known(machine, heat, HARVEST) - before
@@ -230,16 +229,17 @@ def _look_at_word(machine, slot, heat, number, mask, out, action):
             warm += 1
     count(machine, machine.nvcpus, PAGES_PASSED, passed)
     count(machine, machine.nvcpus, PAGES_SCANNED, all_pages - passed)
-    return warm, saved
+    return warm + written, written, saved
 
 
 @kernel
-def _weigh_group(machine, slot, heat, group, warm, saved):
+def _weigh_group(machine, slot, heat, group, warm, written, saved):
     """Settle a group's debt after a harvest that looked at it; return whether it is open.
 
     A closed group pays the scan of its cold pages, which it did without; an open one owes that,
-    less the faults it is spared, and closes at the price of opening it. It was worth opening if it
-    was once spared the faults before it and the price of opening and cooling.
+    less the faults it is spared, and closes at the price of opening it. It was worth opening if so
+    many pages were once written together that their faults cost more than those before it opened,
+    opening and cooling.
     """
     at = heat + HEAT_WORDS + group
     pages = group_pages(machine, slot, group)
@@ -252,7 +252,7 @@ def _weigh_group(machine, slot, heat, group, warm, saved):
         level, flags = level_of(word), word & (OPEN | PAID)
         if word & OPEN:
             debt = max(I64(word & DEBT_MASK) + idle - spared, 0)
-            if spared >= 3 * limit:
+            if written * known(machine, heat, FIRST_WRITE) // PS_PER_NS >= 3 * limit:
                 flags |= PAID
             if debt >= limit:
                 level = max(level - 1, 0) if flags & PAID else min(level + 1, MAX_LEVEL)
@@ -326,7 +326,7 @@ def _drop_word(machine, slot, number):
 
 
 @kernel
-def _harvest_group(machine, slot, heat, first, words, out, seen, action, begun):
+def _harvest_group(machine, slot, heat, first, words, out, seen, action, begun, is_due):
     """Take C of a group's hot pages, cool those that are due; return how many are hot.
 
     `words` are those with hot pages, as bits, from word `first` of the bitmap on. Cooling needs a
@@ -334,7 +334,7 @@ def _harvest_group(machine, slot, heat, first, words, out, seen, action, begun):
     """
     start = bitmap_start(machine, slot, 1)
     group = (first + ctz(words)) * PAGES_PER_WORD // slot_field(machine, slot, SLOT_GROUP)
-    hot, warm, saved, rest = I64(0), I64(0), I64(0), words
+    hot, warm, written, saved, rest = I64(0), I64(0), I64(0), I64(0), words
     while rest:
         number = first + ctz(rest)
         rest &= rest - ONE
@@ -342,14 +342,12 @@ def _harvest_group(machine, slot, heat, first, words, out, seen, action, begun):
         hot += popcount(mask)
         if machine.delayed_c:
             atomics.store_own(seen, number, atomics.load_own(seen, number) | mask)
-        n, spared = _look_at_word(machine, slot, heat, number, mask, out, action)
-        warm += n
-        saved += spared
+        some = _look_at_word(machine, slot, heat, number, mask, out, action)
+        warm, written, saved = warm + some[0], written + some[1], saved + some[2]
     count(machine, machine.nvcpus, BITMAP_WORDS_READ, popcount(words))
-    if _weigh_group(machine, slot, heat, group, warm, saved) or hot == warm:
+    if _weigh_group(machine, slot, heat, group, warm, written, saved) or hot == warm:
         return hot
-    flushes = counted(machine, machine.nvcpus, PAGES_CLEARED) > begun
-    if flushes or known(machine, heat, WAITED) >= known(machine, heat, FLUSH):
+    if is_due or counted(machine, machine.nvcpus, PAGES_CLEARED) > begun:
         _cool_group(machine, slot, heat, first, words, out, seen)
         return warm
     _add(machine, heat, WAITED, (hot - warm) * known(machine, heat, PRICE))
@@ -421,6 +419,7 @@ def _harvest_hot(machine, slot, heat, out, seen, action):
     hot = I64(0)
     begun = counted(machine, machine.nvcpus, PAGES_CLEARED)
     read = counted(machine, machine.nvcpus, BITMAP_WORDS_READ)
+    is_due = known(machine, heat, WAITED) >= known(machine, heat, FLUSH)
     start, _ = word_bit(machine, slot, 0)
     words = slot_field(machine, slot, SLOT_BITMAP_WORDS)
     looked = (words + PAGES_PER_WORD - 1) // PAGES_PER_WORD
@@ -432,7 +431,9 @@ def _harvest_hot(machine, slot, heat, out, seen, action):
             group = mask & ~ZERO >> U64(PAGES_PER_WORD - per_group) << U64(low)
             mask &= ~group
             first = k * PAGES_PER_WORD
-            hot += _harvest_group(machine, slot, heat, first, group, out, seen, action, begun)
+            hot += _harvest_group(
+                machine, slot, heat, first, group, out, seen, action, begun, is_due
+            )
     count(machine, machine.nvcpus, BITMAP_WORDS_READ, looked)
     read = counted(machine, machine.nvcpus, BITMAP_WORDS_READ) - read
     price = known(machine, heat, PAGE_SCAN) + read * known(machine, heat, WORD_READ) // max(hot, 1)
