@@ -1,0 +1,74 @@
+"""What adaptive costs beside its rivals: the committed tables, and that the command makes them."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.model.adversaries import ADVERSARIES, FAMILIES, make, name_of, search
+from analysis.model.profile import load_profile
+from analysis.rivals import OTHER_KIND, PROFILES, compare, others
+from strategies.workloads.trace import bundled, load_trace
+
+FOLDER = Path(__file__).resolve().parents[1] / "results" / "reference" / "rivals"
+TABLES = ("recordings", "held_out", "adversaries", "page_scan")
+BOUND = 1.05
+
+
+@pytest.fixture(scope="module")
+def tables():
+    """The committed tables, by name."""
+    return {name: pd.read_csv(FOLDER / f"{name}.csv") for name in TABLES}
+
+
+def test_a_row_is_what_the_command_makes(tables):
+    rows = tables["recordings"]
+    chosen = (rows["trace"] == "vga_desktop") & (rows["profile"] == "x86-kvm")
+    (kept,) = rows[chosen].to_dict("records")
+    made = compare(load_trace("vga_desktop"), load_profile("x86-kvm"))
+    for key, value in made.items():
+        text = isinstance(value, str)
+        assert value == (kept[key] if text else pytest.approx(kept[key], rel=1e-4)), key
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_nothing_is_lost_and_nothing_reported_in_vain(tables, name):
+    assert not tables[name][["lost", "spurious"]].to_numpy().any()
+
+
+def test_each_recording_and_platform_has_a_row(tables):
+    rows = tables["recordings"]
+    pairs = {(trace, profile) for trace in bundled() for profile in PROFILES}
+    assert set(zip(rows["trace"], rows["profile"], strict=True)) == pairs
+
+
+def test_each_adversary_and_platform_has_a_row(tables):
+    rows = tables["adversaries"]
+    pairs = {(name_of(*one), profile) for one in ADVERSARIES for profile in PROFILES}
+    assert set(zip(rows["trace"], rows["profile"], strict=True)) == pairs
+
+
+@pytest.mark.parametrize("name", ["recordings", "held_out"])
+def test_recorded_programs_keep_the_bound(tables, name):
+    assert tables[name]["ratio"].max() <= BOUND
+
+
+def test_rivals_are_all_that_software_offers():
+    names = others(make("sparse", {"epochs": 3, "rate": 5}), load_profile("power9"))
+    assert {"hpt_sweep", "c_bit_scan_pipelined", "dirty_ring", "manual_protect"} <= names.keys()
+    assert not names.keys() & set(OTHER_KIND)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_family_makes_traces(family):
+    parameters = next(parameters for name, parameters in ADVERSARIES if name == family)
+    trace = make(family, parameters)
+    assert trace.epochs == parameters["epochs"]
+    assert len(trace.gfns)
+
+
+def test_a_search_keeps_to_what_is_worse():
+    """It is told that traces are the worse the more they write."""
+    found = list(search(lambda trace: len(trace.gfns), 8, seed=1))
+    assert found == list(search(lambda trace: len(trace.gfns), 8, seed=1))
+    assert len({name for name, _ in found}) > 4
