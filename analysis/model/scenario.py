@@ -8,6 +8,7 @@ NAMES = ("slot_pages", "dirty_pages", "read_pages", "vcpus", "entry_pages", "hpt
 """Attributes that formulas may name."""
 
 PAGES_PER_WORD = 64
+PAGES_PER_SUMMARY = 64 * PAGES_PER_WORD
 GROUP_BYTES = 128
 HPT_SHARE = 128
 LEAST_HPT_BYTES = 1 << 18
@@ -103,6 +104,8 @@ def scenario_of_trace(trace, vcpus=1, entry_pages=1):
         counted={
             "touched_words": _distinct(trace, epochs, max(PAGES_PER_WORD, entry_pages))
             * max(1, entry_pages // PAGES_PER_WORD),
+            "touched_summaries": _distinct(trace, epochs, max(PAGES_PER_SUMMARY, entry_pages))
+            * max(1, entry_pages // PAGES_PER_SUMMARY),
             "dirty_entries": _distinct(trace, epochs, entry_pages),
         },
     )
