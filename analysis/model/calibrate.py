@@ -6,14 +6,30 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.model.evaluate import value_of
+from analysis.model.lanes import COUNTED, columns
 from analysis.model.profile import COSTS, bundled_text
+from analysis.model.scenario import scenario_of_trace
+from strategies.errors import InputError
+from strategies.lanes.cells import FITTED, cell_trace
+from strategies.lanes.session import check_slot, replay_lanes
+from strategies.terminal import progress_bar
 
-LANES = {
-    "uffd_async": ("page_scan", "page_clear"),
-    "kvm_bitmap": ("word_read", "word_take", "page_rearm"),
+PROFILE_COUNTS = {
+    "uffd_async": {"call": "harvests", "page_scan": "slot_pages", "page_clear": "dirty_pages"},
+    "kvm_bitmap": {
+        "call": "harvests",
+        "word_read": "words",
+        "word_take": "touched_words",
+        "page_rearm": "dirty_pages",
+    },
 }
-"""Which lane's harvest tells which constants; KVM's guest tells `fault` besides."""
+"""Which lane's harvest tells which constants of a profile; KVM's guest tells `fault` besides.
 
+A profile's terms know no page tables and have no `call`: a constant's range says what that costs.
+"""
+
+TIMES = ("harvest_ns", "lost_ns")
 MOST_NOISE = 0.10
 """Median deviation of repetitions from their cell's median, above which nothing is trusted."""
 SHARE = 0.3
@@ -30,18 +46,45 @@ class Measured:
     high: float
 
 
-def counts(trace):
-    """Return per epoch what a harvest's constants are multiplied with: float64[epochs] each."""
-    epoch = np.repeat(np.arange(trace.epochs), np.diff(trace.offsets))
-    words = np.unique(epoch * (trace.slot_pages // 64 + 1) + trace.gfns // 64)
-    touched = np.bincount(words // (trace.slot_pages // 64 + 1), minlength=trace.epochs)
-    pages = np.diff(trace.offsets).astype(float)
+def run_lane(lane, trace):
+    """Return by name the nanoseconds of each epoch: its harvest, and what the guest lost before.
+
+    Where pages did not stay open for the second stores, what was lost is not known: NaN.
+
+    Raises
+    ------
+    InputError
+        The lane failed or was not exact, or memory is short.
+    """
+    check_slot(trace)
+    with progress_bar() as bar:
+        (result,) = replay_lanes(trace, [lane], thp=False, bar=bar)
+    if any(result.lost) or any(result.spurious):
+        raise InputError(f"lane {lane} was not exact: its times mean nothing")
+    lost = np.subtract(result.write_ns, result.again_ns).astype(float)
+    lost[~np.array(result.opened)] = np.nan
+    return {"harvest_ns": np.array(result.harvest_ns, float), "lost_ns": lost}
+
+
+def cell_samples(lane, mib, repetitions, seed=0, kinds=FITTED):
+    """Return what a lane did with cells of a slot: arrays with an entry for each epoch.
+
+    `cell` is the index into `kinds`; the others are `slot_pages`, `dirty_pages`, COUNTED, TIMES.
+    """
+    trace, order = cell_trace(mib << 8, repetitions, seed, kinds)
+    counted = scenario_of_trace(trace).counted
+    samples = {"cell": order, "slot_pages": np.full(len(order), float(trace.slot_pages))}
+    samples |= {"dirty_pages": np.diff(trace.offsets)}
+    samples |= {name: counted[name] for name in COUNTED} | run_lane(lane, trace)
+    return {name: values[len(kinds) :] for name, values in samples.items()}
+
+
+def middles(samples):
+    """Return for each cell the median of its times and the mean of its counts, as arrays."""
+    cells = [samples["cell"] == one for one in np.unique(samples["cell"])]
     return {
-        "page_scan": np.full(trace.epochs, float(trace.slot_pages)),
-        "word_read": np.full(trace.epochs, np.ceil(trace.slot_pages / 64)),
-        "page_clear": pages,
-        "page_rearm": pages,
-        "word_take": touched.astype(float),
+        name: np.array([(np.median if name in TIMES else np.mean)(values[c]) for c in cells])
+        for name, values in samples.items()
     }
 
 
@@ -60,13 +103,14 @@ def noise(cell, ns):
 
 
 def fit(columns, ns):
-    """Return the constants of a lane's harvest, by name, from counts and times.
+    """Return unit costs by name, from counts and times.
 
-    Least squares of relative errors, none negative; besides the names there is a constant part.
+    Least squares of relative errors, none negative.
 
     Parameters
     ----------
     columns : dict of str to float64[n]
+        How often each is paid.
     ns : float64[n]
 
     Returns
@@ -74,13 +118,12 @@ def fit(columns, ns):
     tuple
         A dict of Measured, and the median relative error of the fit.
     """
-    names = list(columns)
-    matrix = np.column_stack([np.ones(len(ns)), *columns.values()])
+    matrix = np.column_stack(list(columns.values()))
     found = _non_negative(matrix / ns[:, None])
     parts = matrix * found
     predicted = parts.sum(axis=1)
     measured = {}
-    for index, name in enumerate(names, 1):
+    for index, name in enumerate(columns):
         tells = parts[:, index] > SHARE * predicted
         implied = (ns - predicted + parts[:, index])[tells] / matrix[tells, index]
         value = found[index]
@@ -103,6 +146,26 @@ def _non_negative(matrix):
     return best
 
 
+def fit_stores(lane, names, lost_ns):
+    """Return what the guest's stores cost by unit, fitted to cells with written pages."""
+    tells = (names["dirty_pages"] > 0) & (lost_ns > 0)
+    counts = {unit: n[tells] for unit, n in columns(lane, "interval", names).items()}
+    return fit(counts, lost_ns[tells])[0]
+
+
+def of_profile(lane, names, cells):
+    """Return the constants of a profile that a lane's cells tell, by name."""
+    formulas = PROFILE_COUNTS.get(lane, {})
+    counts = {
+        unit: value_of(count, names) + 0 * cells["harvest_ns"] for unit, count in formulas.items()
+    }
+    measured = fit(counts, cells["harvest_ns"])[0] if counts else {}
+    measured.pop("call", None)
+    if lane == "kvm_bitmap":
+        measured["fault"] = fault(cells["lost_ns"], cells["dirty_pages"])
+    return measured
+
+
 def fault(lost_ns, pages):
     """Return what a first write costs the guest, exit and entry in it, from epochs with writes."""
     ratios = lost_ns[pages > 0] / pages[pages > 0]
@@ -111,12 +174,14 @@ def fault(lost_ns, pages):
     return Measured(value, max(0.0, min(low, value)), max(high, value))
 
 
-def profile_text(measured, *, base, name, title, source):
+def profile_text(measured, by_lane, *, base, name, title, source):
     """Return a profile as TOML: the measured constants, all others transferred from `base`.
 
     Parameters
     ----------
     measured : dict of str to Measured
+    by_lane : dict of str to dict of str to Measured
+        What the units of `analysis.model.lanes` cost on this machine's lanes.
     base : str
         A bundled profile.
     name, title : str
@@ -136,7 +201,7 @@ def profile_text(measured, *, base, name, title, source):
         else:
             table |= {"kind": "transferred", "source": f"from {base}: {table['source']}"}
     assert measured.keys() <= COSTS.keys()
-    return "\n".join(_toml(document, constants)) + "\n"
+    return "\n".join((*_toml(document, constants), *_lanes(by_lane))) + "\n"
 
 
 def _toml(document, constants):
@@ -153,6 +218,14 @@ def _toml(document, constants):
             yield from ("", f"[{key}]", *_pairs(table))
     for key, table in constants.items():
         yield from ("", f"[constants.{key}]", *_pairs(table))
+
+
+def _lanes(by_lane):
+    """Yield the lines of what lanes cost: nanoseconds, lowest and highest."""
+    for lane, costs in by_lane.items():
+        yield from ("", f"[lanes.{lane}]")
+        for unit, one in costs.items():
+            yield f"{unit} = {json.dumps([one.value, one.low, one.high])}"
 
 
 def _pairs(table):

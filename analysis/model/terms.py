@@ -32,6 +32,9 @@ COUNTS = {
     "touched_words": "words * (1 - (1 - density) ** max(tracked_pages, 64))",
     "huge_pages": "min(entry_pages - 1, 1) * slot_pages / entry_pages",
     "looked_words": "any_dirty * words",
+    "touched_lines": "ceil(slot_pages / 8) * (1 - max(1 - density, 0) ** min(slot_pages, 8))",
+    "touched_tables": "ceil(slot_pages / 512) * (1 - max(1 - density, 0) ** min(slot_pages, 512))",
+    "runs": "dirty_pages * (slot_pages - dirty_pages + 1) / slot_pages",
     "further_vcpus": "vcpus - 1",
     "waiting_vcpus": "max(vcpus - uncontended_vcpus, 0)",
     "stalled_vcpus": "min(vcpus, vcore_threads)",
@@ -44,6 +47,8 @@ COUNTS = {
 `any_dirty`: 1 if anything is written; below one page an interval, the chance of it.
 `looked_words`: those of an interval in which something was written.
 `dirty_entries`, `touched_words`: expected, written pages being scattered at random.
+`touched_lines`, `touched_tables`: cache lines of page-table entries (8) and tables (512) in which
+there is a written page. `runs`: of adjacent written pages. Expected likewise; of the lanes alone.
 """
 
 COUNTS_OF = {
