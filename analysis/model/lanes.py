@@ -25,6 +25,18 @@ def _stores(**counts):
 
 _FAULTS = _stores(fault="dirty_pages", fault_run="runs")
 
+_KVM = (
+    *_harvest(
+        call="harvests",
+        flush="any_dirty",
+        word_read="words",
+        word_take="touched_words",
+        table_take="touched_tables",
+        page_rearm="dirty_pages",
+    ),
+    *_FAULTS,
+)
+
 LANE_TERMS = {
     "uffd_async": (
         *_harvest(
@@ -36,17 +48,9 @@ LANE_TERMS = {
         ),
         *_FAULTS,
     ),
-    "kvm_bitmap": (
-        *_harvest(
-            call="harvests",
-            flush="any_dirty",
-            word_read="words",
-            word_take="touched_words",
-            table_take="touched_tables",
-            page_rearm="dirty_pages",
-        ),
-        *_FAULTS,
-    ),
+    "kvm_bitmap": _KVM,
+    "kvm_manual": _KVM,
+    "kvm_ring": _KVM,
 }
 """Terms by lane; each unit is in nanoseconds and of that lane alone."""
 
