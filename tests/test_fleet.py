@@ -19,11 +19,13 @@ from analysis.model.pricing import price
 from analysis.model.profile import load_profile
 from strategies.cli import main
 from strategies.errors import InputError
+from strategies.registry import choices
 from strategies.replay.run import build, replay
 from strategies.workloads.trace import load_trace, save_trace
 
 SCHEMA = Path(__file__).parent / "schemas" / "fleet.json"
 PROFILES = tuple(load_profile(name) for name in ("x86-kvm", "power9"))
+PRICED = (*choices(), "dirty_ring:128")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,7 @@ def dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fleet")
     for vm in range(3):
         save_trace(make_trace(2, vm), folder / f"vm{vm}.npz")
-    axes = {"strategy": ["c_bit_scan", "write_protect_batched", "null"]}
+    axes = {"strategy": [*PRICED, "null"]}
     asked = merge(None, [f"{folder}/*.npz"], axes | {"interval": ["10ms", "100ms"]})
     seen = {name: look(source) for name, source in find_sources(asked).items()}
     rows = count_all([Work(one, tuple(cells_of(asked, one))) for one in seen.values()])
@@ -50,7 +52,7 @@ def row_of(dataset, strategy, interval_ms=10.0):
     return row
 
 
-@pytest.mark.parametrize("strategy", ["c_bit_scan", "write_protect_batched"])
+@pytest.mark.parametrize("strategy", PRICED)
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.name)
 def test_prices_are_those_of_a_replay(dataset, strategy, profile):
     trace = load_trace(dataset / "vm1.npz")
@@ -61,7 +63,8 @@ def test_prices_are_those_of_a_replay(dataset, strategy, profile):
     assert row["stored"] == sum(result.stored)
     assert {name: row[f"event/{name}"] for name in result.events} == result.events
     for name in ("harvest_ns", "stall_ns", "cpu_ns"):
-        assert row[f"{profile.name}/{name}"] == pytest.approx(expected[name]["value"])
+        value = expected[name]["value"] if expected else np.nan
+        assert row[f"{profile.name}/{name}"] == pytest.approx(value, nan_ok=True)
 
 
 def test_percentiles_are_those_of_single_harvests(dataset):
@@ -87,7 +90,7 @@ def test_shares_of_draws_add_up(dataset):
     for profile in PROFILES:
         shares = rows[[*SETTING, "trace", f"{profile.name}/cpu_share"]]
         sums_of = shares.groupby([*SETTING, "trace"]).sum()[f"{profile.name}/cpu_share"]
-        assert (sums_of == 1.0).all()
+        assert (sums_of >= 1.0).all(), "those that cost the same are all the least"
     assert rows[rows["strategy"] == "null"]["x86-kvm/cpu_ns"].isna().all()
 
 

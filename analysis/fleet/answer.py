@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.fleet.dataset import read
 from strategies.errors import InputError
-from strategies.registry import TRACKERS
+from strategies.registry import TRACKERS, base_of
 
 AIMS = ("cpu", "stall", "harvest")
 SETTING = ("page_size", "mapping", "vcpus", "interval_ms", "seed")
@@ -31,7 +31,7 @@ class Fleet:
     cases : DataFrame
         `trace` and the columns of SETTING.
     strategies : tuple of str
-        Those that the profile prices, in the order of the registry.
+        Those that the profile prices, in the order of the registry, then by parameter.
     costs : dict of str to float[cases, strategies]
         Of each of AIMS, per second; inf where a strategy was not counted.
     shares : float[cases, strategies]
@@ -90,8 +90,9 @@ def _arranged(rows, profile, aim, failed):
     """Return a fleet from rows: cases down, strategies across."""
     keys = ["trace", *SETTING]
     case = rows.groupby(keys, sort=True, observed=True).ngroup().to_numpy()
-    present = set(rows["strategy"].unique())
-    strategies = tuple(name for name in TRACKERS if name in present)
+    order = list(TRACKERS)
+    present = rows["strategy"].unique()
+    strategies = tuple(sorted(present, key=lambda name: (order.index(base_of(name)), name)))
     column = rows["strategy"].map({name: at for at, name in enumerate(strategies)}).to_numpy(int)
     first = np.unique(case, return_index=True)[1]
     seconds = (rows["epochs"] * rows["epoch_ms"] * 1e6).to_numpy(float)

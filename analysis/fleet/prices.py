@@ -19,6 +19,7 @@ from analysis.model.pricing import counts_from, sums
 from analysis.model.profile import REFERENCE
 from analysis.model.scenario import Scenario
 from strategies.errors import InputError
+from strategies.registry import base_of
 
 PERCENTILES = {"p50": 50, "p99": 99, "max": 100}
 TOTALS = ("harvest", "stall", "cpu")
@@ -118,7 +119,9 @@ def _alike(counts, profile):
     names, sizes, mappings = (
         np.array(counts[name].to_pylist(), object) for name in ("strategy", "page_size", "mapping")
     )
-    for strategy in profile.strategies():
+    for strategy in sorted(set(names)):
+        if not profile.prices_replays(base_of(strategy)):
+            continue
         chosen = is_counted & (names == strategy)
         for size, mapping in sorted(set(zip(sizes[chosen], mappings[chosen], strict=True))):
             yield strategy, np.flatnonzero(chosen & (sizes == size) & (mappings == mapping))
@@ -237,7 +240,7 @@ def _draws(counts, profile, epochs, block):
             constants = fixed or drawn(profile.at(replace(one, slot_pages=one.slot_pages[0])))
             one = replace(one, slot_pages=one.slot_pages[:, None], vcpus=one.vcpus[:, None])
             counted = {
-                phase: {name: values[:, None] for name, values in columns.items()}
+                phase: {name: np.asarray(values)[..., None] for name, values in columns.items()}
                 for phase, columns in epochs.totals(block[mine]).items()
             }
             total = sums(strategy, one, constants, counted)
