@@ -82,11 +82,13 @@ def measure_lanes(out, stamps):
         return
     try:
         missing = measure(SHORT, out)
-    except InputError as error:  # the study is the same without
-        missing = {"any": error}
+    except InputError as error:  # the study goes on without
+        print(f"no lanes: {error}")
+        return
     for name, reason in missing.items():
         print(f"no lane {name}: {reason}")
-    stamps.made(files, digest)
+    if out.exists():
+        stamps.made(files, digest)
 
 
 def report_on(results, page, stamps):

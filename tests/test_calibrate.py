@@ -58,14 +58,14 @@ def test_a_range_holds_what_a_constant_cannot_say():
     assert one.high > 70
 
 
-def test_the_middle_of_a_cell_is_the_median_of_times_and_the_mean_of_counts():
+def test_a_cell_has_the_lower_quartile_of_its_times_and_the_mean_of_its_counts():
     samples = {
-        "cell": np.array([1, 0, 1, 0, 1]),
-        "runs": np.array([1.0, 5, 3, 5, 8]),
-        "harvest_ns": np.array([10.0, 1, 90, 3, 20]),
+        "cell": np.array([1, 0, 1, 0, 1, 1, 1]),
+        "runs": np.array([1.0, 5, 3, 5, 8, 1, 2]),
+        "harvest_ns": np.array([30.0, 2, 90, 2, 20, 10, 9000]),
     }
     got = middles(samples)
-    assert got["runs"].tolist() == [5, 4]
+    assert got["runs"].tolist() == [5, 3]
     assert got["harvest_ns"].tolist() == [2, 20]
 
 

@@ -35,6 +35,8 @@ MOST_NOISE = 0.10
 SHARE = 0.3
 """A cell tells a constant's range where the constant is this much of its harvest."""
 RANGE = (5, 95)
+ROUNDS, LEAST_ERROR = 12, 0.01
+"""Of the weighing, and the relative error below which a cell has no more weight."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class Measured:
 def run_lane(lane, trace):
     """Return by name the nanoseconds of each epoch: its harvest, and what the guest lost before.
 
-    Where pages did not stay open for the second stores, what was lost is not known: NaN.
+    Time that other work had the CPU is left out. Where pages did not stay open for the second
+    stores, for a ring was full, neither tells anything: NaN.
 
     Raises
     ------
@@ -61,9 +64,12 @@ def run_lane(lane, trace):
         (result,) = replay_lanes(trace, [lane], thp=False, bar=bar)
     if any(result.lost) or any(result.spurious):
         raise InputError(f"lane {lane} was not exact: its times mean nothing")
-    lost = np.subtract(result.write_ns, result.again_ns).astype(float)
-    lost[~np.array(result.opened)] = np.nan
-    return {"harvest_ns": np.array(result.harvest_ns, float), "lost_ns": lost}
+    harvest, write, again = (
+        np.minimum(getattr(result, name), result.cpu_ns[name]).astype(float)
+        for name in ("harvest_ns", "write_ns", "again_ns")
+    )
+    times = {"harvest_ns": harvest, "lost_ns": write - again}
+    return {name: np.where(result.opened, ns, np.nan) for name, ns in times.items()}
 
 
 def cell_samples(lane, mib, repetitions, seed=0, kinds=FITTED):
@@ -80,12 +86,20 @@ def cell_samples(lane, mib, repetitions, seed=0, kinds=FITTED):
 
 
 def middles(samples):
-    """Return for each cell the median of its times and the mean of its counts, as arrays."""
+    """Return for each cell the lower quartile of its times and the mean of its counts, as arrays.
+
+    What disturbs a time only adds to it.
+    """
     cells = [samples["cell"] == one for one in np.unique(samples["cell"])]
+    middle = {name: _lower_quartile if name in TIMES else np.mean for name in samples}
     return {
-        name: np.array([(np.median if name in TIMES else np.mean)(values[c]) for c in cells])
+        name: np.array([middle[name](values[cell]) for cell in cells])
         for name, values in samples.items()
     }
+
+
+def _lower_quartile(ns):
+    return np.percentile(ns, 25)
 
 
 def noise(cell, ns):
@@ -96,16 +110,16 @@ def noise(cell, ns):
     cell : int64[n]
     ns : float64[n]
     """
-    deviations = [
-        np.abs(ns[cell == one] / np.median(ns[cell == one]) - 1) for one in np.unique(cell)
-    ]
+    known = [ns[(cell == one) & np.isfinite(ns)] for one in np.unique(cell)]
+    deviations = [np.abs(one / np.median(one) - 1) for one in known if one.size]
     return float(np.median(np.concatenate(deviations)))
 
 
 def fit(columns, ns):
     """Return unit costs by name, from counts and times.
 
-    Least squares of relative errors, none negative.
+    Least absolute relative errors (by squares that are weighed anew), none negative: a cell that
+    was disturbed turns nothing.
 
     Parameters
     ----------
@@ -118,8 +132,12 @@ def fit(columns, ns):
     tuple
         A dict of Measured, and the median relative error of the fit.
     """
-    matrix = np.column_stack(list(columns.values()))
-    found = _non_negative(matrix / ns[:, None])
+    known = ns > 0  # neither lost in noise nor NaN
+    matrix, ns = np.column_stack(list(columns.values()))[known], ns[known]
+    weights = np.ones(len(ns))
+    for _ in range(ROUNDS):
+        found = _non_negative(matrix * (weights / ns)[:, None], weights)
+        weights = 1 / np.sqrt(np.maximum(np.abs(matrix @ found / ns - 1), LEAST_ERROR))
     parts = matrix * found
     predicted = parts.sum(axis=1)
     measured = {}
@@ -132,25 +150,27 @@ def fit(columns, ns):
     return measured, float(np.median(np.abs(predicted / ns - 1)))
 
 
-def _non_negative(matrix):
-    """Return x >= 0 that brings matrix @ x nearest to 1: the best over all sets of columns."""
+def _non_negative(matrix, target):
+    """Return x >= 0 that brings matrix @ x nearest to a target: the best over sets of columns."""
     count = matrix.shape[1]
-    best, least = np.zeros(count), np.inf
+    scale = np.maximum(np.linalg.norm(matrix, axis=0), np.finfo(float).tiny)
+    gram, moment = (matrix / scale).T @ (matrix / scale), (matrix / scale).T @ target
+    best, most = np.zeros(count), 0.0
     for chosen in range(1, 1 << count):
         some = [column for column in range(count) if chosen >> column & 1]
-        solution = np.linalg.lstsq(matrix[:, some], np.ones(len(matrix)), rcond=None)[0]
-        error = np.sum((matrix[:, some] @ solution - 1) ** 2)
-        if (solution >= 0).all() and error < least:
-            best, least = np.zeros(count), error
+        solution = np.linalg.lstsq(gram[np.ix_(some, some)], moment[some], rcond=None)[0]
+        explained = solution @ moment[some]
+        if (solution >= 0).all() and explained > most:
+            best, most = np.zeros(count), explained
             best[some] = solution
-    return best
+    return best / scale
 
 
 def fit_stores(lane, names, lost_ns):
     """Return what the guest's stores cost by unit, fitted to cells with written pages."""
-    tells = (names["dirty_pages"] > 0) & (lost_ns > 0)
-    counts = {unit: n[tells] for unit, n in columns(lane, "interval", names).items()}
-    return fit(counts, lost_ns[tells])[0]
+    written = names["dirty_pages"] > 0
+    counts = {unit: n[written] for unit, n in columns(lane, "interval", names).items()}
+    return fit(counts, lost_ns[written])[0]
 
 
 def of_profile(lane, names, cells):

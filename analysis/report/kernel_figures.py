@@ -26,7 +26,7 @@ def predicted_against_measured(judged, title):
         As from `analysis.report.kernels.judged`.
     title : str
     """
-    unseen = judged[judged["where"] != FITTED]
+    unseen = judged[judged["where"] != FITTED].dropna(subset="error")
     figure, panels = panels_of(len(PANELS), 3.2)
     for panel, (phase, label) in zip(panels, PANELS.items(), strict=True):
         _scatter(panel, unseen[unseen["phase"] == phase])

@@ -46,6 +46,7 @@ def costs(kernels):
 def errors(judged):
     """Return by lane, phase and place how far predictions are off."""
     rows = []
+    judged = judged.dropna(subset="error")
     for (lane, phase, where), group in judged.groupby(["lane", "phase", "where"], sort=False):
         off = group["error"].abs()
         rows.append(

@@ -80,13 +80,14 @@ def _costs(lane, rows):
 def judged(kernels):
     """Return predicted beside measured: a row for each lane, phase, and cell or recording.
 
-    `where` says whether the fit saw it: FITTED, or CELLS or RECORDINGS, which it did not.
+    `where` says whether the fit saw it: FITTED, or CELLS or RECORDINGS, which it did not. `error`
+    is missing where LEAST_NS is not reached or nothing was measured.
     """
     parts = [_judged_cells(kernels, lane, rows) for lane, rows in kernels.cells.groupby("lane")]
     parts += [_judged_recording(kernels, row) for row in kernels.recordings.itertuples()]
     both = pd.concat(parts, ignore_index=True)
-    both = both[both["measured"] >= LEAST_NS]
-    return both.assign(error=both["predicted"] / both["measured"] - 1)
+    measured = both["measured"].where(both["measured"] >= LEAST_NS)
+    return both.assign(error=both["predicted"] / measured - 1)
 
 
 def _judged_cells(kernels, lane, rows):
@@ -125,7 +126,7 @@ def winners(kernels):
     second exceeds the first, and `is_clear`: in no pass did the first take as long as the second.
     """
     sums = judged(kernels).groupby(["where", "trace", *CELL, "lane"], dropna=False)
-    sums = sums[["predicted", "measured"]].sum().reset_index()
+    sums = sums[["predicted", "measured"]].sum(min_count=2).dropna().reset_index()
     sums = sums[sums["where"] != FITTED].merge(_ranges(kernels), how="left", on=KEY)
     rows = []
     for _, group in sums.groupby(["where", "trace", *CELL], dropna=False, sort=False):

@@ -57,7 +57,7 @@ class Plan(NamedTuple):
     recordings: tuple
 
 
-WHOLE = Plan(tuple(LANE_TERMS), (16, 256, 2048), (64, 1024, 4096), 3, 3, bundled())
+WHOLE = Plan(tuple(LANE_TERMS), (16, 128, 1024), (64, 512), 3, 3, bundled())
 SHORT = Plan(("uffd_async", "kvm_bitmap"), (16, 256), (64,), 1, 3, ("vga_desktop",))
 
 
@@ -75,14 +75,14 @@ def measure(plan, out):
         return missing
     loads, slots = [os.getloadavg()[0]], (*plan.fit_mib, *plan.held_mib)
     cells, recordings = [], []
-    for number in range(plan.passes):
-        cells += [_cells(lane, mib, number, plan) for mib in slots for lane in lanes]
-        loads.append(os.getloadavg()[0])
     for name in plan.recordings:
         recordings += [_recordings(lane, name, plan.passes) for lane in lanes]
+        _write(pd.DataFrame(recordings), out / "recordings.csv")
         loads.append(os.getloadavg()[0])
-    _write(pd.concat(cells), out / "cells.csv")
-    _write(pd.DataFrame(recordings), out / "recordings.csv")
+    for number in range(plan.passes):
+        cells += [_cells(lane, mib, number, plan) for mib in slots for lane in lanes]
+        _write(pd.concat(cells), out / "cells.csv")
+        loads.append(os.getloadavg()[0])
     (out / "origin.json").write_text(json.dumps(_origin(plan, loads), indent=2) + "\n")
     return missing
 
