@@ -51,6 +51,9 @@ MEASURED = STRATEGIES if IS_FULL else STUDIED
 RECORDINGS = ["vga_desktop", "sqlite_oltp", "redis_ycsb", "gcc_compile"]
 """The same for recordings."""
 
+LANES = ["plain", "uffd_async", "uffd_sync", "kvm_bitmap", "kvm_manual", "kvm_ring"]
+"""The same for lanes, trackers that real kernels run."""
+
 LOGGING = [name for name in MEASURED if name != registry.BASELINE]
 
 FITTED = ["c_bit_scan", "write_protect", "write_protect_batched", "double_buffer"]

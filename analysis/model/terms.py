@@ -30,9 +30,13 @@ COUNTS = {
     "dirty_entries": "slot_entries * (1 - (1 - density) ** tracked_pages)",
     "reported_pages": "dirty_entries * tracked_pages",
     "touched_words": "words * (1 - (1 - density) ** max(tracked_pages, 64))",
-    "touched_summaries": "ceil(words / 64) * (1 - (1 - density) ** max(tracked_pages, 4096))",
+    "touched_summaries": "ceil(words / 64)"
+    " * (1 - max(1 - density, 0) ** max(tracked_pages, min(slot_pages, 4096)))",
     "huge_pages": "min(entry_pages - 1, 1) * slot_pages / entry_pages",
     "looked_words": "any_dirty * words",
+    "touched_lines": "ceil(slot_pages / 8) * (1 - max(1 - density, 0) ** min(slot_pages, 8))",
+    "touched_tables": "ceil(slot_pages / 512) * (1 - max(1 - density, 0) ** min(slot_pages, 512))",
+    "runs": "dirty_pages * (slot_pages - dirty_pages + 1) / slot_pages",
     "further_vcpus": "vcpus - 1",
     "waiting_vcpus": "max(vcpus - uncontended_vcpus, 0)",
     "stalled_vcpus": "min(vcpus, vcore_threads)",
@@ -46,6 +50,8 @@ COUNTS = {
 `looked_words`: those of an interval in which something was written.
 `dirty_entries`, `touched_words`, and `touched_summaries`, of 64 words each: expected, written pages
 being scattered at random.
+`touched_lines`, `touched_tables`: cache lines of page-table entries (8) and tables (512) in which
+there is a written page. `runs`: of adjacent written pages. Expected likewise; of the lanes alone.
 """
 
 COUNTS_OF = {
