@@ -41,7 +41,7 @@ KINDS = ("test", "contract", "lives", "explore")
 FIRST = 2
 """Trackers that have all kinds of checks before the others have any."""
 
-SEEDS = range(6)
+SEEDS = range(24)
 FEW_SCHEDULES, MORE_SCHEDULES = 12, 150
 """At most so many of each program; then, if there is time, more."""
 
@@ -110,15 +110,19 @@ def run_all(trackers, seconds, begin):
     KilledError
         A check fails.
     """
+    from strategies.registry import base_of
+
     first, others = trackers[:FIRST], trackers[FIRST:]
-    _run([life for tracker in trackers for life in _lives(tracker, SEEDS[:1])], seconds, begin)
+    _run([life for tracker in trackers for life in _lives(tracker, SEEDS[:3])], seconds, begin)
     _pytest(CORE_TESTS, begin)
+    if len(trackers) <= FIRST:  # of those alone: few
+        _pytest(TRACKER_TESTS, begin, " or ".join(map(base_of, trackers)))
     for some in (first, others):
         _run([clause for tracker in some for clause in _clauses(tracker)], seconds, begin)
         _run(_programs(some), seconds, begin, FEW_SCHEDULES)
     if time.process_time() < seconds:
         _pytest(TRACKER_TESTS, begin)
-    _run([life for tracker in trackers for life in _lives(tracker, SEEDS[1:])], seconds, begin)
+    _run([life for tracker in trackers for life in _lives(tracker, SEEDS[3:])], seconds, begin)
     _run(_programs(trackers), seconds, begin, MORE_SCHEDULES)
 
 
@@ -128,11 +132,15 @@ def _run(checks, seconds, begin, *limit):
             run(check, begin, *limit)
 
 
-def _pytest(names, begin):
+def _pytest(names, begin, words=""):
+    """Run tests of pytest, those whose names have one of some words."""
     options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts="]
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # imported for all children
     watch = _Watch(begin)
-    pytest.main([*options, "-k", TOO_SLOW, *names], plugins=[watch])
+    pytest.main(
+        [*options, "-k", f"({words}) and {TOO_SLOW}" if words else TOO_SLOW, *names],
+        plugins=[watch],
+    )
     if watch.failed:
         raise KilledError(f"test {watch.failed}")
 
@@ -164,7 +172,7 @@ def _live(tracker, seed):
 
     rng = random.Random(int(seed))
     guest = type("Guest", (Guest,), {"strategy": tracker})()
-    guest.start(rng.choice([12, 16]), rng.random() < 0.5, int(seed), True)
+    guest.start(16, rng.random() < 0.5, int(seed), True)  # of few pages, and so ten times as fast
     for _ in range(5):
         guest.live(rng.randrange(1 << 16))
     guest.teardown()

@@ -292,6 +292,7 @@ def main(arguments):
     mutants = [mutant for file in files() for mutant in generate(file)]
     run = Run(mutants, read_table(options.table), options.each)
     due = shuffled(run.mutants if options.all else run.due(), 0)
+    due.sort(key=lambda mutant: mutant.name in run.rows)  # first those never judged
     if options.only:
         due = [mutant for mutant in run.mutants if options.only in mutant.name]
     print(f"{len(run.mutants)} mutants, {len(due)} to be judged", flush=True)
