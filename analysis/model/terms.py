@@ -76,7 +76,8 @@ COUNTS_OF = {
 
 `log_exits`: how often a vCPU leaves the guest in an interval, its log being full; `exit_entries`:
 first writes from one such exit to the next. `clears`: chunks with a page to clear. `read_words`:
-of the log by the copy, and of the caller's buffer by the clears; or of the bitmap and its summaries.
+of the log by the copy, and of the caller's buffer by the clears, or of the bitmap and its
+summaries.
 """
 
 
