@@ -39,6 +39,7 @@ STRATEGIES = [
     "pml",
     "manual_protect",
     "dbm_hybrid",
+    "write_protect_summary",
 ]
 """Append the name of a new tracker. Lines never move and never go: results are filed by them."""
 

@@ -91,6 +91,7 @@ def scenario_of(vm, gfns, tracked=1):
         entry_pages=tracked,
         counted={
             "touched_words": len(np.unique(gfns // max(64, tracked))) * max(1, tracked // 64),
+            "touched_summaries": len(np.unique(gfns // max(4096, tracked))),
             "dirty_entries": len(np.unique(gfns // tracked)),
         },
     )

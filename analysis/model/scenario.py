@@ -8,6 +8,7 @@ NAMES = ("slot_pages", "dirty_pages", "read_pages", "vcpus", "entry_pages", "hpt
 """Attributes that formulas may name."""
 
 PAGES_PER_WORD = 64
+PAGES_PER_SUMMARY = 64 * PAGES_PER_WORD
 PAGES_PER_LINE, PAGES_PER_TABLE = 8, 512
 """Of page tables with entries of 8 bytes."""
 GROUP_BYTES = 128
@@ -105,6 +106,8 @@ def scenario_of_trace(trace, vcpus=1, entry_pages=1):
         counted={
             "touched_words": _distinct(trace, epochs, max(PAGES_PER_WORD, entry_pages))
             * max(1, entry_pages // PAGES_PER_WORD),
+            "touched_summaries": _distinct(trace, epochs, max(PAGES_PER_SUMMARY, entry_pages))
+            * max(1, entry_pages // PAGES_PER_SUMMARY),
             "dirty_entries": _distinct(trace, epochs, entry_pages),
             "touched_lines": _distinct(trace, epochs, PAGES_PER_LINE),
             "touched_tables": _distinct(trace, epochs, PAGES_PER_TABLE),

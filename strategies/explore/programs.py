@@ -15,6 +15,7 @@ from strategies.explore.actions import (
     enable,
     enable_all_set,
     enter,
+    enter_other,
     get_and_clear,
     guest,
     harvest,
@@ -29,6 +30,7 @@ from strategies.explore.actions import (
     store,
     store_through_crowd,
 )
+from strategies.explore.operations import Operation
 from strategies.registry import base_of
 
 TRACKERS = registry.judged()
@@ -93,6 +95,12 @@ class Program:
         return bool({strategy, name} & set(self.strategies)) or (
             name not in TRACKERS and self.strategies == TRACKERS
         )
+
+    @property
+    def is_generated(self):
+        """Whether all that its threads do are operations of which the outcome is judged."""
+        actions = [action for thread in self.threads for action in thread.actions]
+        return all(isinstance(action, Operation) for action in actions)
 
     @property
     def vcpus(self):
@@ -402,6 +410,12 @@ PROGRAMS = (
     # Two vCPUs without the host.
     Program("two-stores", "two first stores to a page", (_STORE, _STORE)),
     Program("store-remove", "a store, H_REMOVE and H_ENTER", (_STORE, guest(remove(), enter()))),
+    Program(
+        "store-replaced",
+        "a store, H_REMOVE, H_ENTER of another page's HPTE in its place",
+        (_STORE, guest(remove(), enter_other())),
+        pages=2,
+    ),
     Program(
         "two-misses",
         "two stores that miss the hash",
