@@ -3,7 +3,7 @@
 import pandas as pd
 
 from analysis.model import curves
-from analysis.report.kernels import CELLS, FITTED, RECORDINGS
+from analysis.report.kernels import CELLS, FITTED, RECORDINGS, passes_differ
 from analysis.report.kernels import crossings as crossings_of
 from analysis.report.wording import break_even, shares, time, two_digits
 from strategies.units import share_text, size_text
@@ -26,9 +26,18 @@ def origin(kernels):
     }
     return (
         f"*Measured* on {one['date']}: {one['cpu']}, {one['cpus']} CPUs, Linux {one['kernel']}; "
-        f"{one['passes']} passes of {one['repetitions']} repetitions, medians; other work ran "
-        f"(load up to {load:.1f}). " + told.get(one["backend"], f"KVM by {one['backend']}.")
+        f"the lower quartile of {one['repetitions']} repetitions, the median of {one['passes']} "
+        f"passes. Other work ran (load up to {load:.1f}); its time on the CPU is left out, what it "
+        "does to the caches is not: a harvest of the slowest pass took "
+        f"{share_text(passes_differ(kernels))} more than of the fastest (median of all cells). "
+        + told.get(one["backend"], f"KVM by {one['backend']}.")
     )
+
+
+def fitted(kernels):
+    """Return the slots whose cells are fitted."""
+    pages = kernels.cells[kernels.cells["is_fitted"]]["slot_pages"].unique()
+    return ", ".join(size_text(int(n) * PAGE_BYTES) for n in sorted(pages))
 
 
 def costs(kernels):

@@ -57,8 +57,8 @@ class Plan(NamedTuple):
     recordings: tuple
 
 
-WHOLE = Plan(tuple(LANE_TERMS), (16, 128, 1024), (64, 512), 3, 3, bundled())
-SHORT = Plan(("uffd_async", "kvm_bitmap"), (16, 256), (64,), 1, 3, ("vga_desktop",))
+WHOLE = Plan(tuple(LANE_TERMS), (4, 16, 128, 1024), (64, 512), 3, 3, bundled())
+SHORT = Plan(("uffd_async", "kvm_bitmap"), (4, 256), (64,), 1, 3, ("vga_desktop",))
 
 
 def measure(plan, out):
