@@ -1,6 +1,7 @@
 """The report's section of real kernels, on a machine whose times follow the terms exactly."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -138,6 +139,9 @@ def test_the_section_says_what_it_is_of(kernels, results):
     assert set(texts.misses(worse)["what"]) == {"vga_desktop"}
     assert list(texts.winners(winners(kernels))["recording"]) == ["vga_desktop"]
     assert len(texts.crossings(kernels)) == 3
+    said = texts.crossings_said(kernels)
+    assert "512 MiB; " in said
+    assert re.search(r"same where [\d.]+ to [\d.]+% of the pages", said)
     costs = texts.costs(kernels).set_index("lane")
     assert costs.loc["uffd_async", "page_clear"] == "40"
     assert costs.loc["uffd_async", "word_read"] == "-"

@@ -71,6 +71,7 @@ if kernels:
         "passes), predicted by the fit, and what the model said beforehand: its profile x86-kvm, "
         "scan and faults, 1 vCPU (modelled)",
     )
+    say(texts.crossings_said(kernels))
 
 # %% [markdown]
 # **What a POWER host would share with these lanes**: the shape. A walk costs by the slot, a bitmap
