@@ -1,6 +1,7 @@
 """The report's section of real kernels, on a machine whose times follow the terms exactly."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,7 @@ SLOWER = {0: 1.0, 1: 1.0, 2: 1.3}
 NS = {
     "call": 800, "flush": 1500, "page_scan": 1, "word_read": 2, "page_clear": 40, "page_rearm": 30,
     "table_take": 250, "word_take": 45, "run_take": 12, "fault_run": 100,
+    "fault_table": 300,
 }  # fmt: skip
 COSTS = {
     lane: {term.unit: NS.get(term.unit, 500 if lane == "uffd_async" else 2500) for term in terms}
@@ -126,7 +128,9 @@ def test_the_section_says_what_it_is_of(kernels, results):
     said = texts.origin(kernels)
     assert "in software" in said
     assert "load up to 1.2" in said
+    assert "took 30% more" in said
     assert "No lane was measured" in texts.origin(load_kernels(results / "nothing"))
+    assert texts.fitted(kernels) == "16 MiB, 512 MiB"
     both = judged(kernels)
     errors = texts.errors(both)
     assert set(errors["of"]) == {"harvest", "guest time"}
@@ -135,6 +139,9 @@ def test_the_section_says_what_it_is_of(kernels, results):
     assert set(texts.misses(worse)["what"]) == {"vga_desktop"}
     assert list(texts.winners(winners(kernels))["recording"]) == ["vga_desktop"]
     assert len(texts.crossings(kernels)) == 3
+    said = texts.crossings_said(kernels)
+    assert "512 MiB; " in said
+    assert re.search(r"same where [\d.]+ to [\d.]+% of the pages", said)
     costs = texts.costs(kernels).set_index("lane")
     assert costs.loc["uffd_async", "page_clear"] == "40"
     assert costs.loc["uffd_async", "word_read"] == "-"

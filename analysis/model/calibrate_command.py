@@ -9,7 +9,7 @@ import click
 from strategies.errors import InputError
 from strategies.units import DURATION, SIZE, number
 
-SIZES_MIB = (16, 256, 1024)
+SIZES_MIB = (4, 128, 1024)
 SECONDS_BEFORE, SECONDS_A_REPETITION = 30, 6
 """Until all lanes have begun, and then, on the reference machine with all of them."""
 
@@ -133,7 +133,7 @@ def _source(repetitions, noises):
 
     spread = ", ".join(f"{lane} {share:.1%}" for lane, share in noises.items())
     return (
-        f"dirtylog calibrate, {repetitions} repetitions, slots of 16 to 1024 MiB, "
+        f"dirtylog calibrate, {repetitions} repetitions, slots of 4 to 1024 MiB, "
         f"{date.today().isoformat()}; {cpu_model()}, Linux {platform.release()}, "
         f"KVM by {backend()}; repetitions deviate by {spread}"
     )

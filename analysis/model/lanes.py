@@ -23,7 +23,7 @@ def _stores(**counts):
     return tuple(Term("interval", "guest", count, unit) for unit, count in counts.items())
 
 
-_FAULTS = _stores(fault="dirty_pages", fault_run="runs")
+_FAULTS = _stores(fault="dirty_pages", fault_run="runs", fault_table="touched_tables")
 
 _KVM = (
     *_harvest(

@@ -16,6 +16,7 @@ TITLES = {
     "02_takuya": "Takuya's concern: the harvest",
     "03_paul": "Paul's concern: the guest",
     "04_since": "What nobody had in 2011",
+    "05_kernels": "On real kernels",
 }
 """By the name of its text, in the order of the page."""
 

@@ -1,6 +1,6 @@
 """The figure of real kernels: predicted against measured."""
 
-import numpy as np
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
 from analysis.report.drawing import GRID, INK, drawn, noted_legend, panels_of, time_axis
 from analysis.report.kernels import FITTED, RECORDINGS
@@ -14,6 +14,7 @@ STYLES = {
 }
 PANELS = {"harvest": "one harvest", "interval": "guest time an interval"}
 BAND = 0.10
+RATIOS = (0.5, 0.7, 0.9, 1.1, 1.4, 2)
 
 
 @drawn
@@ -27,10 +28,11 @@ def predicted_against_measured(judged, title):
     title : str
     """
     unseen = judged[judged["where"] != FITTED].dropna(subset="error")
-    figure, panels = panels_of(len(PANELS), 3.2)
+    figure, panels = panels_of(len(PANELS), 3.2, sharey=True)
     for panel, (phase, label) in zip(panels, PANELS.items(), strict=True):
         _scatter(panel, unseen[unseen["phase"] == phase])
-        panel.set(title=label, xlabel="measured", ylabel="predicted")
+        panel.set(title=label, xlabel="measured")
+    panels[0].set(ylabel="predicted / measured")
     handles, labels = panels[0].get_legend_handles_labels()
     note = f"Band: within {BAND:.0%}. Ringed: recordings, all epochs together."
     noted_legend(figure, note, handles=handles, labels=labels)
@@ -39,17 +41,18 @@ def predicted_against_measured(judged, title):
 
 
 def _scatter(panel, rows):
+    rows = rows.assign(ratio=rows["predicted"] / rows["measured"])
+    panel.axhspan(1 - BAND, 1 + BAND, color=INK, alpha=0.2, linewidth=0)
+    dots = {"linestyle": "", "markersize": 4}
     for lane, of_lane in rows.groupby("lane", sort=False):
-        panel.plot(
-            of_lane["measured"], of_lane["predicted"], linestyle="", markersize=4, label=lane,
-            **STYLES[lane],
-        )  # fmt: skip
+        panel.plot(of_lane["measured"], of_lane["ratio"], label=lane, **dots, **STYLES[lane])
     ringed = rows[rows["where"] == RECORDINGS]
-    options = {"marker": "o", "markersize": 9, "markerfacecolor": "none", "color": INK}
-    panel.plot(ringed["measured"], ringed["predicted"], linestyle="", **options)
-    ends = np.array([rows["measured"].min() / 2, rows["measured"].max() * 2])
-    panel.fill_between(ends, ends * (1 - BAND), ends * (1 + BAND), color=INK, alpha=0.2)
+    ring = {"linestyle": "", "marker": "o", "markersize": 9, "markerfacecolor": "none"}
+    panel.plot(ringed["measured"], ringed["ratio"], color=INK, **ring)
     panel.set(xscale="log", yscale="log")
     panel.grid(**GRID)
     time_axis(panel.xaxis)
-    time_axis(panel.yaxis)
+    panel.xaxis.set_major_locator(LogLocator(base=1000, numticks=4))
+    panel.yaxis.set_major_locator(FixedLocator(RATIOS))
+    panel.yaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}"))
+    panel.yaxis.set_minor_formatter(NullFormatter())

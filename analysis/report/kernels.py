@@ -119,6 +119,12 @@ def _judged_recording(kernels, row):
     )
 
 
+def passes_differ(kernels):
+    """Return how much longer a harvest took in the slowest pass than in the fastest: the median."""
+    by_cell = kernels.passes.groupby(["lane", *CELL])["harvest_ns"]
+    return float((by_cell.max() / by_cell.min() - 1).median())
+
+
 def winners(kernels):
     """Return who takes the least time of harvest and guest together, predicted and measured.
 
@@ -187,7 +193,8 @@ def _ratios(cells, with_scan_faults):
     )
     of_walk = walk["harvest_ns"] + with_scan_faults * walk["lost_ns"]
     ratio = of_walk / (log["harvest_ns"] + log["lost_ns"])
-    return ratio.set_axis(walk["dirty_pages"] / walk["slot_pages"])
+    ratio = ratio.set_axis(walk["dirty_pages"] / walk["slot_pages"])
+    return ratio[ratio > 0]  # noise can exceed what a few stores lost
 
 
 def _crossing(ratio):
