@@ -22,6 +22,10 @@ def read_only():
     return out
 
 
+def misaligned():
+    return np.frombuffer(bytearray(24), "<u8", count=2, offset=4)
+
+
 UNUSABLE = {
     "no array": None,
     "a list": [0, 0],
@@ -38,6 +42,7 @@ UNUSABLE = {
     "with gaps": np.zeros(4, np.uint64)[::2],
     "backwards": np.zeros(2, np.uint64)[::-1],
     "read-only": read_only(),
+    "misaligned": misaligned(),
 }
 
 
@@ -120,6 +125,33 @@ def test_ebusy_while_another_tracker_logs_the_slot(strategy):
     other.enable_logging(0)
     vm.store([2], STAMP)
     assert harvest(other) == {2}
+
+
+def test_a_slot_that_another_tracker_left_is_as_good_as_new(strategy):
+    """Not even the half of the bitmaps that was active is handed down."""
+    vm, last = build("double_buffer", NPAGES)
+    vm.store([1], STAMP)
+    assert harvest(last) == {1}  # from now on the other half is marked
+    vm.store([2], STAMP)
+    last.disable_logging(0)
+    tracker = registry.get(strategy)(vm)
+    tracker.enable_logging(0)
+    vm.store([3], STAMP)
+    vm.host_store(4, STAMP)
+    assert harvest(tracker) == {3, 4}
+
+
+def test_a_log_that_starts_all_set_is_as_good_as_new_in_such_a_slot():
+    vm, last = build("double_buffer", NPAGES)
+    vm.store([1], STAMP)
+    assert harvest(last) == {1}
+    last.disable_logging(0)
+    tracker = registry.get("manual_protect")(vm)
+    tracker.enable_all_set(0)
+    assert harvest(tracker) == set(range(NPAGES))
+    vm.store([3], STAMP)
+    vm.host_store(4, STAMP)
+    assert harvest(tracker) == {3, 4}
 
 
 def test_null_reports_nothing():

@@ -77,7 +77,8 @@ class Pml(DirtyTracker):
     Intel's Page Modification Logging, in KVM since Linux 4.0: 512 gfns for each vCPU, one exit each
     time they are full, and before a harvest a kick of every vCPU, which drains its buffer into the
     bitmap. No fault: a first write costs the guest an entry. With another number it is arm64's
-    FEAT_HDBSS, of which KVM has series only (v3 in February 2026), and AMD's PML, posted in 2025.
+    FEAT_HDBSS, of which KVM has series only (v3 in February 2026), and AMD's PML (series; v5 in
+    January 2026).
 
     A large page is one entry and is reported as a whole. H_ENTER leaves C clear: HPTEs that are
     gone have been logged.

@@ -16,6 +16,7 @@ from strategies.explore.catalogue import (
     hypercalls,
     logs,
     scan,
+    summaries,
     tlbs,
 )
 from strategies.explore.catalogue.programs import PROGRAMS as PROGRAMS
@@ -32,4 +33,5 @@ DEFECTS = (
     *buffered.DEFECTS,
     *logs.DEFECTS,
     *groups.DEFECTS,
+    *summaries.DEFECTS,
 )
