@@ -5,7 +5,8 @@ As in `test_exact_counts`; here each tracker's formulas stand together, D pages 
 """
 
 import pytest
-from conftest import STAMP, build, harvest
+from conftest import STAMP, build, harvest, hpte_of, protect
+from naive import RWRW, RXRX
 
 from strategies.contract.bench import WRITTEN
 from strategies.contract.counts import counted
@@ -119,6 +120,26 @@ def test_counts_of_enabling_of_stores_and_of_harvests(name):
     vm.host_store(8, STAMP)
     assert counted(vm, lambda: harvest(tracker)) == (expected["of the host's"], {})
     assert counted(vm, lambda: harvest(tracker)) == (expected["nothing"], {})
+
+
+@pytest.mark.parametrize(
+    "name", ["write_protect", "write_protect_batched", "double_buffer", "pml", "manual_protect"]
+)
+def test_a_word_of_clean_pages_is_only_read(name):
+    vm, tracker = build(name, 300)
+    vm.store([70, 80], STAMP)
+    host, _ = counted(vm, lambda: harvest(tracker))
+    assert host["words_taken"] == 1
+
+
+def test_a_fault_that_maps_an_absent_hpte_gives_it_its_permission_too():
+    vm, tracker = build("pte_flush", N)
+    vm.store([3], STAMP)
+    for flags in (RXRX, RWRW):
+        protect(vm, hpte_of(vm, 3), flags)
+    harvest(tracker)
+    _, guest = counted(vm, lambda: vm.store([3], STAMP))
+    assert guest == {"stores": 1, "tlb_misses": 2, "map_faults": 1}
 
 
 @pytest.mark.parametrize("name", DEFINITIVE)

@@ -24,6 +24,7 @@ CORE_TESTS = (
     "tests/core/test_mmu.py",
     "tests/core/test_hypercalls.py",
     "tests/core/test_delayed_c.py",
+    "tests/explore/test_interleaved.py",
 )
 TRACKER_TESTS = (
     "tests/test_hpt_sweep.py",
@@ -114,8 +115,9 @@ def run_all(trackers, seconds, begin):
 
     first, others = trackers[:FIRST], trackers[FIRST:]
     _run([life for tracker in trackers for life in _lives(tracker, SEEDS[:3])], seconds, begin)
-    _pytest(CORE_TESTS, begin)
-    if len(trackers) <= FIRST:  # of those alone: few
+    if time.process_time() < seconds:
+        _pytest(CORE_TESTS, begin)
+    if len(trackers) <= FIRST and time.process_time() < seconds:  # of those alone: few
         _pytest(TRACKER_TESTS, begin, " or ".join(map(base_of, trackers)))
     for some in (first, others):
         _run([clause for tracker in some for clause in _clauses(tracker)], seconds, begin)
