@@ -116,6 +116,14 @@ def test_state_bytes_are_those_of_logging_slots(strategy, bitmaps):
     assert tracker.state_bytes == 0
 
 
+@pytest.mark.parametrize(("strategy", "logs"), [("dirty_ring:128", 128 * 16), ("pml:10", 10 * 8)])
+def test_state_bytes_count_the_log_of_each_vcpu(strategy, logs):
+    _, tracker = build(strategy, NPAGES, enabled=False, vcpus=3)
+    assert tracker.state_bytes == 0
+    tracker.enable_logging(0)
+    assert tracker.state_bytes == 16 + 3 * logs
+
+
 def test_ebusy_while_another_tracker_logs_the_slot(strategy):
     vm, tracker = build(strategy, NPAGES)
     vm.store([1], STAMP)

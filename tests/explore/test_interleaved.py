@@ -1,10 +1,14 @@
 """One other thread's whole step in the middle of another's: what is read only under a lock."""
 
+import numpy as np
 import pytest
 from conftest import STAMP, build, enter, harvest, hpte_of, hptes_of, ptel_of, read, remove
+from naive import BOLTED, HVLOCK, SEG_1TB
 
 from strategies.core import atomics
 from strategies.core.papr import H_EXACT
+
+V = SEG_1TB | 0x1234 << 7
 
 
 @pytest.fixture(autouse=True)
@@ -60,3 +64,38 @@ def test_what_an_hpte_maps_is_known_to_a_sweep_only_under_its_lock():
 
     once_before("compare_and_swap", vm.arrays.hpt, overwrite)
     assert harvest(tracker) == {3, 5}
+
+
+def test_what_goes_in_mid_sweep_is_reported_once():
+    """The rmap is swept last: C that an HPTE leaves there after its page was reported is taken."""
+    vm, tracker = build("hpt_sweep:1048576", 10)
+    vm.store([3], STAMP)
+    once_before("fetch_add", vm.arrays.vcpus, lambda: remove(vm, hpte_of(vm, 3)))
+    assert harvest(tracker) == {3}
+    assert harvest(tracker) == set()
+
+
+@pytest.mark.parametrize("place", [0, 7])
+def test_h_enter_waits_for_a_place_that_is_locked_and_free(place):
+    """H_PTEG_FULL would be false: who holds the lock is about to remove what is there."""
+    vm, _ = build("null", 10, populated=False)
+    first = 16
+    for k in range(8):
+        if k != place:
+            assert enter(vm, first + k, V | k << 12, ptel_of(vm, 1), H_EXACT)[0] == 0
+    hpt, free = vm.arrays.hpt, 2 * (first + place)
+    hpt[free] = HVLOCK
+    once_before("relax", None, lambda: hpt.__setitem__(free, np.uint64(0)))
+    code, gpr = enter(vm, first, V, ptel_of(vm, 2))
+    assert (code, gpr[0]) == (0, first + place)
+
+
+def test_where_one_group_is_all_bolted_the_other_gives_a_place():
+    vm, _ = build("null", 17 * 2048, hpt_order=18, populated=False)
+    gfns = list(range(0, 17 * 2048, 2048))
+    vm.store(gfns[:16], STAMP)
+    for gfn in gfns[:16]:
+        if gfn != gfns[11]:
+            vm.arrays.hpt[2 * hpte_of(vm, gfn)] |= np.uint64(BOLTED)
+    assert vm.store(gfns[16:], STAMP) == 1
+    assert hptes_of(vm, gfns[11]) == []

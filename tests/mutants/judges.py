@@ -24,6 +24,7 @@ CORE_TESTS = (
     "tests/core/test_mmu.py",
     "tests/core/test_hypercalls.py",
     "tests/core/test_delayed_c.py",
+    "tests/core/test_vcpus.py",
     "tests/explore/test_interleaved.py",
 )
 TRACKER_TESTS = (
@@ -34,7 +35,7 @@ TRACKER_TESTS = (
     "tests/contract/test_exact_counts.py",
     "tests/contract/test_exact_counts_by_log.py",
 )
-TOO_SLOW = "not (test_many_pages_share_the_tlb or test_group_of_bolted or 4096-40 or 1000-1000)"
+TOO_SLOW = "not (test_many_pages_share_the_tlb or test_group_of_bolted or 1000-1000)"
 TOO_LARGE = ("full_groups", "any_size", "at_random")
 """Clauses of thousands of pages; those of large pages run with 64 KiB pages alone."""
 
