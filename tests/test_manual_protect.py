@@ -120,6 +120,6 @@ def test_the_last_chunk_of_a_harvest_ends_with_the_slot():
     vm.store([0, 127, 128, 149], STAMP)
     assert harvest(tracker) == {0, 127, 128, 149}
     before = vm.events("host")
-    vm.store([1, 100, 140], STAMP)
-    assert harvest(tracker) == {1, 100, 140}
+    vm.store([0, 127, 128, 149], STAMP)
+    assert harvest(tracker) == {0, 127, 128, 149}
     assert changes(vm, before, "host")["bitmap_words_read"] == 6

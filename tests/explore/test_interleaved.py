@@ -2,8 +2,21 @@
 
 import numpy as np
 import pytest
-from conftest import STAMP, build, enter, harvest, hpte_of, hptes_of, ptel_of, read, remove
-from naive import BOLTED, HVLOCK, SEG_1TB
+from conftest import (
+    STAMP,
+    build,
+    clear_mod,
+    clear_ref,
+    enter,
+    harvest,
+    hpte_of,
+    hptes_of,
+    protect,
+    ptel_of,
+    read,
+    remove,
+)
+from naive import BOLTED, HVLOCK, RXRX, SEG_1TB
 
 from strategies.core import atomics
 from strategies.core.papr import H_EXACT
@@ -99,3 +112,20 @@ def test_where_one_group_is_all_bolted_the_other_gives_a_place():
             vm.arrays.hpt[2 * hpte_of(vm, gfn)] |= np.uint64(BOLTED)
     assert vm.store(gfns[16:], STAMP) == 1
     assert hptes_of(vm, gfns[11]) == []
+
+
+@pytest.mark.parametrize("call", [clear_mod, clear_ref, lambda vm, i: protect(vm, i, RXRX)])
+def test_the_guests_view_of_an_hpte_changes_only_under_its_lock(call):
+    vm, _ = build("c_bit_scan", 10)
+    vm.store([3], STAMP)
+    index = hpte_of(vm, 3)
+    locked = []
+
+    def hook(operation, words, _index):
+        if operation == "store" and words is vm.arrays.rev:
+            locked.append(bool(vm.arrays.hpt[2 * index] & np.uint64(HVLOCK)))
+
+    atomics.hook = hook
+    call(vm, index)
+    assert locked
+    assert all(locked)
