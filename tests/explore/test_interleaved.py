@@ -5,6 +5,7 @@ import pytest
 from conftest import (
     STAMP,
     build,
+    build_large,
     clear_mod,
     clear_ref,
     enter,
@@ -19,6 +20,7 @@ from conftest import (
 from naive import BOLTED, HVLOCK, RXRX, SEG_1TB
 
 from strategies.core import atomics
+from strategies.core.guest import VIEW_LARGE
 from strategies.core.papr import H_EXACT
 
 V = SEG_1TB | 0x1234 << 7
@@ -129,3 +131,50 @@ def test_the_guests_view_of_an_hpte_changes_only_under_its_lock(call):
     call(vm, index)
     assert locked
     assert all(locked)
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        "write_protect",
+        "write_protect_batched",
+        "double_buffer",
+        "dirty_ring",
+        "pml",
+        "manual_protect",
+        "dbm_hybrid",
+        "pte_flush",
+    ],
+)
+def test_a_mark_that_comes_while_its_word_is_taken_is_not_lost(strategy):
+    vm, tracker = build(strategy, 10)
+    vm.host_store(3, STAMP)
+    nothing = atomics.hook
+
+    def hook(operation, words, index):
+        if words is vm.arrays.bitmap and index == 0 and operation != "load":
+            atomics.hook = nothing
+            vm.host_store(5, STAMP)
+
+    atomics.hook = hook
+    assert harvest(tracker) | harvest(tracker) == {3, 5}
+    assert atomics.hook is nothing
+
+
+@pytest.mark.parametrize("strategy", ["write_protect", "write_protect_batched", "manual_protect"])
+def test_a_large_page_that_becomes_writable_in_mid_harvest_is_armed_again(strategy):
+    """Its bits are taken word by word: a store between two words finds it read-only again."""
+    vm, tracker = build_large(strategy, 16, vcpus=2)
+    vm.store([0], STAMP, view=VIEW_LARGE)
+    nothing = atomics.hook
+
+    def hook(operation, words, index):
+        if words is vm.arrays.bitmap and index == 2 and operation in ("exchange", "fetch_and"):
+            atomics.hook = nothing
+            vm.store([5], STAMP + 1, view=VIEW_LARGE, vcpu=1)  # whose TLB is cold
+
+    atomics.hook = hook
+    harvest(tracker)
+    vm.store([250], STAMP + 2, view=VIEW_LARGE)
+    assert 250 in harvest(tracker)
+    assert atomics.hook is nothing
