@@ -33,6 +33,7 @@ test: .venv/dev
 
 conformance: .venv/dev
 	$(BIN)/python tests/conformance/check.py --seed $(SEED) --ops $(OPS)
+	$(BIN)/python tests/conformance/check.py --seed $(SEED) --ops $(OPS) --logging
 
 lint: .venv/dev
 	$(BIN)/ruff check .
