@@ -1,18 +1,23 @@
-"""Groups of pages that one write fault opens (LOG_GROUPS): from then on C tells of their stores.
+"""Groups of pages that one write fault opens: from then on C tells of their stores.
 
 A page is open when its bit is set in the second half of the slot's bitmap. Its HPTEs may then have
 the guest's own permissions; those of other pages are read-only. Groups lie side by side from the
-slot's first page on, and an open one stays so until logging stops.
+slot's first page on. Under LOG_GROUPS the first fault opens a group, which stays so until logging
+stops. Under LOG_HEAT a fault opens its page, and `core/heat` says whether the group with it; a
+harvest may close pages again.
 
 Two orders matter. The bit comes before the first permission: a store through it must not find a
-harvest that passes the page over. And a permission is given under the page's rmap lock, which
-H_ENTER holds when it looks at the bit: either sees the other.
+harvest that passes the page over. And a permission is given under the page's rmap lock, the bit
+being set: H_ENTER holds that lock when it looks at the bit, and so does a harvest that closes the
+page, after it took the bit away. Each sees the other.
 """
 
 from strategies.core import atomics
 from strategies.core.events import GROUPS_OPENED, PAGES_OPENED, count
+from strategies.core.heat import heat_page
 from strategies.core.jit import inlined, kernel
-from strategies.core.machine import LOG_GROUPS, SLOT_BASE_GFN, SLOT_GROUP, SLOT_NPAGES
+from strategies.core.locks import lock_rmap, unlock_rmap, wait_hpte_unlocked
+from strategies.core.machine import LOG_GROUPS, LOG_HEAT, SLOT_BASE_GFN, SLOT_GROUP, SLOT_NPAGES
 from strategies.core.memslot import (
     PAGES_PER_WORD,
     bitmap_start,
@@ -20,8 +25,14 @@ from strategies.core.memslot import (
     slot_field,
     slot_of_gfn,
 )
-from strategies.core.protect import RESTORE, change_page
-from strategies.core.words import ONE, U64, ZERO
+from strategies.core.protect import RESTORE, change_ring
+from strategies.core.words import I64, ONE, U64, ZERO
+
+
+@inlined
+def opens_pages(mode):
+    """Say whether a write fault opens pages under a logging mode, of which C tells then."""
+    return mode in (LOG_GROUPS, LOG_HEAT)
 
 
 @inlined
@@ -35,7 +46,7 @@ def is_open(machine, slot, gfn):
 @inlined
 def enters_readonly(machine, slot, mode, gfn):
     """Say whether H_ENTER makes an HPTE of a page read-only; the page's rmap lock is held."""
-    return is_write_protected(mode) and not (mode == LOG_GROUPS and is_open(machine, slot, gfn))
+    return is_write_protected(mode) and not (opens_pages(mode) and is_open(machine, slot, gfn))
 
 
 @inlined
@@ -60,6 +71,29 @@ def claim_group(machine, cpu, slot, gfn):
     count(machine, cpu, GROUPS_OPENED, 1)
 
 
+@inlined
+def claim(machine, cpu, slot, mode, gfn):
+    """Set the bit of a page that faulted, or of its group; return whether that is to be opened."""
+    if mode == LOG_HEAT and not heat_page(machine, slot, gfn):
+        return False
+    claim_group(machine, cpu, slot, gfn)
+    return True
+
+
+@inlined
+def _open_page(machine, cpu, slot, gfn):
+    """Give a page the guest's own permissions, unless a harvest has closed it meanwhile."""
+    busy = I64(0)
+    while busy >= 0:
+        word = lock_rmap(machine.rmap, gfn)
+        busy = I64(-1)
+        if is_open(machine, slot, gfn):
+            busy = change_ring(machine, cpu, word, RESTORE)
+        unlock_rmap(machine.rmap, gfn, word)
+        if busy >= 0:
+            wait_hpte_unlocked(machine, cpu, busy)
+
+
 @kernel
 def open_group(machine, cpu, gfn):
     """Give all pages of a page's group the guest's own permissions, without a flush.
@@ -71,5 +105,5 @@ def open_group(machine, cpu, gfn):
     base = slot_field(machine, slot, SLOT_BASE_GFN)
     first, end = _group_of(machine, slot, gfn)
     for page in range(first, end):
-        change_page(machine, cpu, base + page, RESTORE)
+        _open_page(machine, cpu, slot, base + page)
     count(machine, cpu, PAGES_OPENED, end - first)

@@ -23,7 +23,7 @@ from strategies.core.machine import Machine
 from strategies.core.papr import PRESENT
 from strategies.core.vm import Vm
 from strategies.core.words import I64, ONE, U64, ZERO
-from strategies.explore.checks import check_locks, check_rings
+from strategies.explore.checks import check_debts, check_locks, check_rings
 from strategies.explore.guest_view import GuestView
 from strategies.explore.operations import OFF, bits_of
 from strategies.explore.scheduler import Violation
@@ -256,6 +256,7 @@ class Scene:
             return self._judged[self.final]
         check_locks(self.words)
         check_rings(self.machine, self.pages)
+        check_debts(self.machine, self.pages)
         atomics.hook = _Patience()
         try:
             if not self._is_generated:  # of these the order of operations tells more
