@@ -580,6 +580,14 @@ PROGRAMS = (
         **_DELAYED_C,
     ),
     Program(
+        "delayed-c-log-full-harvest",
+        "stores to two pages that fill a log of the hardware, a harvest, with C still in a TLB",
+        (guest(store(1), store(2), store(1)), _HARVEST),
+        pages=3,
+        **_DIRTY,
+        **(_DELAYED_C | _LOG_OF_ONE),
+    ),
+    Program(
         "delayed-c-remove-harvest",
         "a store, H_REMOVE and H_ENTER, a harvest, with C still in a TLB",
         (_STORE, guest(remove(), enter()), _HARVEST),
