@@ -111,7 +111,7 @@ TRACKERS = {
         2026,
         "a proposal of this project, for any platform",
         "mixed.adaptive:Adaptive",
-        Parameter("group_pages", "pages of a group", 256, 64, 1 << 20, True),
+        Parameter("group_pages", "pages of a group", 256, 64, 4096, True),
     ),
     "pte_flush": Tracker(
         "history", 2011, "POWER Book3S PR up to the patch", "history.pte_flush:PteFlush"

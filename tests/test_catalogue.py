@@ -125,7 +125,8 @@ RULES = {
     "a second look without a flush": "heat-second-look-without-flush",
     "a page opened though it was cooled": "heat-opened-though-cold",
     "a cold page not looked at by H_ENTER": "heat-not-looked-at-by-h-enter",
-    "a group dropped at one look": "heat-group-dropped-at-one-look",
+    "a page hot by its own bit alone": "heat-page-bit-alone",
+    "a word dropped at one look": "heat-word-dropped-at-one-look",
     "a debt that two pass and none pays": "heat-debt-passed-by-two",
 }
 """Rules of the machine's design."""

@@ -136,6 +136,16 @@ def test_ebusy_while_another_tracker_logs_the_slot(strategy):
     assert harvest(other) == {2}
 
 
+@pytest.mark.parametrize("name", ["dirty_ring", "pml"])
+def test_einval_while_another_size_of_the_logs_is_in_use(name):
+    vm, tracker = build(f"{name}:128", NPAGES, guest_pages=2 * NPAGES)
+    slot = vm.add_memslot(NPAGES, NPAGES)
+    other = registry.get(f"{name}:256")(vm)
+    assert fails_with(errno.EINVAL, other.enable_logging, slot)
+    tracker.disable_logging(0)
+    other.enable_logging(slot)
+
+
 def test_a_slot_that_another_tracker_left_is_as_good_as_new(strategy):
     """Not even the half of the bitmaps that was active is handed down."""
     vm, last = build("double_buffer", NPAGES)

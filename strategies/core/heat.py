@@ -1,14 +1,16 @@
 """What is known of a slot whose pages are hot or cold (LOG_HEAT), where fault handlers reach it.
 
-A page is hot when its bit is set in the second half of the slot's bitmap: its HPTEs may permit
-stores, and C tells of them. A cold page's HPTEs are read-only, with C clear; the first store faults
-and heats it. Each group of pages has a word of its own: a debt, which faults raise and time lowers,
-and whether the group is open, that is, hot as a whole. Who raises the debt to the price of opening
-opens the group (`core/groups`).
+A page is hot when its bit is set in the second half of the slot's bitmap, and that of the bitmap's
+word in `heat`, where a harvest looks first: its HPTEs may permit stores, and C tells of them. A
+cold page's HPTEs are read-only, with C clear; the first store faults and heats it. Each group of
+pages has a word of its own: a debt, which faults raise and time lowers, and whether the group is
+open, that is, hot as a whole. Who raises the debt to the price of opening opens the group
+(`core/groups`). That price doubles when a group closes that was not worth opening.
 
 Words of a slot in `heat`: HEAT_WORDS of what is known of all of it, a word for each group, then a
-bit for each group that has a hot page. A group's word is read and written by vCPUs and the harvest;
-of the others vCPUs change FAULTS and the bits, and read costs, HARVEST and IS_SWEPT.
+bit for each word of the bitmap that may name a hot page. A group's word is read and written by
+vCPUs and the harvest; of the others vCPUs change FAULTS and the bits, and read costs, HARVEST and
+IS_SWEPT.
 """
 
 from strategies.core import atomics
@@ -44,11 +46,16 @@ AGES = 16
 HEAT_WORDS = 64
 
 OPEN = bit(63)
-HARVEST_SHIFT = U64(32)
-HARVEST_MASK = U64(0x7FFFFFFF)
-DEBT_MASK = U64(0xFFFFFFFF)
+PAID = bit(62)  # it was worth opening
+LEVEL_SHIFT = U64(56)  # by how many powers of two its price is raised
+LEVEL_MASK = U64(7)
+HARVEST_SHIFT = U64(32)  # up to which harvest time has lowered its debt, modulo 2**24
+HARVESTS = 1 << 24
+DEBT_MASK = U64(0xFFFFFFFF)  # in ns
+"""A group's word."""
+
+MAX_LEVEL = 6
 PS_PER_NS = 1000
-"""A group's word: OPEN, the harvest up to which time has lowered its debt, the debt in ns."""
 
 
 @inlined
@@ -70,10 +77,29 @@ def learn(machine, heat, field, value):
 
 
 @inlined
-def group_bit(machine, slot, group):
-    """Return the index in `heat` of the word with a group's bit, and the bit."""
+def word_bit(machine, slot, number):
+    """Return the index in `heat` of the word with the bit of a word of the bitmap, and the bit."""
     start = heat_start(machine, slot) + HEAT_WORDS + slot_field(machine, slot, SLOT_BITMAP_WORDS)
-    return start + group // PAGES_PER_WORD, ONE << U64(group % PAGES_PER_WORD)
+    return start + number // PAGES_PER_WORD, ONE << U64(number % PAGES_PER_WORD)
+
+
+@inlined
+def may_have_hot(machine, slot, number):
+    """Say whether a harvest looks at a word of the bitmap."""
+    at, mask = word_bit(machine, slot, number)
+    return atomics.load(machine.heat, at) & mask != ZERO
+
+
+@inlined
+def make_hot(machine, slot, number, mask):
+    """Make pages that a word of the bitmap names hot.
+
+    Both bits are set before the page counts as hot. A harvest that takes a word's bit away, for it
+    names no page, looks at the word once more.
+    """
+    atomics.fetch_or(machine.bitmap, bitmap_start(machine, slot, 1) + number, mask)
+    at, word = word_bit(machine, slot, number)
+    atomics.fetch_or(machine.heat, at, word)
 
 
 @inlined
@@ -94,6 +120,12 @@ def opening_price(machine, heat, pages):
 
 
 @inlined
+def level_of(word):
+    """Return by how many powers of two the price of opening a group is raised."""
+    return I64(word >> LEVEL_SHIFT & LEVEL_MASK)
+
+
+@inlined
 def debt_at(machine, heat, word, pages, harvest):
     """Return the debt of a closed group as time has lowered it: to scan it would have cost that.
 
@@ -102,15 +134,17 @@ def debt_at(machine, heat, word, pages, harvest):
     debt = I64(word & DEBT_MASK)
     if atomics.load(machine.heat, heat + IS_SWEPT):
         return debt
-    harvests = max(harvest - I64(word >> HARVEST_SHIFT & HARVEST_MASK), 0)
+    harvests = (harvest - I64(word >> HARVEST_SHIFT & U64(HARVESTS - 1))) % HARVESTS
+    if harvests > HARVESTS // 2:  # a fault of this interval, seen from before it
+        return debt
     return max(debt - harvests * pages * known(machine, heat, PAGE_SCAN) // PS_PER_NS, 0)
 
 
 @inlined
-def group_word(is_open, harvest, debt):
+def group_word(flags, level, harvest, debt):
     """Return a group's word."""
-    word = U64(harvest) & HARVEST_MASK
-    return (OPEN if is_open else ZERO) | word << HARVEST_SHIFT | U64(min(debt, 0xFFFFFFFF))
+    word = flags | U64(level) << LEVEL_SHIFT | U64(harvest % HARVESTS) << HARVEST_SHIFT
+    return word | U64(min(debt, 0xFFFFFFFF))
 
 
 @inlined
@@ -122,32 +156,26 @@ def owe_fault(machine, slot, group):
     heat = heat_start(machine, slot)
     at = heat + HEAT_WORDS + group
     pages = group_pages(machine, slot, group)
-    limit = opening_price(machine, heat, pages)
     fault = known(machine, heat, FIRST_WRITE) // PS_PER_NS
     while True:
         word = atomics.load(machine.heat, at)
         if word & OPEN:
             return False
+        level = level_of(word)
         harvest = I64(atomics.load(machine.heat, heat + HARVEST))
         debt = debt_at(machine, heat, word, pages, harvest) + fault
-        opens = debt >= limit
-        new = group_word(opens, harvest, 0 if opens else debt)
+        opens = debt >= opening_price(machine, heat, pages) << level
+        new = group_word(ZERO, level, harvest, debt)
+        if opens:
+            new = group_word(OPEN, level, harvest, 0)
         if atomics.compare_and_swap(machine.heat, at, word, new) == word:
             return opens
 
 
 @inlined
 def heat_page(machine, slot, gfn):
-    """Make a page hot, before it becomes writable; return whether its group is to be opened.
-
-    The page's bit, then its group's: a harvest that finds a group empty takes its bit away, and
-    looks once more.
-    """
+    """Make a page hot, before it becomes writable; return whether its group is to be opened."""
     page = gfn - slot_field(machine, slot, SLOT_BASE_GFN)
-    hot = bitmap_start(machine, slot, 1) + page // PAGES_PER_WORD
-    atomics.fetch_or(machine.bitmap, hot, ONE << U64(page % PAGES_PER_WORD))
-    group = page // slot_field(machine, slot, SLOT_GROUP)
-    at, mask = group_bit(machine, slot, group)
-    atomics.fetch_or(machine.heat, at, mask)
+    make_hot(machine, slot, page // PAGES_PER_WORD, ONE << U64(page % PAGES_PER_WORD))
     atomics.fetch_add(machine.heat, heat_start(machine, slot) + FAULTS, ONE)
-    return owe_fault(machine, slot, group)
+    return owe_fault(machine, slot, page // slot_field(machine, slot, SLOT_GROUP))

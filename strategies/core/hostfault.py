@@ -71,7 +71,7 @@ def _resolve(machine, vcpu, index, v, is_store):
     gfn = hpte_gfn(machine, guest_r, shift)
     slot = slot_of_gfn(machine, gfn)
     mode = log_mode(machine, slot)
-    opens = is_store and opens_pages(mode) and not is_open(machine, slot, gfn)
+    opens = is_store and opens_pages(mode) and not is_open(machine, slot, mode, gfn)
     _count_fault(machine, vcpu, mode, v)
     if writable and (is_store or not is_write_protected(mode)):
         if logs_in_fault(mode):

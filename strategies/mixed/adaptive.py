@@ -38,10 +38,12 @@ from strategies.core.heat import (
     HEAT_WORDS,
     HOT,
     IS_SWEPT,
+    MAX_LEVEL,
     OPEN,
     PAGE_COOL,
     PAGE_OPEN,
     PAGE_SCAN,
+    PAID,
     PATIENCE,
     PRICE,
     PS_PER_NS,
@@ -56,13 +58,14 @@ from strategies.core.heat import (
     WARM,
     WORD_READ,
     debt_at,
-    group_bit,
     group_pages,
     group_word,
     heat_start,
     known,
     learn,
+    level_of,
     opening_price,
+    word_bit,
 )
 from strategies.core.jit import inlined, kernel
 from strategies.core.machine import (
@@ -235,26 +238,32 @@ def _weigh_group(machine, slot, heat, group, warm, saved):
     """Settle a group's debt after a harvest that looked at it; return whether it is open.
 
     A closed group pays the scan of its cold pages, which it did without; an open one owes that,
-    less the faults it was spared, and closes at the price of opening it.
+    less the faults it is spared, and closes at the price of opening it. It was worth opening if it
+    was once spared the faults before it and the price of opening and cooling.
     """
     at = heat + HEAT_WORDS + group
     pages = group_pages(machine, slot, group)
     limit = opening_price(machine, heat, pages)
     harvest = known(machine, heat, HARVEST)
-    idle = (pages - warm) * known(machine, heat, PRICE) // PS_PER_NS
+    idle = (pages - warm) * known(machine, heat, PAGE_SCAN) // PS_PER_NS
+    spared = saved // PS_PER_NS
     while True:
         word = atomics.load(machine.heat, at)
+        level, flags = level_of(word), word & (OPEN | PAID)
         if word & OPEN:
-            debt = max(I64(word & DEBT_MASK) + idle - saved // PS_PER_NS, 0)
-            stays = debt < limit
+            debt = max(I64(word & DEBT_MASK) + idle - spared, 0)
+            if spared >= 3 * limit:
+                flags |= PAID
+            if debt >= limit:
+                level = max(level - 1, 0) if flags & PAID else min(level + 1, MAX_LEVEL)
+                flags, debt = ZERO, I64(0)
         else:
             debt = max(debt_at(machine, heat, word, pages, harvest - 1) - idle, 0)
-            stays = False
-        new = group_word(stays, harvest, debt if stays or not word & OPEN else 0)
+        new = group_word(flags, level, harvest, debt)
         if atomics.compare_and_swap(machine.heat, at, word, new) == word:
-            if word & OPEN and not stays:
+            if word & OPEN and not new & OPEN:
                 count(machine, machine.nvcpus, GROUPS_CLOSED, 1)
-            return stays
+            return new & OPEN != ZERO
 
 
 @kernel
@@ -291,67 +300,59 @@ def _old_pages(machine, slot, heat, number, mask):
     return old
 
 
-@inlined
-def _words_of(machine, slot, group):
-    """Return the first word of a group in the bitmap, and the one after its last."""
-    words = slot_field(machine, slot, SLOT_GROUP) // PAGES_PER_WORD
-    return group * words, min((group + 1) * words, slot_field(machine, slot, SLOT_BITMAP_WORDS))
-
-
 @kernel
-def _cool_group(machine, slot, heat, group, out, seen):
-    """Make the pages of a group cold that are no longer warm."""
-    first, end = _words_of(machine, slot, group)
+def _cool_group(machine, slot, heat, first, words, out, seen):
+    """Make those pages cold that are no longer warm, of the words of the bitmap from `first` on."""
     start = bitmap_start(machine, slot, 1)
-    for number in range(first, end):
-        old = _old_pages(machine, slot, heat, number, atomics.load(machine.bitmap, start + number))
+    count(machine, machine.nvcpus, BITMAP_WORDS_READ, popcount(words))
+    while words:
+        number = first + ctz(words)
+        words &= words - ONE
+        mask = atomics.load(machine.bitmap, start + number)
+        old = _old_pages(machine, slot, heat, number, mask)
         if old:
             _cool_word(machine, slot, heat, number, old, out, seen)
-    count(machine, machine.nvcpus, BITMAP_WORDS_READ, end - first)
+        if old == mask:
+            _drop_word(machine, slot, number)
 
 
 @kernel
-def _drop_if_empty(machine, slot, group):
-    """Take away the bit of a group with no hot page; a page heated meanwhile brings it back."""
-    at, mask = group_bit(machine, slot, group)
+def _drop_word(machine, slot, number):
+    """Take away the bit of a word with no hot page; one heated meanwhile brings it back."""
+    at, mask = word_bit(machine, slot, number)
     atomics.fetch_and(machine.heat, at, ~mask)
-    first, end = _words_of(machine, slot, group)
-    for number in range(first, end):
-        if atomics.load(machine.bitmap, bitmap_start(machine, slot, 1) + number):
-            atomics.fetch_or(machine.heat, at, mask)
-            return
+    if atomics.load(machine.bitmap, bitmap_start(machine, slot, 1) + number):
+        atomics.fetch_or(machine.heat, at, mask)
 
 
 @kernel
-def _harvest_group(machine, slot, heat, group, out, seen, action, begun):
-    """Take C of a group's hot pages, cool those that are due; return how many were hot.
+def _harvest_group(machine, slot, heat, first, words, out, seen, action, begun):
+    """Take C of a group's hot pages, cool those that are due; return how many are hot.
 
-    Cooling needs a flush: it waits for a harvest that makes one anyway, or until waiting has cost
-    as much.
+    `words` are those with hot pages, as bits, from word `first` of the bitmap on. Cooling needs a
+    flush: it waits for a harvest that makes one anyway, or until waiting has cost as much.
     """
-    first, end = _words_of(machine, slot, group)
     start = bitmap_start(machine, slot, 1)
-    hot, warm, saved = I64(0), I64(0), I64(0)
-    for number in range(first, end):
+    group = (first + ctz(words)) * PAGES_PER_WORD // slot_field(machine, slot, SLOT_GROUP)
+    hot, warm, saved, rest = I64(0), I64(0), I64(0), words
+    while rest:
+        number = first + ctz(rest)
+        rest &= rest - ONE
         mask = atomics.load(machine.bitmap, start + number)
-        if mask:
-            hot += popcount(mask)
-            if machine.delayed_c:
-                atomics.store_own(seen, number, atomics.load_own(seen, number) | mask)
-            n, spared = _look_at_word(machine, slot, heat, number, mask, out, action)
-            warm += n
-            saved += spared
-    count(machine, machine.nvcpus, BITMAP_WORDS_READ, end - first)
-    opened = _weigh_group(machine, slot, heat, group, warm, saved)
-    if hot > warm and not opened:
-        flushes = counted(machine, machine.nvcpus, PAGES_CLEARED) > begun
-        if flushes or known(machine, heat, WAITED) >= known(machine, heat, FLUSH):
-            _cool_group(machine, slot, heat, group, out, seen)
-            hot = warm
-        else:
-            _add(machine, heat, WAITED, (hot - warm) * known(machine, heat, PRICE))
-    if not hot:
-        _drop_if_empty(machine, slot, group)
+        hot += popcount(mask)
+        if machine.delayed_c:
+            atomics.store_own(seen, number, atomics.load_own(seen, number) | mask)
+        n, spared = _look_at_word(machine, slot, heat, number, mask, out, action)
+        warm += n
+        saved += spared
+    count(machine, machine.nvcpus, BITMAP_WORDS_READ, popcount(words))
+    if _weigh_group(machine, slot, heat, group, warm, saved) or hot == warm:
+        return hot
+    flushes = counted(machine, machine.nvcpus, PAGES_CLEARED) > begun
+    if flushes or known(machine, heat, WAITED) >= known(machine, heat, FLUSH):
+        _cool_group(machine, slot, heat, first, words, out, seen)
+        return warm
+    _add(machine, heat, WAITED, (hot - warm) * known(machine, heat, PRICE))
     return hot
 
 
@@ -385,7 +386,8 @@ def _finish(machine, slot, heat, out, seen, words):
         while mask:
             page = number * PAGES_PER_WORD + ctz(mask)
             mask &= mask - ONE
-            action = FINISH if is_open(machine, slot, base + page) else FINISH_COLD
+            is_hot = is_open(machine, slot, LOG_HEAT, base + page)
+            action = FINISH if is_hot else FINISH_COLD
             npages = _take(machine, base + page, action)
             if npages:
                 report_pages(out, page, npages)
@@ -419,15 +421,19 @@ def _harvest_hot(machine, slot, heat, out, seen, action):
     hot = I64(0)
     begun = counted(machine, machine.nvcpus, PAGES_CLEARED)
     read = counted(machine, machine.nvcpus, BITMAP_WORDS_READ)
-    start, _ = group_bit(machine, slot, 0)
-    words = (_groups(machine, slot) + PAGES_PER_WORD - 1) // PAGES_PER_WORD
-    for word in range(words):
-        mask = atomics.load(machine.heat, start + word)
+    start, _ = word_bit(machine, slot, 0)
+    words = slot_field(machine, slot, SLOT_BITMAP_WORDS)
+    looked = (words + PAGES_PER_WORD - 1) // PAGES_PER_WORD
+    per_group = slot_field(machine, slot, SLOT_GROUP) // PAGES_PER_WORD
+    for k in range(looked):
+        mask = atomics.load(machine.heat, start + k)
         while mask:
-            group = word * PAGES_PER_WORD + ctz(mask)
-            mask &= mask - ONE
-            hot += _harvest_group(machine, slot, heat, group, out, seen, action, begun)
-    count(machine, machine.nvcpus, BITMAP_WORDS_READ, words)
+            low = ctz(mask) // per_group * per_group
+            group = mask & ~ZERO >> U64(PAGES_PER_WORD - per_group) << U64(low)
+            mask &= ~group
+            first = k * PAGES_PER_WORD
+            hot += _harvest_group(machine, slot, heat, first, group, out, seen, action, begun)
+    count(machine, machine.nvcpus, BITMAP_WORDS_READ, looked)
     read = counted(machine, machine.nvcpus, BITMAP_WORDS_READ) - read
     price = known(machine, heat, PAGE_SCAN) + read * known(machine, heat, WORD_READ) // max(hot, 1)
     learn(machine, heat, PRICE, max(price, 1))
@@ -461,8 +467,6 @@ def _open_all(machine, slot, heat):
     base = slot_field(machine, slot, SLOT_BASE_GFN)
     for group in range(_groups(machine, slot)):
         claim_group(machine, machine.nvcpus, slot, base + group * pages)
-        at, mask = group_bit(machine, slot, group)
-        atomics.fetch_or(machine.heat, at, mask)
         open_group(machine, machine.nvcpus, base + group * pages)
 
 
@@ -611,7 +615,7 @@ class Adaptive(DirtyTracker):
     - *Groups.* A fault raises its group's debt, time lowers it by what scanning the whole group
       would have cost. At half the price of opening and cooling the group, the fault handler opens
       all of it; an open group owes what its cold pages cost, less the faults it is spared, and
-      closes at the same price.
+      closes at the same price. If it was not worth opening, it opens next time at twice the price.
     - *Everything.* Where the platform offers a cheaper exact scan (`hpt_sweep`, or the pipelined
       scan of an HPT too large for that), the hot pages are swept when that costs less than to
       look at each; all pages become hot, or are cooled, when the other way has cost more than this

@@ -5,11 +5,12 @@ As in `test_exact_counts`; here each tracker's formulas stand together, D pages 
 """
 
 import pytest
-from conftest import STAMP, build, harvest, hpte_of, protect
+from conftest import STAMP, build, build_large, harvest, hpte_of, protect
 from naive import RWRW, RXRX
 
 from strategies.contract.bench import WRITTEN
 from strategies.contract.counts import counted
+from strategies.core.guest import VIEW_BASE, VIEW_LARGE
 from strategies.core.tlb import flush_tlbs
 
 N, W, D = 100, 2, len(WRITTEN)
@@ -183,12 +184,28 @@ def test_a_store_that_opens_a_group_is_counted_with_all_its_pages():
     _, guest = counted(vm, lambda: vm.store([15], STAMP))
     opened = {"groups_opened": 1, "pages_opened": 10, "rmap_steps": 10, "changed_bits_set": 1}
     assert guest == opened | {"stores": 1, "tlb_misses": 2, "write_faults": 1, "tlbies": 1}
-    assert counted(vm, lambda: vm.store([16], STAMP)) == (
+    assert counted(vm, lambda: vm.store([10, 19], STAMP)) == (
         {},
-        {"stores": 1, "tlb_misses": 1, "changed_bits_set": 1},
+        {"stores": 2, "tlb_misses": 2, "changed_bits_set": 2},
     )
     host, _ = counted(vm, lambda: harvest(tracker))
-    assert (host["pages_scanned"], host["pages_cleared"]) == (10, 2)
+    assert (host["pages_scanned"], host["pages_cleared"]) == (10, 3)
+
+
+def test_a_page_that_two_hptes_report_is_counted_once():
+    vm, tracker = build_large("c_bit_scan", 16)
+    vm.populate(0, view=VIEW_BASE)
+    vm.store([0], STAMP, view=VIEW_LARGE)  # which reports pages 0 to 255
+    vm.store([70, 300], STAMP)
+    host, _ = counted(vm, lambda: harvest(tracker))
+    assert host["pages_cleared"] == 2
+
+
+def test_the_hardware_logs_no_page_of_a_slot_that_is_not_logged_so():
+    vm, _ = build("pml", N, guest_pages=2 * N)
+    vm.populate(vm.add_memslot(N, N))
+    _, guest = counted(vm, lambda: vm.store([1, N + 1], STAMP))
+    assert (guest["log_pushes"], guest["changed_bits_set"]) == (1, 2)
 
 
 def test_a_full_log_is_counted_as_an_exit():

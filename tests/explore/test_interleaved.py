@@ -17,13 +17,16 @@ from conftest import (
     read,
     remove,
 )
-from naive import BOLTED, HVLOCK, RXRX, SEG_1TB
+from naive import BOLTED, HVLOCK, RXRX, SEG_1TB, C
 
 from strategies.core import atomics
 from strategies.core.guest import VIEW_LARGE
+from strategies.core.machine import VCPU_TLB_GENERATION
 from strategies.core.papr import H_EXACT
+from strategies.core.tlb import flush_tlbs
 
 V = SEG_1TB | 0x1234 << 7
+SCANS = ("c_bit_scan", "c_bit_scan_batched", "c_bit_scan_pipelined", "hpt_sweep:1048576")
 
 
 @pytest.fixture(autouse=True)
@@ -178,3 +181,30 @@ def test_a_large_page_that_becomes_writable_in_mid_harvest_is_armed_again(strate
     vm.store([250], STAMP + 2, view=VIEW_LARGE)
     assert 250 in harvest(tracker)
     assert atomics.hook is nothing
+
+
+def test_two_flushes_at_once_make_two_new_generations():
+    """Or what a TLB was given between them would outlive the second."""
+    vm, _ = build("null", 10)
+    word = VCPU_TLB_GENERATION
+    nothing = atomics.hook
+
+    def hook(operation, words, index):
+        if words is vm.arrays.vcpus and index == word and operation != "load":
+            atomics.hook = nothing
+            flush_tlbs(vm.machine, 0)
+
+    atomics.hook = hook
+    flush_tlbs(vm.machine, 0)
+    assert vm.arrays.vcpus[word] == 2
+
+
+@pytest.mark.parametrize("strategy", SCANS)
+def test_a_page_that_no_hpte_maps_leads_to_no_other_page(strategy):
+    """Its rmap word remembers R, and names HPTE 0, which another page has."""
+    vm, tracker = build(strategy, 10)
+    vm.load([3])
+    assert remove(vm, hpte_of(vm, 3))[0] == 0
+    assert enter(vm, 0, V, ptel_of(vm, 7), H_EXACT)[0] == 0
+    vm.arrays.hpt[1] |= np.uint64(C)
+    assert harvest(tracker) == {7}

@@ -3,14 +3,16 @@
 from strategies.core import atomics, groups, h_enter, heat
 from strategies.core.groups import claim, open_group
 from strategies.core.heat import HARVEST, HEAT_WORDS, OPEN
+from strategies.core.machine import LOG_GROUPS
 from strategies.core.memslot import bitmap_start, log_mode, slot_of_gfn
 from strategies.core.protect import RESTORE, change_page
-from strategies.core.words import I64
+from strategies.core.words import I64, U64, ZERO
 from strategies.explore.defect import Defect
 from strategies.mixed import adaptive
 
 _claim = claim
 _open_group = open_group
+_is_open = groups.is_open
 _cool_word = adaptive._cool_word
 _look_again = adaptive._look_again
 
@@ -45,7 +47,7 @@ def look_without_flush(*arguments):
     return 0
 
 
-def open_cold_page(machine, cpu, _slot, gfn):
+def open_cold_page(machine, cpu, _slot, _mode, gfn):
     """Give a page the guest's own permissions, whether or not a harvest has cooled it."""
     change_page(machine, cpu, gfn, RESTORE)
 
@@ -55,9 +57,14 @@ def enters_writable(_machine, _slot, _mode, _gfn):
     return False
 
 
-def drop_at_one_look(machine, slot, group):
-    """Take away the bit of a group with no hot page, and do not look once more."""
-    at, mask = heat.group_bit(machine, slot, group)
+def is_open_by_page(machine, slot, _mode, gfn):
+    """Look at the page's bit alone, and not at its word's."""
+    return _is_open(machine, slot, LOG_GROUPS, gfn)
+
+
+def drop_at_one_look(machine, slot, number):
+    """Take away the bit of a word with no hot page, and do not look once more."""
+    at, mask = heat.word_bit(machine, slot, number)
     atomics.fetch_and(machine.heat, at, ~mask)
 
 
@@ -72,7 +79,8 @@ def owe_and_pass(machine, slot, group):
     fault = heat.known(machine, start, heat.FIRST_WRITE) // heat.PS_PER_NS
     harvest = I64(atomics.load(machine.heat, start + HARVEST))
     debt = heat.debt_at(machine, start, word, pages, harvest) + fault
-    atomics.fetch_add(machine.heat, at, heat.group_word(False, harvest, debt) - word)
+    new = heat.group_word(ZERO, 0, harvest, debt)
+    atomics.fetch_add(machine.heat, at, U64((int(new) - int(word)) % (1 << 64)))
     if debt < heat.opening_price(machine, start, pages):
         return False
     atomics.exchange(machine.heat, at, OPEN)
@@ -128,13 +136,23 @@ DEFECTS = (
         replaces=((h_enter.enters_readonly, enters_writable),),
     ),
     Defect(
-        name="heat-group-dropped-at-one-look",
-        what="A group's bit is taken for it had no hot page, and one was heated since.",
-        origin="design: a group's bit is taken, then its pages are looked at once more",
+        name="heat-page-bit-alone",
+        what="A page counts as hot as soon as its own bit is set: a store of another vCPU does not "
+        "fault, and a harvest does not look there yet.",
+        origin="design: a page is hot when both bits are set (found by the explorer)",
+        lived="-",
+        program="aliases-harvest",
+        strategy="adaptive",
+        replaces=((groups.is_open, is_open_by_page),),
+    ),
+    Defect(
+        name="heat-word-dropped-at-one-look",
+        what="A word's bit is taken for it named no hot page, and one was heated since.",
+        origin="design: a word's bit is taken, then the word is looked at once more",
         lived="-",
         program="cool-store-harvest",
         strategy="adaptive",
-        replaces=((adaptive._drop_if_empty, drop_at_one_look),),
+        replaces=((adaptive._drop_word, drop_at_one_look),),
     ),
     Defect(
         name="heat-debt-passed-by-two",
