@@ -72,6 +72,12 @@ TRACKERS = {
     "double_buffer": Tracker(
         "fault", 2011, "x86 in v3.3 and v3.4", "fault.double_buffer:DoubleBuffer"
     ),
+    "write_protect_summary": Tracker(
+        "fault",
+        2026,
+        "a proposal of this project, for very large slots",
+        "fault.write_protect_summary:WriteProtectSummary",
+    ),
     "dirty_ring": Tracker(
         "log",
         2020,

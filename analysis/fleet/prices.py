@@ -19,6 +19,7 @@ from analysis.model.pricing import counts_from, prices_plain, sums
 from analysis.model.profile import REFERENCE
 from analysis.model.scenario import Scenario
 from strategies.errors import InputError
+from strategies.registry import base_of
 
 PERCENTILES = {"p50": 50, "p99": 99, "max": 100}
 TOTALS = ("harvest", "stall", "cpu")
@@ -83,14 +84,19 @@ def rows_of(counts, names, profiles):
 
 
 def _priced(counts, profile):
-    """Return the columns of a profile, by name; NaN where a strategy is not priced."""
+    """Return the columns of a profile, by name; NaN where a strategy is not priced.
+
+    `offered` says whether a kernel of the platform has the strategy.
+    """
     epochs = _Epochs(counts)
     quantities = [f"harvest_ns_{name}" for name in PERCENTILES] + [f"{n}_ns" for n in TOTALS]
     found = {name: np.full(counts.num_rows, np.nan) for name in quantities}
+    found["offered"] = np.zeros(counts.num_rows, bool)
     for strategy, cells in _alike(counts, profile):
         constants = _constants(profile, counts, cells)
         if constants is None:
             continue
+        found["offered"][cells] = profile.is_offered(base_of(strategy))
         total = sums(strategy, _scenario(counts, cells), constants, epochs.totals(cells))
         for name in TOTALS:
             found[f"{name}_ns"][cells] = total[f"{name}_ns"]

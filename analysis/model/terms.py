@@ -30,8 +30,13 @@ COUNTS = {
     "dirty_entries": "slot_entries * (1 - (1 - density) ** tracked_pages)",
     "reported_pages": "dirty_entries * tracked_pages",
     "touched_words": "words * (1 - (1 - density) ** max(tracked_pages, 64))",
+    "touched_summaries": "ceil(words / 64)"
+    " * (1 - max(1 - density, 0) ** max(tracked_pages, min(slot_pages, 4096)))",
     "huge_pages": "min(entry_pages - 1, 1) * slot_pages / entry_pages",
     "looked_words": "any_dirty * words",
+    "touched_lines": "ceil(slot_pages / 8) * (1 - max(1 - density, 0) ** min(slot_pages, 8))",
+    "touched_tables": "ceil(slot_pages / 512) * (1 - max(1 - density, 0) ** min(slot_pages, 512))",
+    "runs": "dirty_pages * (slot_pages - dirty_pages + 1) / slot_pages",
     "further_vcpus": "vcpus - 1",
     "waiting_vcpus": "max(vcpus - uncontended_vcpus, 0)",
     "stalled_vcpus": "min(vcpus, vcore_threads)",
@@ -43,7 +48,10 @@ COUNTS = {
 `tracked_pages`: base pages that one changed bit or one permission speaks for while logging.
 `any_dirty`: 1 if anything is written; below one page an interval, the chance of it.
 `looked_words`: those of an interval in which something was written.
-`dirty_entries`, `touched_words`: expected, written pages being scattered at random.
+`dirty_entries`, `touched_words`, and `touched_summaries`, of 64 words each: expected, written pages
+being scattered at random.
+`touched_lines`, `touched_tables`: cache lines of page-table entries (8) and tables (512) in which
+there is a written page. `runs`: of adjacent written pages. Expected likewise; of the lanes alone.
 """
 
 COUNTS_OF = {
@@ -58,13 +66,18 @@ COUNTS_OF = {
         "clears": "max(any_dirty, ceil(slot_pages / clear_pages)"
         " * (1 - max(1 - density, 0) ** min(clear_pages, slot_pages)))",
     },
+    "write_protect_summary": {
+        # The upper summary, and what it and the lower one name.
+        "read_words": "harvests * ceil(words / 4096) + touched_summaries + touched_words"
+    },
     "pml": {"log_exits": "vcpus * max(ceil(dirty_entries / vcpus / pml_entries) - 1, 0)"},
 }
 """Counts of one strategy alone, which may name its parameter.
 
 `log_exits`: how often a vCPU leaves the guest in an interval, its log being full; `exit_entries`:
 first writes from one such exit to the next. `clears`: chunks with a page to clear. `read_words`:
-of the log by the copy, and of the caller's buffer by the clears.
+of the log by the copy, and of the caller's buffer by the clears, or of the bitmap and its
+summaries.
 """
 
 
@@ -281,6 +294,16 @@ TERMS = {
         *_each("harvest last", "host", "looked_words", "word_read"),
         *TAKING,
         *_each("harvest last", "wait", "any_dirty", "grace"),
+        *ONE_FLUSH,
+        *FAULTS,
+        *OVER_REPORTED,
+    ),
+    # The reply is a list; a whole bitmap would have to be cleared and copied besides.
+    "write_protect_summary": (
+        *TOGGLING,
+        *PROTECTING,
+        *_each("harvest last", "host", "read_words", "word_read"),
+        *TAKING,
         *ONE_FLUSH,
         *FAULTS,
         *OVER_REPORTED,

@@ -15,7 +15,7 @@ SLOT_WORDS = 16
 SLOT_BASE_GFN = 0
 SLOT_NPAGES = 1
 SLOT_LOG_MODE = 2
-SLOT_BITMAP = 3  # first word in `bitmap` of its two halves
+SLOT_BITMAP = 3  # first word in `bitmap` of its two halves, and of the two summaries after them
 SLOT_BITMAP_WORDS = 4  # words of one half
 SLOT_LARGE = 5  # 1 once a 16 MiB page was mapped
 SLOT_GROUP = 6  # pages of a group (LOG_GROUPS, LOG_HEAT)
@@ -35,6 +35,7 @@ LOG_RING = 4  # as LOG_WRITE_PROTECT; the page goes into the ring of the vCPU th
 LOG_PML = 5  # nothing: the hardware sets C, and logs the page
 LOG_GROUPS = 6  # as LOG_WRITE_PROTECT; the fault opens a group of pages, of which C then tells
 LOG_HEAT = 7  # as LOG_GROUPS, but the fault opens its page, and the group when that has cost enough
+LOG_SUMMARY = 8  # as LOG_WRITE_PROTECT; a mark is also made in two summaries of the bitmap
 
 # Words of a vCPU's row in `vcpus`, each on a cache line of its own.
 VCPU_WORDS = 24

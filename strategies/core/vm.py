@@ -67,6 +67,17 @@ def bitmap_words(npages):
     return -(-npages // PAGES_PER_WORD)
 
 
+def summary_words(npages):
+    """Return the words of a bitmap's two summaries: a bit for each word, and for each of those."""
+    first = bitmap_words(bitmap_words(npages))
+    return first + bitmap_words(first)
+
+
+def slot_words(npages):
+    """Return the words that a slot has of a machine's `bitmap`: two halves and two summaries."""
+    return 2 * bitmap_words(npages) + summary_words(npages)
+
+
 class Vm:
     """A machine with its guest.
 
@@ -162,7 +173,7 @@ class Vm:
             rev=zeros(HPTE_WORDS * nhptes),
             rmap=zeros(self.guest_pages),
             stamps=zeros(self.guest_pages),
-            bitmap=zeros(2 * (bitmap_words(self.guest_pages) + MAX_SLOTS)),
+            bitmap=zeros(slot_words(self.guest_pages) + 5 * MAX_SLOTS),
             slots=zeros(SLOT_COUNT + 1),
             vcpus=zeros((self.vcpus + 1) * VCPU_WORDS),
             tlb=zeros(self.vcpus * TLB_ENTRIES * TLB_WORDS),
@@ -200,7 +211,7 @@ class Vm:
         row = self.arrays.slots[slot * SLOT_WORDS : (slot + 1) * SLOT_WORDS]
         row[SLOT_BASE_GFN] = base_gfn
         row[SLOT_NPAGES] = npages
-        row[SLOT_BITMAP] = sum(2 * bitmap_words(n) for _, n in self.slots)
+        row[SLOT_BITMAP] = sum(slot_words(n) for _, n in self.slots)
         row[SLOT_BITMAP_WORDS] = bitmap_words(npages)
         row[SLOT_HEAT] = row[SLOT_BITMAP] + slot * HEAT_WORDS
         self.slots.append((base_gfn, npages))

@@ -16,6 +16,7 @@ from strategies.explore.actions import (
     enable,
     enable_all_set,
     enter,
+    enter_other,
     get_and_clear,
     guest,
     harvest,
@@ -30,6 +31,7 @@ from strategies.explore.actions import (
     store,
     store_through_crowd,
 )
+from strategies.explore.operations import Operation
 from strategies.registry import base_of
 
 TRACKERS = registry.judged()
@@ -94,6 +96,12 @@ class Program:
         return bool({strategy, name} & set(self.strategies)) or (
             name not in TRACKERS and self.strategies == TRACKERS
         )
+
+    @property
+    def is_generated(self):
+        """Whether all that its threads do are operations of which the outcome is judged."""
+        actions = [action for thread in self.threads for action in thread.actions]
+        return all(isinstance(action, Operation) for action in actions)
 
     @property
     def vcpus(self):
@@ -468,6 +476,12 @@ PROGRAMS = (
     Program("two-stores", "two first stores to a page", (_STORE, _STORE)),
     Program("store-remove", "a store, H_REMOVE and H_ENTER", (_STORE, guest(remove(), enter()))),
     Program(
+        "store-replaced",
+        "a store, H_REMOVE, H_ENTER of another page's HPTE in its place",
+        (_STORE, guest(remove(), enter_other())),
+        pages=2,
+    ),
+    Program(
         "two-misses",
         "two stores that miss the hash",
         (guest(remove(), store()), guest(store())),
@@ -564,6 +578,14 @@ PROGRAMS = (
         "stores of which C is still in the TLB, a harvest",
         (guest(store(), store()), _HARVEST),
         **_DELAYED_C,
+    ),
+    Program(
+        "delayed-c-log-full-harvest",
+        "stores to two pages that fill a log of the hardware, a harvest, with C still in a TLB",
+        (guest(store(1), store(2), store(1)), _HARVEST),
+        pages=3,
+        **_DIRTY,
+        **(_DELAYED_C | _LOG_OF_ONE),
     ),
     Program(
         "delayed-c-remove-harvest",

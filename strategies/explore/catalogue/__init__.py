@@ -17,6 +17,7 @@ from strategies.explore.catalogue import (
     hypercalls,
     logs,
     scan,
+    summaries,
     tlbs,
 )
 from strategies.explore.catalogue.programs import PROGRAMS as PROGRAMS
@@ -33,5 +34,6 @@ DEFECTS = (
     *buffered.DEFECTS,
     *logs.DEFECTS,
     *groups.DEFECTS,
+    *summaries.DEFECTS,
     *heat.DEFECTS,
 )
