@@ -82,11 +82,12 @@ PAGE_OPEN, PAGE_COOL, GROUPS, OPEN, DEBT = 19, 20, 64, 1 << 63, 0xFFFFFFFF
 
 def check_debts(machine, pages):
     """Raise Violation if the one group of slot 0 is closed, and owes what it opens at."""
-    heat = int(machine.slots[SLOT_HEAT])
-    word = int(machine.heat[heat + GROUPS])
-    if int(machine.slots[SLOT_LOG_MODE]) != LOG_HEAT or word & OPEN:
+    slots, heat = machine.slots, machine.heat
+    start = int(slots[SLOT_HEAT])
+    word = int(heat[start + GROUPS])
+    if int(slots[SLOT_LOG_MODE]) != LOG_HEAT or word & OPEN:
         return
-    toggle = sum(int(machine.heat[heat + price]) for price in (PAGE_OPEN, PAGE_COOL))
+    toggle = sum(int(heat[start + price]) for price in (PAGE_OPEN, PAGE_COOL))
     limit = max(len(pages) * toggle // 2000, 1) << (word >> 56 & 7)
     if word & DEBT >= limit:
         raise Violation("debt not paid", f"a closed group owes {word & DEBT} ns, of {limit}")

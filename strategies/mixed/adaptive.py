@@ -342,8 +342,8 @@ def _harvest_group(machine, slot, heat, first, words, out, seen, action, begun, 
         hot += popcount(mask)
         if machine.delayed_c:
             atomics.store_own(seen, number, atomics.load_own(seen, number) | mask)
-        some = _look_at_word(machine, slot, heat, number, mask, out, action)
-        warm, written, saved = warm + some[0], written + some[1], saved + some[2]
+        n, stored, spared = _look_at_word(machine, slot, heat, number, mask, out, action)
+        warm, written, saved = warm + n, written + stored, saved + spared
     count(machine, machine.nvcpus, BITMAP_WORDS_READ, popcount(words))
     if _weigh_group(machine, slot, heat, group, warm, written, saved) or hot == warm:
         return hot
