@@ -10,7 +10,7 @@ BASE ?= main
 # $(call lack,what,Debian package): ends the recipe in one line.
 lack = { echo "dirtylog: $(1) is missing; on Debian and Ubuntu: apt install $(2)" >&2; exit 1; }
 
-.PHONY: study bench gate history notebook test conformance lint clean
+.PHONY: study bench gate history notebook test mutants conformance lint clean
 
 study: .venv/ready
 	@$(BIN)/dirtylog study
@@ -30,6 +30,9 @@ notebook: .venv/notebook
 
 test: .venv/dev
 	$(BIN)/pytest -n auto
+
+mutants: .venv/dev
+	$(BIN)/python tests/mutants/runner.py $(MUTANTS)
 
 conformance: .venv/dev
 	$(BIN)/python tests/conformance/check.py --seed $(SEED) --ops $(OPS)

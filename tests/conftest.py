@@ -22,6 +22,7 @@ from strategies.contract.bench import (  # noqa: F401
     hptes_of,
     log_mode_of,
     protect,
+    ptel_of,
     read,
     remove,
     reports_reads,

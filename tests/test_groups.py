@@ -50,3 +50,13 @@ def test_a_new_log_starts_with_no_group_open():
     assert "pages_scanned" not in changes(vm, before)
     vm.store([71], 3)
     assert changes(vm, before)["groups_opened"] == 1
+
+
+def test_a_group_may_lie_in_two_words_of_the_bitmap():
+    vm, tracker = build("dbm_hybrid:48", PAGES)
+    vm.store([50], 1)  # opens pages 48 to 95
+    assert harvest(tracker) == {50}
+    before = vm.events()
+    vm.store([63, 64, 95], 2)
+    assert "write_faults" not in changes(vm, before)
+    assert harvest(tracker) == {63, 64, 95}

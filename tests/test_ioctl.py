@@ -9,6 +9,7 @@ from conftest import STAMP, build, harvest
 from strategies import registry
 from strategies.core.h_change import h_read
 from strategies.core.machine import MAX_SLOTS
+from strategies.core.rmap import RMAP_CHANGED
 from strategies.core.vm import Vm, default_hpt_order
 from strategies.errors import InputError
 
@@ -20,6 +21,10 @@ def read_only():
     out = np.zeros(2, np.uint64)
     out.flags.writeable = False
     return out
+
+
+def misaligned():
+    return np.frombuffer(bytearray(24), "<u8", count=2, offset=4)
 
 
 UNUSABLE = {
@@ -38,6 +43,7 @@ UNUSABLE = {
     "with gaps": np.zeros(4, np.uint64)[::2],
     "backwards": np.zeros(2, np.uint64)[::-1],
     "read-only": read_only(),
+    "misaligned": misaligned(),
 }
 
 
@@ -110,6 +116,14 @@ def test_state_bytes_are_those_of_logging_slots(strategy, bitmaps):
     assert tracker.state_bytes == 0
 
 
+@pytest.mark.parametrize(("strategy", "logs"), [("dirty_ring:128", 128 * 16), ("pml:10", 10 * 8)])
+def test_state_bytes_count_the_log_of_each_vcpu(strategy, logs):
+    _, tracker = build(strategy, NPAGES, enabled=False, vcpus=3)
+    assert tracker.state_bytes == 0
+    tracker.enable_logging(0)
+    assert tracker.state_bytes == 16 + 3 * logs
+
+
 def test_ebusy_while_another_tracker_logs_the_slot(strategy):
     vm, tracker = build(strategy, NPAGES)
     vm.store([1], STAMP)
@@ -120,6 +134,51 @@ def test_ebusy_while_another_tracker_logs_the_slot(strategy):
     other.enable_logging(0)
     vm.store([2], STAMP)
     assert harvest(other) == {2}
+
+
+@pytest.mark.parametrize("name", ["dirty_ring", "pml"])
+def test_einval_while_another_size_of_the_logs_is_in_use(name):
+    vm, tracker = build(f"{name}:128", NPAGES, guest_pages=2 * NPAGES)
+    slot = vm.add_memslot(NPAGES, NPAGES)
+    other = registry.get(f"{name}:256")(vm)
+    assert fails_with(errno.EINVAL, other.enable_logging, slot)
+    tracker.disable_logging(0)
+    other.enable_logging(slot)
+
+
+def test_a_slot_that_another_tracker_left_is_as_good_as_new(strategy):
+    """Not even the half of the bitmaps that was active is handed down."""
+    vm, last = build("double_buffer", NPAGES)
+    vm.store([1], STAMP)
+    assert harvest(last) == {1}  # from now on the other half is marked
+    vm.store([2], STAMP)
+    last.disable_logging(0)
+    tracker = registry.get(strategy)(vm)
+    tracker.enable_logging(0)
+    vm.store([3], STAMP)
+    vm.host_store(4, STAMP)
+    assert harvest(tracker) == {3, 4}
+
+
+def test_a_log_that_starts_all_set_is_as_good_as_new_in_such_a_slot():
+    vm, last = build("double_buffer", NPAGES)
+    vm.store([1], STAMP)
+    assert harvest(last) == {1}
+    last.disable_logging(0)
+    tracker = registry.get("manual_protect")(vm)
+    tracker.enable_all_set(0)
+    assert harvest(tracker) == set(range(NPAGES))
+    vm.store([3], STAMP)
+    vm.host_store(4, STAMP)
+    assert harvest(tracker) == {3, 4}
+
+
+def test_what_the_host_stores_after_logging_has_stopped_leaves_no_mark(strategy):
+    vm, tracker = build(strategy, NPAGES)
+    tracker.disable_logging(0)
+    vm.host_store(4, STAMP)
+    assert not vm.arrays.bitmap.any()
+    assert not vm.arrays.rmap[4] & RMAP_CHANGED
 
 
 def test_null_reports_nothing():

@@ -4,6 +4,7 @@ import pytest
 
 from strategies.errors import InputError
 from strategies.units import (
+    duration,
     parse_density,
     parse_duration,
     parse_fraction,
@@ -59,10 +60,26 @@ def test_what_is_no_fraction(text):
 
 @pytest.mark.parametrize(
     ("text", "ns"),
-    [("100ms", 1e8), ("5us", 5e3), ("1.5 s", 1.5e9), ("1min", 6e10), ("60Hz", 1e9 / 60)],
+    [
+        ("20ns", 20),
+        ("5us", 5e3),
+        ("5 µs", 5e3),
+        ("100ms", 1e8),
+        ("1.5 s", 1.5e9),
+        ("1min", 6e10),
+        ("60Hz", 1e9 / 60),
+    ],
 )
 def test_durations(text, ns):
     assert parse_duration(text) == pytest.approx(ns)
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"),
+    [(0.5, "0.5 ns"), (1, "1 ns"), (999, "999 ns"), (1e3, "1 us"), (1e6, "1 ms"), (1.5e9, "1.5 s")],
+)
+def test_a_duration_is_written_in_the_unit_that_suits(ns, text):
+    assert duration(ns) == text
 
 
 @pytest.mark.parametrize("text", ["", "0ms", "0Hz", "5", "-1s", "1 hour", "inf s"])

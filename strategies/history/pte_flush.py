@@ -50,6 +50,9 @@ class PteFlush(DirtyTracker):
     A page is logged when a writable mapping is made, so a page that was only read is reported, too,
     if the guest's own HPTE allows stores. A harvest that finds anything dirty unmaps all the slot
     (`kvm_vm_ioctl_get_dirty_log` and `kvmppc_mmu_pte_pflush` of Book3S PR).
+
+    A guest with two valid HPTEs for one address, of which the architecture says nothing, may notice
+    the log: where the first is absent, the hardware's search finds the second.
     """
 
     name = "pte_flush"

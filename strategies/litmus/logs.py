@@ -129,9 +129,10 @@ D_OPEN = "STR {clean},[{pte}]"
 LOOK = (HEAR, "LDAR {took},[{active}]")
 
 
-def _group(name, what, handler, lost="2:seen=1 /\\ 2:took=0 /\\ [x]=1", **more):
-    threads = {"P0": steps(handler), "P1": steps(STORE, SAY), "P2": steps(LOOK)}
-    return Litmus(name, "dbm_hybrid", what, threads, lost, READONLY, **more)
+def _group(name, what, *handler, tracker="dbm_hybrid", **more):
+    threads = {"P0": steps(*handler), "P1": steps(STORE, SAY), "P2": steps(LOOK)}
+    lost = "2:seen=1 /\\ 2:took=0 /\\ [x]=1"
+    return Litmus(name, tracker, what, threads, lost, READONLY, **more)
 
 
 SCAN_OPEN = steps("LDAR {took},[{active}]", "LDSETAL {d_bit},{old},[{pte}]", FLUSH, COPY)
@@ -140,15 +141,23 @@ DBM_HYBRID = [
     _group(
         "group", "The bit of an open page comes before its permission: a harvest after a store "
         "through it scans the page.",
-        (CLAIM, D_OPEN),
+        CLAIM, D_OPEN,
     ),
     _group(
         "group-opened-before-bits", "A page becomes writable before its bit is set.",
-        (D_OPEN, CLAIM), defect="group-opened-before-bits",
+        D_OPEN, CLAIM, defect="group-opened-before-bits",
     ),
     _group(
         "group-bit-without-release", "The bit and the permission are plain stores.",
-        ("STR {one},[{active}]", D_OPEN), why=WEAKER,
+        "STR {one},[{active}]", D_OPEN, why=WEAKER,
+    ),
+    _group(
+        "heat", "The bit of a hot page comes before its permission.",
+        CLAIM, D_OPEN, tracker="adaptive",
+    ),
+    _group(
+        "heat-permission-before-bit", "A page becomes writable before it is known to be hot.",
+        D_OPEN, CLAIM, tracker="adaptive", defect="heat-permission-before-bit",
     ),
     Litmus(
         "group-scan", "dbm_hybrid", "An open page is scanned: clear D, flush, copy.",

@@ -137,4 +137,35 @@ WORDS = [
     ),
 ]  # fmt: skip
 
-TESTS = [*DEKKER, *FILLS, *LOOKS, *WORDS]
+PAGE, LOWER, UPPER = (
+    f"LDSETAL {{one}},{{any}},[{{{word}}}]" for word in ("mark", "spare", "active")
+)
+TAKE_FROM_ABOVE = (
+    "SWPAL WZR,{told},[{active}]", "SWPAL WZR,{seen},[{spare}]", "SWPAL WZR,{took},[{mark}]",
+)  # fmt: skip
+
+
+def _summary(name, what, *marks, **more):
+    """Return a test of a page's bit and two summaries, marked and taken from above."""
+    threads = {"P0": steps(*marks), "P1": steps(TAKE_FROM_ABOVE)}
+    lost = "1:told=1 /\\ (1:seen=0 \\/ 1:took=0)"
+    return Litmus(name, "write_protect_summary", what, threads, lost, **more)
+
+
+SUMMARIES = [
+    _summary(
+        "summaries",
+        "The page's bit, the lower summary, the upper: who takes the upper finds both below.",
+        PAGE, LOWER, UPPER,
+    ),
+    _summary(
+        "summary-before-bit", "The summaries are marked before the page.",
+        LOWER, UPPER, PAGE, defect="summary-before-bit",
+    ),
+    _summary(
+        "summary-upper-before-lower", "The upper summary is marked before the lower.",
+        PAGE, UPPER, LOWER, defect="summary-upper-before-lower",
+    ),
+]  # fmt: skip
+
+TESTS = [*DEKKER, *FILLS, *LOOKS, *WORDS, *SUMMARIES]

@@ -6,7 +6,7 @@ from strategies.core.clock import monotonic_ns
 from strategies.core.events import BITMAP_WORDS_READ, PAGES_REPORTED_TWICE, WORDS_TAKEN, count
 from strategies.core.handlers import wait_for_handlers
 from strategies.core.jit import inlined, kernel
-from strategies.core.machine import LOG_WRITE_PROTECT
+from strategies.core.machine import LOG_WRITE_PROTECT, SLOT_ACTIVE, SLOT_WORDS
 from strategies.core.memslot import PAGES_PER_WORD, bitmap_start, set_log_mode
 from strategies.core.protect import READONLY, change_dirty_pages, start_logging, stop_logging
 from strategies.core.tlb import flush_tlbs
@@ -92,6 +92,7 @@ def _start_all_set(machine, slot, npages):
     if npages % PAGES_PER_WORD:
         last = (ONE << U64(npages % PAGES_PER_WORD)) - ONE
         atomics.store(machine.bitmap, bitmap + words - 1, last)
+    atomics.store(machine.slots, slot * SLOT_WORDS + SLOT_ACTIVE, ZERO)
     set_log_mode(machine, slot, LOG_WRITE_PROTECT)
     wait_for_handlers(machine)
 

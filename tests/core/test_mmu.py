@@ -11,7 +11,9 @@ from conftest import (
     enter,
     hardware,
     hpte_of,
+    hptes_of,
     protect,
+    ptel_of,
     read,
     remove,
 )
@@ -177,3 +179,31 @@ def test_an_hpte_of_another_segment_size_does_not_match(vm):
     before = vm.events()
     vm.load([3])
     assert changes(vm, before)["hash_misses"] == 1
+
+
+def test_an_hpte_of_another_page_size_in_the_same_segment_does_not_match():
+    """Both sizes have the L bit and, here, one AVPN: what tells them apart is the LP field."""
+    vm, _ = build("null", 256, page_shift=16)
+    index = hpte_of(vm, 3)
+    v, r = read(vm, index)
+    assert remove(vm, index)[0] == H_SUCCESS
+    assert enter(vm, index, v, r & ~0xFFF000, H_EXACT)[0] == H_SUCCESS  # of 16 MiB
+    before = vm.events()
+    vm.load([3])
+    assert changes(vm, before)["hash_misses"] == 1
+    assert len(hptes_of(vm, 3)) == 1
+
+
+@pytest.mark.parametrize(("strategy", "page"), [("null", 7), ("c_bit_scan", 7), ("pte_flush", 5)])
+def test_of_two_hptes_for_an_address_the_hardware_takes_the_first_that_is_valid(strategy, page):
+    """The architecture leaves it open; where logging made the first absent, a guest can tell."""
+    vm, _ = build(strategy, 10, vcpus=2)
+    first = hpte_of(vm, 7)
+    v, r = read(vm, first)
+    assert enter(vm, first + 1, v, ptel_of(vm, 5), H_EXACT)[0] == H_SUCCESS
+    assert remove(vm, first)[0] == H_SUCCESS
+    vm.store([7], STAMP)  # through the second, which is valid now under every tracker
+    assert vm.arrays.stamps[5] == STAMP
+    assert enter(vm, first, v, r, H_EXACT)[0] == H_SUCCESS
+    vm.store([7], STAMP + 1, vcpu=1)  # whose TLB is cold
+    assert vm.arrays.stamps[page] == STAMP + 1
