@@ -40,6 +40,7 @@ STRATEGIES = [
     "manual_protect",
     "dbm_hybrid",
     "write_protect_summary",
+    "adaptive",
 ]
 """Append the name of a new tracker. Lines never move and never go: results are filed by them."""
 

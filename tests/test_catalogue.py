@@ -119,6 +119,15 @@ RULES = {
     "a group not looked at by H_ENTER": "group-not-looked-at-by-h-enter",
     "a group opened after logging started again": "group-opened-after-restart",
     "marks taken before the scan": "group-marks-before-scan",
+    "a permission before its page's bit": "heat-permission-before-bit",
+    "a page cooled before its bit is taken": "heat-cooled-before-bit",
+    "a cooled page not looked at again": "heat-not-looked-at-again",
+    "a second look without a flush": "heat-second-look-without-flush",
+    "a page opened though it was cooled": "heat-opened-though-cold",
+    "a cold page not looked at by H_ENTER": "heat-not-looked-at-by-h-enter",
+    "a page hot by its own bit alone": "heat-page-bit-alone",
+    "a word dropped at one look": "heat-word-dropped-at-one-look",
+    "a debt that two pass and none pays": "heat-debt-passed-by-two",
 }
 """Rules of the machine's design."""
 
@@ -140,6 +149,7 @@ KINDS = {
     "two-trackers-of-a-slot": "no such order",
     "old-marks-in-a-new-log": "no such order",
     "full-at-one-look": "no such order",
+    "heat-debt-passed-by-two": "debt not paid",
     "absent-is-not-found": "wrong return code",
     "protect-skips-its-tlbie": "dead translation",
     "announced-by-a-plain-store": "dead translation",

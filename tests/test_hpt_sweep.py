@@ -6,6 +6,8 @@ from conftest import build, changes, hardware, harvest, hpte_of
 
 from strategies import registry
 from strategies.core.atomics import address_of
+from strategies.core.guest import address_of as address_of_page
+from strategies.core.hpt import group_of
 from strategies.core.sweep import BLOCK_WORDS, BLOCKS_PER_CHUNK, blocks_with
 from strategies.core.words import U64
 
@@ -51,3 +53,14 @@ def test_a_sweep_leaves_the_pages_of_other_slots_alone():
     vm.store([8, 208], 2)
     assert harvest(log, other) == {208}
     assert harvest(tracker) == {8}
+
+
+def test_the_first_and_the_last_groups_are_swept_too():
+    vm, tracker = build(SWEEPING, 2048, populated=False)
+    groups = {
+        group_of(vm.machine, address_of_page(vm.machine, 0, gfn), 12, 0): gfn for gfn in range(2048)
+    }
+    ends = {groups[group] for group in (0, 8, 63 * 8, 64 * 8, HPTES - 8)}
+    vm.store(sorted(ends), 1)
+    assert harvest(tracker) == ends
+    assert harvest(tracker) == set()

@@ -9,6 +9,7 @@ from conftest import STAMP, build, harvest
 from strategies import registry
 from strategies.core.h_change import h_read
 from strategies.core.machine import MAX_SLOTS
+from strategies.core.rmap import RMAP_CHANGED
 from strategies.core.vm import Vm, default_hpt_order
 from strategies.errors import InputError
 
@@ -115,6 +116,14 @@ def test_state_bytes_are_those_of_logging_slots(strategy, bitmaps):
     assert tracker.state_bytes == 0
 
 
+@pytest.mark.parametrize(("strategy", "logs"), [("dirty_ring:128", 128 * 16), ("pml:10", 10 * 8)])
+def test_state_bytes_count_the_log_of_each_vcpu(strategy, logs):
+    _, tracker = build(strategy, NPAGES, enabled=False, vcpus=3)
+    assert tracker.state_bytes == 0
+    tracker.enable_logging(0)
+    assert tracker.state_bytes == 16 + 3 * logs
+
+
 def test_ebusy_while_another_tracker_logs_the_slot(strategy):
     vm, tracker = build(strategy, NPAGES)
     vm.store([1], STAMP)
@@ -125,6 +134,16 @@ def test_ebusy_while_another_tracker_logs_the_slot(strategy):
     other.enable_logging(0)
     vm.store([2], STAMP)
     assert harvest(other) == {2}
+
+
+@pytest.mark.parametrize("name", ["dirty_ring", "pml"])
+def test_einval_while_another_size_of_the_logs_is_in_use(name):
+    vm, tracker = build(f"{name}:128", NPAGES, guest_pages=2 * NPAGES)
+    slot = vm.add_memslot(NPAGES, NPAGES)
+    other = registry.get(f"{name}:256")(vm)
+    assert fails_with(errno.EINVAL, other.enable_logging, slot)
+    tracker.disable_logging(0)
+    other.enable_logging(slot)
 
 
 def test_a_slot_that_another_tracker_left_is_as_good_as_new(strategy):
@@ -152,6 +171,14 @@ def test_a_log_that_starts_all_set_is_as_good_as_new_in_such_a_slot():
     vm.store([3], STAMP)
     vm.host_store(4, STAMP)
     assert harvest(tracker) == {3, 4}
+
+
+def test_what_the_host_stores_after_logging_has_stopped_leaves_no_mark(strategy):
+    vm, tracker = build(strategy, NPAGES)
+    tracker.disable_logging(0)
+    vm.host_store(4, STAMP)
+    assert not vm.arrays.bitmap.any()
+    assert not vm.arrays.rmap[4] & RMAP_CHANGED
 
 
 def test_null_reports_nothing():

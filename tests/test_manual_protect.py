@@ -113,3 +113,13 @@ def test_the_other_errors_are_those_of_a_harvest(logged):
     with pytest.raises(OSError, match="not being logged") as error:
         copied(tracker)
     assert error.value.errno == errno.ENOENT
+
+
+def test_the_last_chunk_of_a_harvest_ends_with_the_slot():
+    vm, tracker = build("manual_protect:128", 150)  # three words, in chunks of two
+    vm.store([0, 127, 128, 149], STAMP)
+    assert harvest(tracker) == {0, 127, 128, 149}
+    before = vm.events("host")
+    vm.store([0, 127, 128, 149], STAMP)
+    assert harvest(tracker) == {0, 127, 128, 149}
+    assert changes(vm, before, "host")["bitmap_words_read"] == 6

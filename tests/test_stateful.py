@@ -374,8 +374,10 @@ class Guest(RuleBasedStateMachine):
             return
         for index in sorted(self.touched):
             self.call(h_read, 0, index)
-        present = np.flatnonzero(self.vm.arrays.hpt[::2] & np.uint64(VALID | ABSENT))
+        states = self.vm.arrays.hpt[::2] & np.uint64(VALID | ABSENT)
+        present = np.flatnonzero(states)
         assert present.tolist() == sorted(self.model.hptes)
+        assert set(states[present].tolist()) <= {VALID, ABSENT}  # never both
         assert self.vm.arrays.stamps.tolist() == self.model.stamps
         assert self.vm.events()["evictions"] == sum(self.model.evictions)
         for slot in sorted(self.model.logs):

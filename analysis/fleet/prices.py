@@ -15,7 +15,7 @@ from analysis.fleet.cells import PER_EPOCH, counting_digest
 from analysis.fleet.dataset import DIGITS, ORDER
 from analysis.measured.reference import COSTS, FOLDER
 from analysis.model.draws import DRAWS, drawn
-from analysis.model.pricing import counts_from, sums
+from analysis.model.pricing import counts_from, prices_plain, sums
 from analysis.model.profile import REFERENCE
 from analysis.model.scenario import Scenario
 from strategies.errors import InputError
@@ -125,7 +125,7 @@ def _alike(counts, profile):
         np.array(counts[name].to_pylist(), object) for name in ("strategy", "page_size", "mapping")
     )
     for strategy in sorted(set(names)):
-        if not profile.prices_replays(base_of(strategy)):
+        if not prices_plain(profile, strategy):
             continue
         chosen = is_counted & (names == strategy)
         for size, mapping in sorted(set(zip(sizes[chosen], mappings[chosen], strict=True))):

@@ -348,6 +348,9 @@ TERMS = {
 }  # fmt: skip
 """Terms by strategy. One invalidation stands for all sizes of entry."""
 
+ABSENT_PAGES = "(cleared_pages + cooled_pages - shared_tlbies - each_tlbies)"
+"""Pages that `adaptive` cleared or cooled otherwise than by a sweep or page by page."""
+
 COUNTED_TERMS = {
     "dbm_hybrid": (
         Term("harvest", "host", "words", "word_read"),
@@ -361,8 +364,35 @@ COUNTED_TERMS = {
         Term("interval", "guest", "changed_bits", "set_changed"),
         *OVER_REPORTED,
     ),
+    "adaptive": (
+        Term("harvest", "host", "words", "word_read"),
+        Term("harvest", "host", "touched_words", "word_take"),
+        Term("harvest", "host", "slot_entries - passed_pages", "page_scan"),
+        # Where there is no HPT to fetch ahead from, a page that is passed is one looked at.
+        Term("harvest", "host", "passed_pages * (1 - definitive_tlbies)", "page_scan"),
+        Term("harvest", "host", "passed_pages * definitive_tlbies", "page_pass"),
+        Term("harvest", "host", "swept_blocks", "block_sweep"),
+        Term("harvest", "host", "cleared_pages", "page_clear"),
+        Term("harvest", "host", "cooled_pages", "page_rearm"),
+        *_invalidating("harvest", "flushes * (1 - definitive_tlbies)", "flush"),
+        # In an HPT what is cleared or cooled is absent meanwhile: looked at twice, but by sweeps.
+        Term("harvest", "host", f"{ABSENT_PAGES} * definitive_tlbies", "page_scan"),
+        Term(
+            "harvest",
+            "host",
+            f"({ABSENT_PAGES} + shared_tlbies) * definitive_tlbies",
+            "tlbie_shared",
+        ),
+        Term("harvest", "host", "(flushes + shared_waits) * definitive_tlbies", "shared_wait"),
+        *_invalidating("harvest", "each_tlbies * definitive_tlbies", "tlbie"),
+        *_faults("faults"),
+        # Those that the harvest opens are the guest's here, too: no event tells them apart.
+        Term("interval", "guest", "opened_pages * stalled_vcpus", "page_protect"),
+        Term("interval", "guest", "changed_bits", "set_changed"),
+        *OVER_REPORTED,
+    ),
 }
 """Terms of harvests and intervals whose counts depend on all that was written since logging began.
 
-`faults`, `opened_pages`, `changed_bits` and `slot_entries`, the pages scanned, are a replay's.
+All that COUNTS does not have, and `slot_entries`, the pages scanned or passed, are a replay's.
 """

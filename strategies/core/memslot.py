@@ -5,6 +5,7 @@ from strategies.core.jit import inlined, kernel
 from strategies.core.machine import (
     LOG_ABSENT,
     LOG_GROUPS,
+    LOG_HEAT,
     LOG_RING,
     LOG_SUMMARY,
     LOG_WRITE_PROTECT,
@@ -55,7 +56,7 @@ def set_log_mode(machine, slot, mode):
 @inlined
 def is_write_protected(mode):
     """Say whether pages are read-only under a logging mode until their first store faults."""
-    return mode in (LOG_WRITE_PROTECT, LOG_RING, LOG_GROUPS, LOG_SUMMARY)
+    return mode in (LOG_WRITE_PROTECT, LOG_RING, LOG_GROUPS, LOG_HEAT, LOG_SUMMARY)
 
 
 @inlined

@@ -9,7 +9,8 @@ clear, so that it shows who loses them. The starts are
   `gone`: then its HPTEs were removed; `full`: then their group filled; `off`, `off-dirty`: not
   logged yet, the page clean or dirty.
 
-The first vCPU has stored then, the others have loaded: all TLBs are filled. Left out is what only
+The first vCPU has stored then, the others have loaded, through the views the other way round, so
+that TLBs have, and may owe, what the others have not. Left out is what only
 swaps threads, and what has nothing to lose or to find. Cheap ones come first: pairs, then triples
 of two threads, then of three, those with C kept back last.
 """
@@ -130,9 +131,9 @@ def _starts(threads):
         return ("off-dirty", "off") if is_pair else ("off",)
     if guests and guests[0].startswith("enter") and not (is_pair and len(guests) == 2):
         return ("gone",)
-    starts = ["dirty"] if is_pair or not any(name in STORES for name in names) else []
-    if any(name in STORES for name in names):
-        starts.append("clean")
+    stores = [name in STORES for name in names]
+    makes_it_dirty = not is_pair and stores[0] and len(threads[0]) > 1
+    starts = ([] if makes_it_dirty else ["dirty"]) + (["clean"] if any(stores) else [])
     if any(name.startswith("enter") for name in names):
         starts.append("gone")
     if "protect-rw" in names:
@@ -145,7 +146,7 @@ def _before(start, views, vcpus):
     done = [(0, act(view)) for view in views for act in (op.remove, op.enter_clean)]
     if start not in ("clean", "off"):
         done += [(0, op.store(view)) for view in views]
-        done += [(vcpu, op.load(view)) for vcpu in range(1, vcpus) for view in views]
+        done += [(vcpu, op.load(view)) for vcpu in range(1, vcpus) for view in views[::-1]]
     if start == "ro":
         done += [(0, op.protect(view, writable=False)) for view in views]
     if start in ("gone", "full"):

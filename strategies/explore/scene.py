@@ -23,7 +23,7 @@ from strategies.core.machine import Machine
 from strategies.core.papr import PRESENT
 from strategies.core.vm import Vm
 from strategies.core.words import I64, ONE, U64, ZERO
-from strategies.explore.checks import check_locks, check_rings
+from strategies.explore.checks import check_debts, check_locks, check_rings
 from strategies.explore.guest_view import GuestView
 from strategies.explore.operations import OFF, bits_of
 from strategies.explore.scheduler import Violation
@@ -256,12 +256,12 @@ class Scene:
             return self._judged[self.final]
         check_locks(self.words)
         check_rings(self.machine, self.pages)
-        final = self.seen({})
+        check_debts(self.machine, self.pages)
         atomics.hook = _Patience()
         try:
             if not self._is_generated:  # of these the order of operations tells more
                 self.guest.judge()
-            final.reported.update(self._judge_log() if self.is_logging else self._judge_access())
+            final = self._judge_log() if self.is_logging else self._judge_access()
         finally:
             atomics.hook = lambda *_: None
         self._judged[self.final] = final
@@ -291,6 +291,7 @@ class Scene:
         for gfn in reported:
             if self._is_exact and not self.machine.stamps[gfn]:
                 raise Violation("spurious page", f"page {gfn} is reported and was never stored to")
+        final = self.seen({gfn: gfn in reported for gfn in self.pages})
         stamp = LAST_STAMPS
         for view in self.views:
             for vcpu in range(self.vcpus):
@@ -298,7 +299,7 @@ class Scene:
                     stamp += 1
                     touch(self.machine, vcpu, view, I64(gfn), True, U64(stamp))
                 self._final_harvest(f"after vCPU {vcpu} stored once more through view {view}")
-        return {gfn: gfn in reported for gfn in self.pages}
+        return final
 
     def _final_harvest(self, when):
         reported = self.harvest_and_copy()
@@ -316,6 +317,7 @@ class Scene:
         return reported
 
     def _judge_access(self):
+        final = self.seen(dict.fromkeys(self.pages, OFF))
         stamps = self.machine.stamps
         for gfn in self.pages:
             stamp = U64(LAST_STAMPS + gfn)
@@ -323,7 +325,7 @@ class Scene:
             touch(self.machine, 0, VIEW_BASE, I64(gfn), True, stamp)
             if stamps[gfn] != stamp and (bits is None or bits.writable):
                 raise Violation("error", f"page {gfn} cannot be stored to after logging stopped")
-        return dict.fromkeys(self.pages, OFF)
+        return final
 
 
 class _Patience:

@@ -311,15 +311,16 @@ def disable(state, part, _came, _beside):
 
 
 def is_final(state, final):
-    """Say whether a state may be what is seen at the end.
+    """Say whether a state may be what is seen at the end: a last harvest fetches C from the TLBs.
 
     Parameters
     ----------
     final : Final
     """
+    is_logged = all(page.logged for _, page in state.pages)
     for name, hpte in state.hptes:
         bits = final.hptes[name]
-        if (hpte is None) != (bits is None) or (hpte and not _tells(hpte, bits)):
+        if (hpte is None) != (bits is None) or (hpte and not _tells(hpte, bits, is_logged)):
             return False
     for gfn, page in state.pages:
         reported = final.reported[gfn]
@@ -331,7 +332,7 @@ def is_final(state, final):
 
 
 class Final(NamedTuple):
-    """What is seen when all threads have stopped.
+    """What is seen when all threads have stopped, after a last harvest if the slot is logged.
 
     Attributes
     ----------

@@ -148,11 +148,19 @@ def test_counts_of_enabling_what_was_written(name):
     assert got == (of_enabling(name, NPAGES) | paid, {})
 
 
-def test_counts_of_double_buffer_enabled_again():
+@pytest.mark.parametrize("harvests", [0, 1])
+def test_counts_of_double_buffer_enabled_again(harvests):
+    """Neither half has a count from before, whichever was active."""
     vm, tracker = build("double_buffer", NPAGES)
+    for _ in range(harvests):
+        vm.store(WRITTEN, STAMP)
+        harvest(tracker)
     vm.store(WRITTEN, STAMP)
     tracker.disable_logging(0)
     tracker.enable_logging(0)
+    assert counted(vm, lambda: harvest(tracker)) == ({}, {})
+    vm.store([1], STAMP)
+    assert harvest(tracker) == {1}
     assert counted(vm, lambda: harvest(tracker)) == ({}, {})
 
 

@@ -5,10 +5,13 @@ As in `test_exact_counts`; here each tracker's formulas stand together, D pages 
 """
 
 import pytest
-from conftest import STAMP, build, harvest
+from conftest import STAMP, build, build_large, harvest, hpte_of, protect
+from naive import RWRW, RXRX
 
 from strategies.contract.bench import WRITTEN
 from strategies.contract.counts import counted
+from strategies.core.guest import VIEW_BASE, VIEW_LARGE
+from strategies.core.tlb import flush_tlbs
 
 N, W, D = 100, 2, len(WRITTEN)
 GROUPS = (1 << 18) // 16 // 8
@@ -121,6 +124,26 @@ def test_counts_of_enabling_of_stores_and_of_harvests(name):
     assert counted(vm, lambda: harvest(tracker)) == (expected["nothing"], {})
 
 
+@pytest.mark.parametrize(
+    "name", ["write_protect", "write_protect_batched", "double_buffer", "pml", "manual_protect"]
+)
+def test_a_word_of_clean_pages_is_only_read(name):
+    vm, tracker = build(name, 300)
+    vm.store([70, 80], STAMP)
+    host, _ = counted(vm, lambda: harvest(tracker))
+    assert host["words_taken"] == 1
+
+
+def test_a_fault_that_maps_an_absent_hpte_gives_it_its_permission_too():
+    vm, tracker = build("pte_flush", N)
+    vm.store([3], STAMP)
+    for flags in (RXRX, RWRW):
+        protect(vm, hpte_of(vm, 3), flags)
+    harvest(tracker)
+    _, guest = counted(vm, lambda: vm.store([3], STAMP))
+    assert guest == {"stores": 1, "tlb_misses": 2, "map_faults": 1}
+
+
 @pytest.mark.parametrize("name", DEFINITIVE)
 def test_counts_of_a_definitive_harvest(name):
     vm, tracker = build(name, N, delayed_c=True)
@@ -143,17 +166,46 @@ def test_a_page_is_counted_as_reported_twice_if_it_was_not_cleared_in_between():
     host, _ = counted(vm, lambda: tracker.clear_dirty_log(0, 0, 64, out[:1]))
     cleared = dict.fromkeys(("pages_rearmed", "rmap_steps"), 3)
     assert host == {"bitmap_words_read": 1, "words_taken": 1, "flushes": 1} | cleared
+    tracker.clear_dirty_log(0, 64, N - 64, out[1:])
+    vm.store([1, 70], STAMP)
+    host, _ = counted(vm, lambda: tracker.copy_dirty_log(0, out))
+    assert host == _READ  # what was cleared is not reported twice
+
+
+def test_a_full_log_matters_to_no_store_that_finds_c_set():
+    vm, _ = build("pml:2", N)
+    vm.store([1, 2], STAMP)
+    flush_tlbs(vm.machine, 0)
+    assert counted(vm, lambda: vm.store([1, 2], STAMP)) == ({}, {"stores": 2, "tlb_misses": 2})
 
 
 def test_a_store_that_opens_a_group_is_counted_with_all_its_pages():
-    vm, _ = build("dbm_hybrid:10", N)
+    vm, tracker = build("dbm_hybrid:10", N)
     _, guest = counted(vm, lambda: vm.store([15], STAMP))
     opened = {"groups_opened": 1, "pages_opened": 10, "rmap_steps": 10, "changed_bits_set": 1}
     assert guest == opened | {"stores": 1, "tlb_misses": 2, "write_faults": 1, "tlbies": 1}
-    assert counted(vm, lambda: vm.store([16], STAMP)) == (
+    assert counted(vm, lambda: vm.store([10, 19], STAMP)) == (
         {},
-        {"stores": 1, "tlb_misses": 1, "changed_bits_set": 1},
+        {"stores": 2, "tlb_misses": 2, "changed_bits_set": 2},
     )
+    host, _ = counted(vm, lambda: harvest(tracker))
+    assert (host["pages_scanned"], host["pages_cleared"]) == (10, 3)
+
+
+def test_a_page_that_two_hptes_report_is_counted_once():
+    vm, tracker = build_large("c_bit_scan", 16)
+    vm.populate(0, view=VIEW_BASE)
+    vm.store([0], STAMP, view=VIEW_LARGE)  # which reports pages 0 to 255
+    vm.store([70, 300], STAMP)
+    host, _ = counted(vm, lambda: harvest(tracker))
+    assert host["pages_cleared"] == 2
+
+
+def test_the_hardware_logs_no_page_of_a_slot_that_is_not_logged_so():
+    vm, _ = build("pml", N, guest_pages=2 * N)
+    vm.populate(vm.add_memslot(N, N))
+    _, guest = counted(vm, lambda: vm.store([1, N + 1], STAMP))
+    assert (guest["log_pushes"], guest["changed_bits_set"]) == (1, 2)
 
 
 def test_a_full_log_is_counted_as_an_exit():

@@ -16,7 +16,7 @@ from conftest import (
     read,
     remove,
 )
-from naive import RWRW, RXRX, C, M, R
+from naive import ABSENT, RWRW, RXRX, VALID, C, M, R
 
 from strategies.core.guest import VIEW_ALIAS
 from strategies.core.machine import TLB_ENTRIES, TLB_OWED_C, TLB_WORDS
@@ -161,6 +161,23 @@ def test_scan_beside_a_running_vcpu_is_late_and_loses_nothing():
     }
     leave_guest(vm.machine, 1)
     assert harvest(tracker) == {1}
+    assert harvest(tracker) == set()
+
+
+@pytest.mark.parametrize("strategy", ["c_bit_scan_batched", "hpt_sweep:1048576"])
+def test_only_what_has_c_is_absent_for_a_while_beside_a_running_vcpu(strategy):
+    vm, tracker = build(strategy, 100, vcpus=2, delayed_c=True)
+    vm.store([1, 2, 70], STAMP, vcpu=1)
+    for gfn in (2, 70):
+        protect(vm, hpte_of(vm, gfn), RWRW)  # brings C from the TLB
+    vm.populate(0, VIEW_ALIAS)  # whose HPTEs have none
+    enter_guest(vm.machine, 1)
+    before = vm.events()
+    assert harvest(tracker) == {2, 70}
+    seen = changes(vm, before)
+    assert (seen["shared_tlbies"], seen.get("tlbies", 0)) == (2, 0)
+    for index in (*hptes_of(vm, 2), *hptes_of(vm, 70)):
+        assert hardware(vm, index)[0] & (VALID | ABSENT) == VALID
     assert harvest(tracker) == set()
 
 

@@ -145,3 +145,14 @@ def test_group_of_bolted_hptes_does_not_stop_the_guest():
         timeout=20,
         check=True,
     )
+
+
+def test_evictions_take_both_groups_in_turn_and_their_places_one_after_the_other():
+    vm, _ = build("null", 64 * 2048, hpt_order=18, populated=False)
+    gfns = list(range(0, 22 * 2048, 2048))
+    vm.store(gfns[:16], 1)
+    evicted = []
+    for gfn in gfns[16:]:
+        vm.store([gfn], 1)
+        evicted += [k for k in range(16) if k not in evicted and not hptes_of(vm, gfns[k])]
+    assert evicted == [0, 8, 1, 9, 2, 10]

@@ -360,6 +360,13 @@ def test_read_four_at_the_end_of_the_hpt(vm):
     assert vm.hypercall(h_read, H_READ_4, NHPTES - 1)[1].tolist() == [0] * 6 + [V | VALID, ptel(1)]
 
 
+def test_read_does_not_show_the_lock(vm):
+    v = V | VALID
+    assert enter(vm, 8, v, ptel(1), H_EXACT)[0] == H_SUCCESS
+    vm.arrays.hpt[16] |= np.uint64(HVLOCK)
+    assert read(vm, 8)[0] == v
+
+
 def test_read_shows_absent_as_valid():
     vm, _ = build("pte_flush", NPAGES, populated=False)
     enter(vm, 0, V, ptel(1))

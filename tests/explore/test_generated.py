@@ -62,7 +62,13 @@ def test_the_cheap_come_first():
     [
         ("clear-ref-by-load-and-store", "store,clear-ref@clean"),
         ("owed-c-without-lock", "load,remove1@dirty,two,late"),
+        ("r-by-load-and-store", "load,load1@dirty,two,late"),
         ("no-tlbie", "store,remove@dirty"),
+        ("no-tlbie-of-an-absent-hpte", "remove+store,harvest@dirty"),
+        ("protect-skips-its-tlbie", "protect-ro+store,harvest@dirty"),
+        ("permission-by-load-and-store", "store,harvest@clean"),
+        ("old-marks-in-a-new-log", "enable,disable@dirty"),
+        ("two-trackers-of-a-slot", "store,enable-other@dirty"),
         ("full-at-one-look", "enter-any,clear-mod@full"),
         ("r-cleared-with-c", "load,harvest@dirty"),
         ("no-slots-lock", "harvest,harvest@dirty"),

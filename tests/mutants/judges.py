@@ -24,6 +24,8 @@ CORE_TESTS = (
     "tests/core/test_mmu.py",
     "tests/core/test_hypercalls.py",
     "tests/core/test_delayed_c.py",
+    "tests/core/test_vcpus.py",
+    "tests/explore/test_interleaved.py",
 )
 TRACKER_TESTS = (
     "tests/test_hpt_sweep.py",
@@ -33,7 +35,7 @@ TRACKER_TESTS = (
     "tests/contract/test_exact_counts.py",
     "tests/contract/test_exact_counts_by_log.py",
 )
-TOO_SLOW = "not (test_many_pages_share_the_tlb or test_group_of_bolted or 4096-40 or 1000-1000)"
+TOO_SLOW = "not (test_many_pages_share_the_tlb or test_group_of_bolted or 1000-1000)"
 TOO_LARGE = ("full_groups", "any_size", "at_random")
 """Clauses of thousands of pages; those of large pages run with 64 KiB pages alone."""
 
@@ -114,8 +116,9 @@ def run_all(trackers, seconds, begin):
 
     first, others = trackers[:FIRST], trackers[FIRST:]
     _run([life for tracker in trackers for life in _lives(tracker, SEEDS[:3])], seconds, begin)
-    _pytest(CORE_TESTS, begin)
-    if len(trackers) <= FIRST:  # of those alone: few
+    if time.process_time() < seconds:
+        _pytest(CORE_TESTS, begin)
+    if len(trackers) <= FIRST and time.process_time() < seconds:  # of those alone: few
         _pytest(TRACKER_TESTS, begin, " or ".join(map(base_of, trackers)))
     for some in (first, others):
         _run([clause for tracker in some for clause in _clauses(tracker)], seconds, begin)

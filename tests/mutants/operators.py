@@ -23,6 +23,7 @@ PURE = HINTS | {
     *("pages_of", "hpte_gfn", "hpte_gpa", "hpte_page_shift", "hpte_is_writable", "gfn_of"),
     *("hpte_make_readonly", "ring_head", "tlb_tag", "tlb_entry", "va_of_hpte", "view_shift"),
     *("pages_of_entry", "bitmap_words", "count", "counted", "monotonic_ns", "address_of"),
+    *("group_of", "hpte_v_of", "slot_of_gfn", "_count_fault"),
     *("bitmap_start", "load_own", "store_own", "clear_log", "report_pages", "set_gpr", "get_gpr"),
 }
 """Calls of which the order among others cannot matter: nobody else sees what they touch."""
@@ -249,6 +250,8 @@ def _swaps(source, body):
         if not all(isinstance(each, ast.Expr | ast.Assign | ast.AugAssign) for each in pair):
             continue
         if not all(_calls(each) - PURE for each in pair):
+            continue
+        if any(_called(each.value) == "count" for each in pair):
             continue
         made = _names(first, ast.Store)
         if made & (_names(second, ast.Load) | _names(second, ast.Store)):

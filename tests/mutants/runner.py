@@ -4,7 +4,11 @@
 
 A mutant runs in a child of this process, which has numba and pytest imported already: the child
 imports the package anew, the mutated file among it, and runs the fast checks (`judges`) until one
-fails. What is in the table and unchanged is not run again, so an interrupted run goes on. Exit
+fails. (cosmic-ray, which takes operators of one's own, was tried: it writes the mutant into the
+checkout, judges all mutants by one command in a process that imports everything again, and numbers
+them by file, so that a table would not outlive an edit.)
+
+What is in the table and unchanged is not run again, so an interrupted run goes on. Exit
 status 1: a mutant survives, and the table has no reason for it.
 """
 

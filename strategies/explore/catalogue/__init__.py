@@ -13,6 +13,7 @@ from strategies.explore.catalogue import (
     buffers,
     groups,
     handlers,
+    heat,
     hypercalls,
     logs,
     scan,
@@ -34,4 +35,5 @@ DEFECTS = (
     *logs.DEFECTS,
     *groups.DEFECTS,
     *summaries.DEFECTS,
+    *heat.DEFECTS,
 )

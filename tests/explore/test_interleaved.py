@@ -1,0 +1,210 @@
+"""One other thread's whole step in the middle of another's: what is read only under a lock."""
+
+import numpy as np
+import pytest
+from conftest import (
+    STAMP,
+    build,
+    build_large,
+    clear_mod,
+    clear_ref,
+    enter,
+    harvest,
+    hpte_of,
+    hptes_of,
+    protect,
+    ptel_of,
+    read,
+    remove,
+)
+from naive import BOLTED, HVLOCK, RXRX, SEG_1TB, C
+
+from strategies.core import atomics
+from strategies.core.guest import VIEW_LARGE
+from strategies.core.machine import VCPU_TLB_GENERATION
+from strategies.core.papr import H_EXACT
+from strategies.core.tlb import flush_tlbs
+
+V = SEG_1TB | 0x1234 << 7
+SCANS = ("c_bit_scan", "c_bit_scan_batched", "c_bit_scan_pipelined", "hpt_sweep:1048576")
+
+
+@pytest.fixture(autouse=True)
+def _no_hook_after():
+    before = atomics.hook
+    yield
+    atomics.hook = before
+
+
+def once_before(operation, words, step):
+    """Take a step before the next operation of a kind on some words."""
+    nothing = atomics.hook
+
+    def hook(name, array, index):
+        if name == operation and array is words:
+            atomics.hook = nothing
+            step()
+
+    atomics.hook = hook
+
+
+def test_of_two_vcpus_that_miss_the_hash_at_once_one_enters_the_hpte():
+    vm, _ = build("null", 10, vcpus=2, populated=False)
+    locks = vm.arrays.pte_locks
+    once_before("compare_and_swap", locks, lambda: vm.store([3], STAMP, vcpu=1))
+    vm.store([3], STAMP + 1, vcpu=0)
+    assert len(hptes_of(vm, 3)) == 1
+    assert vm.events()["hash_misses"] == 2
+
+
+def test_that_holds_for_the_first_hpte_of_all_too():
+    vm, _ = build("null", 4096, vcpus=2, populated=False)
+    (first,) = (gfn for gfn in range(4096) if not vm.store([gfn], STAMP) or hpte_of(vm, gfn) == 0)
+    remove(vm, 0)
+    locks = vm.arrays.pte_locks
+    once_before("compare_and_swap", locks, lambda: vm.store([first], STAMP, vcpu=1))
+    vm.store([first], STAMP + 1, vcpu=0)
+    assert hptes_of(vm, first) == [0]
+
+
+def test_what_an_hpte_maps_is_known_to_a_sweep_only_under_its_lock():
+    vm, tracker = build("hpt_sweep:1048576", 10)
+    index = hpte_of(vm, 3)
+    v, _ = read(vm, index)
+    vm.store([3], STAMP)
+
+    def overwrite():
+        assert remove(vm, index)[0] == 0
+        assert remove(vm, hpte_of(vm, 5))[0] == 0
+        assert enter(vm, index, v, ptel_of(vm, 5), H_EXACT)[0] == 0
+        vm.store([3], STAMP + 1)  # an address that maps page 5 now
+        assert vm.arrays.stamps[5] == STAMP + 1
+
+    once_before("compare_and_swap", vm.arrays.hpt, overwrite)
+    assert harvest(tracker) == {3, 5}
+
+
+def test_what_goes_in_mid_sweep_is_reported_once():
+    """The rmap is swept last: C that an HPTE leaves there after its page was reported is taken."""
+    vm, tracker = build("hpt_sweep:1048576", 10)
+    vm.store([3], STAMP)
+    once_before("fetch_add", vm.arrays.vcpus, lambda: remove(vm, hpte_of(vm, 3)))
+    assert harvest(tracker) == {3}
+    assert harvest(tracker) == set()
+
+
+@pytest.mark.parametrize("place", [0, 7])
+def test_h_enter_waits_for_a_place_that_is_locked_and_free(place):
+    """H_PTEG_FULL would be false: who holds the lock is about to remove what is there."""
+    vm, _ = build("null", 10, populated=False)
+    first = 16
+    for k in range(8):
+        if k != place:
+            assert enter(vm, first + k, V | k << 12, ptel_of(vm, 1), H_EXACT)[0] == 0
+    hpt, free = vm.arrays.hpt, 2 * (first + place)
+    hpt[free] = HVLOCK
+    once_before("relax", None, lambda: hpt.__setitem__(free, np.uint64(0)))
+    code, gpr = enter(vm, first, V, ptel_of(vm, 2))
+    assert (code, gpr[0]) == (0, first + place)
+
+
+def test_where_one_group_is_all_bolted_the_other_gives_a_place():
+    vm, _ = build("null", 17 * 2048, hpt_order=18, populated=False)
+    gfns = list(range(0, 17 * 2048, 2048))
+    vm.store(gfns[:16], STAMP)
+    for gfn in gfns[:16]:
+        if gfn != gfns[11]:
+            vm.arrays.hpt[2 * hpte_of(vm, gfn)] |= np.uint64(BOLTED)
+    assert vm.store(gfns[16:], STAMP) == 1
+    assert hptes_of(vm, gfns[11]) == []
+
+
+@pytest.mark.parametrize("call", [clear_mod, clear_ref, lambda vm, i: protect(vm, i, RXRX)])
+def test_the_guests_view_of_an_hpte_changes_only_under_its_lock(call):
+    vm, _ = build("c_bit_scan", 10)
+    vm.store([3], STAMP)
+    index = hpte_of(vm, 3)
+    locked = []
+
+    def hook(operation, words, _index):
+        if operation == "store" and words is vm.arrays.rev:
+            locked.append(bool(vm.arrays.hpt[2 * index] & np.uint64(HVLOCK)))
+
+    atomics.hook = hook
+    call(vm, index)
+    assert locked
+    assert all(locked)
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        "write_protect",
+        "write_protect_batched",
+        "double_buffer",
+        "dirty_ring",
+        "pml",
+        "manual_protect",
+        "dbm_hybrid",
+        "pte_flush",
+    ],
+)
+def test_a_mark_that_comes_while_its_word_is_taken_is_not_lost(strategy):
+    vm, tracker = build(strategy, 10)
+    vm.host_store(3, STAMP)
+    nothing = atomics.hook
+
+    def hook(operation, words, index):
+        if words is vm.arrays.bitmap and index == 0 and operation != "load":
+            atomics.hook = nothing
+            vm.host_store(5, STAMP)
+
+    atomics.hook = hook
+    assert harvest(tracker) | harvest(tracker) == {3, 5}
+    assert atomics.hook is nothing
+
+
+@pytest.mark.parametrize("strategy", ["write_protect", "write_protect_batched", "manual_protect"])
+def test_a_large_page_that_becomes_writable_in_mid_harvest_is_armed_again(strategy):
+    """Its bits are taken word by word: a store between two words finds it read-only again."""
+    vm, tracker = build_large(strategy, 16, vcpus=2)
+    vm.store([0], STAMP, view=VIEW_LARGE)
+    nothing = atomics.hook
+
+    def hook(operation, words, index):
+        if words is vm.arrays.bitmap and index == 2 and operation in ("exchange", "fetch_and"):
+            atomics.hook = nothing
+            vm.store([5], STAMP + 1, view=VIEW_LARGE, vcpu=1)  # whose TLB is cold
+
+    atomics.hook = hook
+    harvest(tracker)
+    vm.store([250], STAMP + 2, view=VIEW_LARGE)
+    assert 250 in harvest(tracker)
+    assert atomics.hook is nothing
+
+
+def test_two_flushes_at_once_make_two_new_generations():
+    """Or what a TLB was given between them would outlive the second."""
+    vm, _ = build("null", 10)
+    word = VCPU_TLB_GENERATION
+    nothing = atomics.hook
+
+    def hook(operation, words, index):
+        if words is vm.arrays.vcpus and index == word and operation != "load":
+            atomics.hook = nothing
+            flush_tlbs(vm.machine, 0)
+
+    atomics.hook = hook
+    flush_tlbs(vm.machine, 0)
+    assert vm.arrays.vcpus[word] == 2
+
+
+@pytest.mark.parametrize("strategy", SCANS)
+def test_a_page_that_no_hpte_maps_leads_to_no_other_page(strategy):
+    """Its rmap word remembers R, and names HPTE 0, which another page has."""
+    vm, tracker = build(strategy, 10)
+    vm.load([3])
+    assert remove(vm, hpte_of(vm, 3))[0] == 0
+    assert enter(vm, 0, V, ptel_of(vm, 7), H_EXACT)[0] == 0
+    vm.arrays.hpt[1] |= np.uint64(C)
+    assert harvest(tracker) == {7}
