@@ -9,6 +9,7 @@ from conftest import (
     clear_mod,
     clear_ref,
     enter,
+    hardware,
     harvest,
     hpte_of,
     hptes_of,
@@ -17,7 +18,7 @@ from conftest import (
     read,
     remove,
 )
-from naive import BOLTED, HVLOCK, RXRX, SEG_1TB, C
+from naive import ABSENT, BOLTED, HVLOCK, RXRX, SEG_1TB, VALID, C
 
 from strategies.core import atomics
 from strategies.core.guest import VIEW_LARGE
@@ -208,3 +209,15 @@ def test_a_page_that_no_hpte_maps_leads_to_no_other_page(strategy):
     assert enter(vm, 0, V, ptel_of(vm, 7), H_EXACT)[0] == 0
     vm.arrays.hpt[1] |= np.uint64(C)
     assert harvest(tracker) == {7}
+
+
+@pytest.mark.parametrize("call", [clear_mod, remove, lambda vm, i: protect(vm, i, RXRX)])
+def test_while_an_hpte_is_changed_it_is_absent_and_not_gone(call):
+    """Who looks for it then finds it, and waits; the hardware does not find it."""
+    vm, _ = build("c_bit_scan", 10)
+    vm.store([3], STAMP)
+    index = hpte_of(vm, 3)
+    states = []
+    once_before("compare_and_swap", vm.arrays.tlb, lambda: states.append(hardware(vm, index)[0]))
+    call(vm, index)
+    assert [v & (VALID | ABSENT | HVLOCK) for v in states] == [ABSENT | HVLOCK]
