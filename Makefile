@@ -36,6 +36,7 @@ mutants: .venv/dev
 
 conformance: .venv/dev
 	$(BIN)/python tests/conformance/check.py --seed $(SEED) --ops $(OPS)
+	$(BIN)/python tests/conformance/check.py --seed $(SEED) --ops $(OPS) --logging
 
 lint: .venv/dev
 	$(BIN)/ruff check .

@@ -39,6 +39,8 @@ STRATEGIES = [
     "pml",
     "manual_protect",
     "dbm_hybrid",
+    "write_protect_summary",
+    "adaptive",
 ]
 """Append the name of a new tracker. Lines never move and never go: results are filed by them."""
 
@@ -49,6 +51,9 @@ MEASURED = STRATEGIES if IS_FULL else STUDIED
 
 RECORDINGS = ["vga_desktop", "sqlite_oltp", "redis_ycsb", "gcc_compile"]
 """The same for recordings."""
+
+LANES = ["plain", "uffd_async", "uffd_sync", "kvm_bitmap", "kvm_manual", "kvm_ring"]
+"""The same for lanes, trackers that real kernels run."""
 
 LOGGING = [name for name in MEASURED if name != registry.BASELINE]
 

@@ -1,4 +1,4 @@
-"""The study on this machine: benchmarks, replays, report, each only where something has changed.
+"""The study on this machine: benchmarks, replays, lanes, report, where something has changed.
 
 asv tells by the commit what it has measured. Replays and report have a digest each of all that they
 were made from, in a file beside them.
@@ -12,6 +12,7 @@ from benchmarks.snapshot import ROOT
 
 STAMPS = "made_from.json"
 PINS = ROOT / "constraints.txt"
+LANES = ("cells.csv", "recordings.csv", "origin.json")
 REPLAYED = ("harvests.csv", "summary.csv", "png")
 
 
@@ -69,12 +70,33 @@ def replay_all(out, stamps):
     return 0
 
 
+def measure_lanes(out, stamps):
+    """Measure the trackers of this machine's kernel, half a minute, into a folder."""
+    from benchmarks.by_hand.lanes import SHORT, measure
+    from strategies.errors import InputError
+
+    digest = digest_of(ROOT / "strategies", ROOT / "benchmarks/by_hand/lanes.py", PINS)
+    files = [out / name for name in LANES]
+    if stamps.is_current(files, digest):
+        print("the lanes were measured before and are kept")
+        return
+    try:
+        missing = measure(SHORT, out)
+    except InputError as error:  # the study goes on without
+        print(f"no lanes: {error}")
+        return
+    for name, reason in missing.items():
+        print(f"no lane {name}: {reason}")
+    if out.exists():
+        stamps.made(files, digest)
+
+
 def report_on(results, page, stamps):
     """Write the report of a folder of results; return whether there was anything to do."""
     from analysis.report.write import write_report
 
     code = [ROOT / "analysis", ROOT / "strategies", ROOT / "results/reference/derived", PINS]
-    digest = digest_of(*code, results / "raw", results / "replay")
+    digest = digest_of(*code, *(results / name for name in ("raw", "replay", "lanes")))
     outputs = [page, page.with_name("answer.md")]
     if stamps.is_current(outputs, digest):
         return False
@@ -97,7 +119,7 @@ def run_study(out):
     Parameters
     ----------
     out : Path
-        Folder of the results: `raw`, `replay`, `report`.
+        Folder of the results: `raw`, `replay`, `lanes`, `report`.
 
     Raises
     ------
@@ -115,6 +137,7 @@ def run_study(out):
     lost = replay_all(out / "replay", stamps)
     if lost:
         return lost
+    measure_lanes(out / "lanes", stamps)
     try:
         is_new = report_on(out, page, stamps)
     except ClaimError as error:

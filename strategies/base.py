@@ -153,6 +153,46 @@ class DirtyTracker(ABC):
         return self.vm.slots[slot][1]
 
 
+class SparseTracker(DirtyTracker):
+    """A tracker whose log can be read as a list, too: the words that are not 0, and their numbers.
+
+    What a harvest costs then depends on what is dirty, and not on what exists.
+    """
+
+    @abstractmethod
+    def _harvest_words(self, slot, numbers, masks):
+        """Write the log of a slot to a list, clear it and re-arm; return words and nanoseconds."""
+
+    def get_dirty_words(self, slot, numbers, masks):
+        """Get and clear the log of a slot, or as much of it as there is room for.
+
+        Parameters
+        ----------
+        numbers, masks : uint64[n]
+            Bit i of `masks[k]` is page `64 * numbers[k] + i` of the slot; ascending.
+
+        Returns
+        -------
+        words : int
+            How many were written; n: there may be more, which stay in the log until the next call.
+        ns : int
+            Nanoseconds that the harvest took, measured inside compiled code.
+
+        Raises
+        ------
+        OSError
+            As of `get_dirty_log`; EFAULT also where there is no room for a word, or the two differ
+            in size.
+        """
+        with self.vm.slots_lock:
+            self._check_logged(slot)
+            if not numbers.size == masks.size > 0:
+                raise OSError(errno.EFAULT, "numbers and masks are not of one size above 0")
+            for buffer in (numbers, masks):
+                self._check_buffer(PAGES_PER_WORD * buffer.size, buffer)
+            return self._harvest_words(slot, numbers, masks)
+
+
 class ManualTracker(DirtyTracker):
     """A tracker whose log can be copied, and be cleared page by page later (manual protect).
 

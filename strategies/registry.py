@@ -72,6 +72,12 @@ TRACKERS = {
     "double_buffer": Tracker(
         "fault", 2011, "x86 in v3.3 and v3.4", "fault.double_buffer:DoubleBuffer"
     ),
+    "write_protect_summary": Tracker(
+        "fault",
+        2026,
+        "a proposal of this project, for very large slots",
+        "fault.write_protect_summary:WriteProtectSummary",
+    ),
     "dirty_ring": Tracker(
         "log",
         2020,
@@ -100,6 +106,13 @@ TRACKERS = {
         "mixed.dbm_hybrid:DbmHybrid",
         Parameter("group_pages", "pages that one fault opens", 64, 1, 1 << 30),
     ),
+    "adaptive": Tracker(
+        "mixed",
+        2026,
+        "a proposal of this project, for any platform",
+        "mixed.adaptive:Adaptive",
+        Parameter("group_pages", "pages of a group", 256, 64, 4096, True),
+    ),
     "pte_flush": Tracker(
         "history", 2011, "POWER Book3S PR up to the patch", "history.pte_flush:PteFlush"
     ),
@@ -109,6 +122,9 @@ TRACKERS = {
 BASELINE = "null"
 """Tracks nothing: what every time is compared with. It is never ranked."""
 
+
+CHOOSES_BY_COST = ("adaptive",)
+"""By the unit costs of one platform: what it did says nothing of what it does on another."""
 
 JUDGED_TOO = ("hpt_sweep:1048576",)
 """Held to the contract, stormed and explored beside the defaults: small slots hide another path."""

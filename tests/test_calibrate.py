@@ -1,43 +1,53 @@
 """Calibration: constants found in times made of them; a profile that says where each is from."""
 
+import re
+
 import numpy as np
 import pytest
 
-from analysis.model.calibrate import Measured, counts, fault, fit, noise, profile_text
-from analysis.model.profile import CONSTANTS, load_profile
+from analysis.model.calibrate import Measured, fault, fit, middles, noise, profile_text
+from analysis.model.lanes import LANE_TERMS, columns, names_of, predicted
+from analysis.model.profile import CONSTANTS, bundled_text, load_profile
+from analysis.model.scenario import scenario_of_trace
 from strategies.cli import main
-from strategies.lanes.cells import cell_trace, cells
+from strategies.errors import InputError
+from strategies.lanes.cells import FITTED, HELD_OUT, cell_trace
 
 
-def test_a_trace_of_cells_has_each_cell_as_often():
-    trace, order = cell_trace(4096, repetitions=3)
-    assert np.bincount(order).tolist() == [4] * len(cells())
-    for cell, pages in zip(order, np.diff(trace.offsets), strict=True):
-        density, run = cells()[cell]
-        assert pages == round(4096 * density / run) * run
+@pytest.mark.parametrize("kinds", [FITTED, HELD_OUT])
+def test_a_trace_of_cells_has_each_cell_as_often(kinds):
+    trace, order = cell_trace(1 << 14, repetitions=3, kinds=kinds)
+    assert np.bincount(order).tolist() == [4] * len(kinds)
+    for epoch, cell in enumerate(order):
+        gfns, (density, run, parts) = trace.stores_of(epoch), kinds[cell]
+        assert len(gfns) == round((1 << 14) * density / run) * run
+        assert len(set((gfns // ((1 << 14) // parts)).tolist())) <= (1 if parts > 1 else len(gfns))
 
 
-def test_counts_are_those_of_the_trace():
-    trace, _ = cell_trace(1000 * 64, repetitions=1)
-    counted = counts(trace)
-    for epoch in range(trace.epochs):
-        gfns = trace.stores_of(epoch)
-        assert counted["page_clear"][epoch] == len(gfns)
-        assert counted["word_take"][epoch] == len(set((gfns // 64).tolist()))
-    assert set(counted["page_scan"]) == {64_000}
-    assert set(counted["word_read"]) == {1000}
+def test_no_cell_is_fitted_and_judged():
+    assert not set(FITTED) & set(HELD_OUT)
 
 
-def test_constants_are_found_in_times_that_are_made_of_them():
-    true = {"word_read": 2.0, "word_take": 45.0, "page_rearm": 28.0}
-    parts = [counts(cell_trace(pages, 3)[0]) for pages in (1 << 14, 1 << 17)]
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in true}
-    ns = 1500 + sum(value * columns[name] for name, value in true.items())
-    found, error = fit(columns, ns)
-    assert error < 1e-9
-    for name, value in true.items():
-        assert found[name].value == pytest.approx(value)
-        assert found[name].low <= found[name].value <= found[name].high
+def names_of_cells(pages):
+    trace, _ = cell_trace(pages, 3)
+    counted = scenario_of_trace(trace).counted
+    return names_of(float(pages), np.diff(trace.offsets).astype(float), counted)
+
+
+@pytest.mark.parametrize("phase", ["harvest", "interval"])
+@pytest.mark.parametrize("lane", LANE_TERMS)
+def test_unit_costs_are_found_in_times_that_are_made_of_them(lane, phase):
+    parts = [names_of_cells(pages) for pages in (1 << 14, 1 << 17)]
+    counts = [columns(lane, phase, part) for part in parts]
+    joined = {unit: np.concatenate([count[unit] for count in counts]) for unit in counts[0]}
+    true = {unit: 100.0 * (at + 1) for at, unit in enumerate(joined)}
+    ns = np.concatenate([predicted(lane, phase, part, true) for part in parts])
+    has = ns > 0
+    found, error = fit({unit: count[has] for unit, count in joined.items()}, ns[has])
+    assert error < 1e-6
+    for unit, value in true.items():
+        assert found[unit].value == pytest.approx(value, rel=1e-4)
+        assert found[unit].low <= found[unit].value <= found[unit].high
 
 
 def test_a_range_holds_what_a_constant_cannot_say():
@@ -46,6 +56,17 @@ def test_a_range_holds_what_a_constant_cannot_say():
     one = found["page_clear"]
     assert one.low < 50
     assert one.high > 70
+
+
+def test_a_cell_has_the_lower_quartile_of_its_times_and_the_mean_of_its_counts():
+    samples = {
+        "cell": np.array([1, 0, 1, 0, 1, 1, 1]),
+        "runs": np.array([1.0, 5, 3, 5, 8, 1, 2]),
+        "harvest_ns": np.array([30.0, 2, 90, 2, 20, 10, 9000]),
+    }
+    got = middles(samples)
+    assert got["runs"].tolist() == [5, 3]
+    assert got["harvest_ns"].tolist() == [2, 20]
 
 
 def test_noise_is_how_much_repetitions_deviate():
@@ -59,14 +80,37 @@ def test_a_fault_is_the_time_lost_per_page():
     assert one.value == pytest.approx(2750)
 
 
+ASYNC = LANE_TERMS["uffd_async"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "saying"),
+    [
+        ("[lanes.hope]", "lanes must be tables: [lanes.NAME]; accepted: uffd_async"),
+        ("[lanes.uffd_async]\ncall = [1, 1, 1]", "lanes.uffd_async must have call, page_scan"),
+        ("[lanes.uffd_async]\n{all} = 1", "must be a list: value, low, high"),
+        ("[lanes.uffd_async]\n{all} = [-1, 0, 1]", "must be at most 1e+12 and 0 or more"),
+    ],
+)
+def test_lanes_of_a_profile_are_checked(tmp_path, lines, saying):
+    head, _, row = lines.partition("\n{all}")
+    rows = [f"{term.unit}{row}" for term in ASYNC] if row else []
+    path = tmp_path / "mine.toml"
+    path.write_text("\n".join([bundled_text("x86-kvm"), head, *rows]))
+    with pytest.raises(InputError, match=re.escape(saying)):
+        load_profile(path)
+
+
 def test_the_profile_says_what_was_measured_and_what_transferred(tmp_path):
     measured = {"page_scan": Measured(1.5, 1.0, 2.0), "fault": Measured(2500.0, 2300.0, 3100.0)}
+    lane = {term.unit: Measured(at + 2.0, 1.0, 9.0) for at, term in enumerate(ASYNC)}
     path = tmp_path / "mine.toml"
-    path.write_text(
-        profile_text(measured, base="x86-kvm", name="mine", title="a host", source="a test")
-    )
+    names = {"base": "x86-kvm", "name": "mine", "title": "a host", "source": "a test"}
+    path.write_text(profile_text(measured, {"uffd_async": lane}, **names))
     profile, base = load_profile(path), load_profile("x86-kvm")
     assert profile.settings == base.settings
+    assert profile.lanes == {"uffd_async": {unit: one.value for unit, one in lane.items()}}
+    assert base.lanes == {}
     for key in CONSTANTS:
         constant = profile.constants[key]
         if key in measured or key == "exit":

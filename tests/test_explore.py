@@ -87,6 +87,37 @@ def test_one_schedule_can_be_replayed():
     ]
 
 
+GENERATED = ("--generated", "pairs", "--strategy", "c_bit_scan", "--part")
+
+
+def test_a_part_of_the_generated_programs_is_gone_on_with(tmp_path):
+    out = tmp_path / "done"
+    first = explore(*GENERATED, "1/100", "--out", str(out))
+    assert first[0] == 0
+    assert "0 findings" in first[1][-1]
+    whole = out.read_text().splitlines()
+    out.write_text("\n".join(whole[:-3]) + "\n")
+    again = explore(*GENERATED, "1/100", "--out", str(out))
+    assert "3 of them run now" in again[1][0]
+    assert sorted(out.read_text().splitlines()[:-3]) == sorted(whole[:-3])
+    assert [line.split()[:4] for line in again[1][1:]] == [
+        line.split()[:4] for line in first[1][1:]
+    ]
+
+
+def test_what_other_sources_made_is_not_gone_on_with(tmp_path):
+    out = tmp_path / "done"
+    out.write_text('{"sources": "others"}\n')
+    status, lines, errors = explore(*GENERATED, "1/100", "--out", str(out))
+    assert (status, lines) == (2, [])
+    assert "made by other sources" in errors[0]
+
+
+def test_a_generated_program_is_explored_by_its_name():
+    status, lines, _ = explore("store,harvest@clean", "--strategy", "write_protect")
+    assert (status, lines[1].split()[0]) == (0, "store,harvest@clean")
+
+
 def test_programs_are_listed():
     status, lines, _ = explore("--list")
     assert status == 0
@@ -100,6 +131,7 @@ def test_programs_are_listed():
         (["nothing"], "unknown program 'nothing'; accepted:"),
         (["store-harvest", "--strategy", "nothing"], "unknown strategy 'nothing'"),
         (["store-harvest", "--strategy", "null"], "'null' tracks nothing"),
+        (["--generated", "all", "--part", "3/3"], "accepted is K/N"),
         (["--defect", "nothing"], "unknown defect 'nothing'; accepted:"),
         (["--replay", "A*"], "--replay needs a PROGRAM"),
         (["store-harvest", "--replay", "A*"], "need one --strategy"),

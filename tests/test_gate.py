@@ -24,7 +24,7 @@ NEEDS_C = pytest.mark.skipif(
 )
 RUNS = 100
 PAIRS_OF_A_RUN = 28
-"""As many as a run of two minutes had beside a load of 19 on two cores."""
+"""As many as a run of two minutes has beside a load of 9 on two cores."""
 
 
 # The interval
@@ -139,11 +139,11 @@ def rerun(recorded, replaced, seed):
 def test_the_same_code_raises_no_alarm(recorded):
     looks = [rerun(recorded, {}, seed)[0] for seed in range(RUNS)]
     assert sum(gate.status_of([], look) == 1 for look in looks) == 0
-    assert sum(gate.status_of([], look) == 0 for look in looks) >= 0.7 * RUNS
+    assert sum(gate.status_of([], look) == 0 for look in looks) >= 0.9 * RUNS
 
 
 @pytest.mark.parametrize("name", ["c_bit_scan", "write_protect", "double_buffer"])
-@pytest.mark.parametrize(("slowed", "share"), [(0.02, 0.75), (0.05, 0.85)])
+@pytest.mark.parametrize(("slowed", "share"), [(0.02, 0.85), (0.05, 0.95)])
 def test_a_slower_kernel_is_found_and_its_size_is_right(recorded, name, slowed, share):
     found = right = unseen = 0
     for seed in range(RUNS):

@@ -169,7 +169,7 @@ FIGURES = (
 
 def test_report_begins_with_the_answer_and_its_figures(page):
     assert re.findall(r'<section id="(\w+)"', page) == [
-        *("00_answer", "01_advice", "02_takuya", "03_paul", "04_since")
+        *("00_answer", "01_advice", "02_takuya", "03_paul", "04_since", "05_kernels")
     ]
     figures = re.findall(r'<figure id="([^"]+)">\s*<svg [^>]*aria-label="[^"]+"', page)
     assert figures == [*FIGURES]

@@ -7,6 +7,7 @@ import pytest
 from benchmarks import steps
 from benchmarks.steps import Stamps, digest_of
 from strategies.cli import main
+from strategies.errors import InputError
 
 
 @pytest.fixture
@@ -66,3 +67,26 @@ def test_an_interrupted_study_says_how_to_go_on(monkeypatch, capsys):
     assert capsys.readouterr().err == (
         "\ndirtylog: interrupted; the same command goes on from what is there\n"
     )
+
+
+def test_lanes_are_measured_once_and_what_is_not_here_is_said(tmp_path, monkeypatch, capsys):
+    def measure(_plan, out):
+        for name in steps.LANES:
+            (out / name).write_text("measured")
+        return {"kvm_bitmap": "no /dev/kvm"}
+
+    monkeypatch.setattr("benchmarks.by_hand.lanes.measure", measure)
+    stamps = Stamps(tmp_path)
+    steps.measure_lanes(tmp_path, stamps)
+    assert capsys.readouterr().out == "no lane kvm_bitmap: no /dev/kvm\n"
+    steps.measure_lanes(tmp_path, stamps)
+    assert capsys.readouterr().out == "the lanes were measured before and are kept\n"
+
+
+def test_lanes_that_fail_do_not_end_the_study(tmp_path, monkeypatch, capsys):
+    def measure(_plan, _out):
+        raise InputError("a lane holds its slot in real memory")
+
+    monkeypatch.setattr("benchmarks.by_hand.lanes.measure", measure)
+    steps.measure_lanes(tmp_path, Stamps(tmp_path))
+    assert capsys.readouterr().out == "no lanes: a lane holds its slot in real memory\n"

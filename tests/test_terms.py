@@ -91,6 +91,7 @@ def scenario_of(vm, gfns, tracked=1):
         entry_pages=tracked,
         counted={
             "touched_words": len(np.unique(gfns // max(64, tracked))) * max(1, tracked // 64),
+            "touched_summaries": len(np.unique(gfns // max(4096, tracked))),
             "dirty_entries": len(np.unique(gfns // tracked)),
         },
     )
@@ -160,6 +161,11 @@ def test_expected_counts_are_means_over_random_pages():
     entries = np.mean([len(np.unique(sample // tracked)) for sample in samples])
     assert names["touched_words"] == pytest.approx(words, rel=0.01)
     assert names["dirty_entries"] == pytest.approx(entries, rel=0.01)
+    lines, tables = (np.mean([len(np.unique(s // n)) for s in samples]) for n in (8, 512))
+    runs = np.mean([1 + np.sum(np.diff(np.sort(sample)) > 1) for sample in samples])
+    assert names["touched_lines"] == pytest.approx(lines, rel=0.01)
+    assert names["touched_tables"] == pytest.approx(tables, rel=0.01)
+    assert names["runs"] == pytest.approx(runs, rel=0.01)
 
 
 def test_a_recording_is_counted_not_expected():
@@ -170,6 +176,9 @@ def test_a_recording_is_counted_not_expected():
         assert one.dirty_pages[epoch] == len(gfns)
         assert one.counted["touched_words"][epoch] == len(np.unique(gfns // 64))
         assert one.counted["dirty_entries"][epoch] == len(gfns)
+        assert one.counted["touched_lines"][epoch] == len(np.unique(gfns // 8))
+        assert one.counted["touched_tables"][epoch] == len(np.unique(gfns // 512))
+        assert one.counted["runs"][epoch] == 1 + np.sum(np.diff(gfns.astype(int)) > 1)
 
 
 UNIT = dict.fromkeys(COSTS, 7.0) | MACHINE

@@ -4,19 +4,22 @@ All costs are modelled: exact counts, priced by a profile. They are told per sec
 recording, so CPU time is a number of cores and stall the share of a vCPU's time that it loses.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from analysis.fleet.dataset import read
 from strategies.errors import InputError
-from strategies.registry import TRACKERS
+from strategies.registry import TRACKERS, base_of
 
 AIMS = ("cpu", "stall", "harvest")
 SETTING = ("page_size", "mapping", "vcpus", "interval_ms", "seed")
 SURE, CLEAR = 0.9, 1.1
 """Below that share of the draws, or below that ratio to the runner-up, a VM is near a flip."""
+
+BEST, BEST_TODAY = "the best for each", "the best for each that a kernel has"
+"""Rows of choices that are no single one."""
 
 FENCE = 1.5
 """Tukey's: an outlier lies so many quartile ranges beyond the quartiles of the logarithm."""
@@ -31,11 +34,13 @@ class Fleet:
     cases : DataFrame
         `trace` and the columns of SETTING.
     strategies : tuple of str
-        Those that the profile prices, in the order of the registry.
+        Those that the profile prices, in the order of the registry, then by parameter.
     costs : dict of str to float[cases, strategies]
         Of each of AIMS, per second; inf where a strategy was not counted.
     shares : float[cases, strategies]
         Share of the draws in which a strategy costs least of `aim`.
+    offered : bool[strategies]
+        Whether a kernel of the platform has a strategy; the others are proposals.
     aim : str
         One of AIMS: what is to be least.
     failed : int
@@ -46,6 +51,7 @@ class Fleet:
     strategies: tuple[str, ...]
     costs: dict[str, np.ndarray]
     shares: np.ndarray
+    offered: np.ndarray
     aim: str
     failed: int
 
@@ -54,11 +60,16 @@ class Fleet:
         """Return the place of the best strategy of each case."""
         return self.costs[self.aim].argmin(axis=1)
 
+    @property
+    def best_today(self):
+        """Return the same of the strategies that kernels have."""
+        return np.where(self.offered, self.costs[self.aim], np.inf).argmin(axis=1)
+
     def only(self, chosen):
         """Return the fleet of some cases (bool[cases])."""
         costs = {name: values[chosen] for name, values in self.costs.items()}
         cases = self.cases[chosen].reset_index(drop=True)
-        return Fleet(cases, self.strategies, costs, self.shares[chosen], self.aim, self.failed)
+        return replace(self, cases=cases, costs=costs, shares=self.shares[chosen])
 
     def base(self):
         """Return the fleet in its base setting: of each axis the least value, of each VM."""
@@ -74,11 +85,15 @@ def load_fleet(place, profile, aim="cpu"):
         No dataset, no such profile in it, or nothing that it prices.
     """
     counted = ("epochs", "epoch_ms", "lost")
-    prices = [f"{profile}/{name}_ns" for name in AIMS] + [f"{profile}/{aim}_share"]
+    prices = [f"{profile}/{name}_ns" for name in AIMS]
+    prices += [f"{profile}/{aim}_share", f"{profile}/offered"]
     try:
         rows = read(place, ["trace", *SETTING, "strategy", *counted, *prices], in_order=False)
     except KeyError as error:
-        raise InputError(f"the dataset {place!r} has no prices of {profile!r}") from error
+        raise InputError(
+            f"the dataset {place!r} has no prices of {profile!r}; accepted: one that this "
+            "version's `dirtylog sweep` priced with it"
+        ) from error
     good = rows["epochs"].notna() & ~(rows["lost"] > 0)
     priced = rows[good & rows[prices[0]].notna()]
     if priced.empty:
@@ -90,8 +105,9 @@ def _arranged(rows, profile, aim, failed):
     """Return a fleet from rows: cases down, strategies across."""
     keys = ["trace", *SETTING]
     case = rows.groupby(keys, sort=True, observed=True).ngroup().to_numpy()
-    present = set(rows["strategy"].unique())
-    strategies = tuple(name for name in TRACKERS if name in present)
+    order = list(TRACKERS)
+    present = rows["strategy"].unique()
+    strategies = tuple(sorted(present, key=lambda name: (order.index(base_of(name)), name)))
     column = rows["strategy"].map({name: at for at, name in enumerate(strategies)}).to_numpy(int)
     first = np.unique(case, return_index=True)[1]
     seconds = (rows["epochs"] * rows["epoch_ms"] * 1e6).to_numpy(float)
@@ -107,8 +123,10 @@ def _arranged(rows, profile, aim, failed):
     }
     costs["stall"] /= rows["vcpus"].to_numpy(float)[first][:, None]
     shares = spread(rows[f"{profile}/{aim}_share"].to_numpy(float), 0.0)
+    offered = np.zeros(len(strategies), bool)
+    offered[column] = rows[f"{profile}/offered"].to_numpy(bool)
     cases = rows[keys].iloc[first].reset_index(drop=True)
-    return Fleet(cases, strategies, costs, shares, aim, failed)
+    return Fleet(cases, strategies, costs, shares, offered, aim, failed)
 
 
 def _is_base(cases, axes):
@@ -121,22 +139,29 @@ def _is_base(cases, axes):
 
 
 def of_each(fleet):
-    """Return a frame with a row for each case: the strategy, the runner-up, how clear, how sure."""
+    """Return a frame with a row for each case: the strategy, the runner-up, how clear, how sure.
+
+    `today` is the best that a kernel has (None: there is none), `today_ratio` its cost over the
+    least.
+    """
     costs, rows = fleet.costs[fleet.aim], np.arange(len(fleet.cases))
     best = fleet.best
     others = costs.copy()
     others[rows, best] = np.inf
     runner_up = others.argmin(axis=1)
     least, next_least = costs[rows, best], others[rows, runner_up]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        margin = np.where(next_least == least, 1.0, next_least / least)
+    margin = _ratios(next_least, least)
     names = np.array(fleet.strategies, object)
     sure = fleet.shares[rows, best]
     alone = np.isinf(next_least)
+    today = fleet.best_today
+    of_today = np.where(fleet.offered[today], costs[rows, today], np.inf)
     return fleet.cases.assign(
         strategy=names[best],
         runner_up=np.where(alone, None, names[runner_up]),
         margin=margin,
+        today=np.where(np.isinf(of_today), None, names[today]),
+        today_ratio=_ratios(of_today, least),
         sure=sure,
         **{name: fleet.costs[name][rows, best] for name in AIMS},
         near_flip=~alone & ((sure < SURE) | (margin < CLEAR)),
@@ -154,39 +179,40 @@ def _is_outlier(values):
 def of_one_choice(fleet):
     """Return a frame: what each strategy for all VMs costs, beside the best for each.
 
-    Columns: `right_for`, VMs whose best it is; of each of `cpu` and `stall` the sum over all VMs
-    (`cpu`: cores) or their mean (`stall`); `regret`, what it costs more of the aim than the best
-    for each, as a ratio; `worst`, that ratio for the VM where it is largest. The last row is the
-    best for each. A strategy that some VM lacks is left out.
+    Columns: `is_proposal`, whether no kernel of the platform has it; `right_for`, VMs whose best it
+    is; of each of `cpu` and `stall` the sum over all VMs (`cpu`: cores) or their mean (`stall`);
+    `regret`, what it costs more of the aim than the best for each, as a ratio; `worst`, that ratio
+    for the VM where it is largest. A strategy that some VM lacks is left out. The last rows are
+    the best for each, and before it the best of what kernels have, where that differs.
     """
-    least = fleet.costs[fleet.aim].min(axis=1)
-    rows = np.arange(len(least))
-    right_for = np.bincount(fleet.best, minlength=len(fleet.strategies))
-    found = []
-    for at, name in enumerate(fleet.strategies):
-        mine = fleet.costs[fleet.aim][:, at]
-        if np.isinf(mine).any():
-            continue
-        with np.errstate(divide="ignore", invalid="ignore"):
-            worst = np.nanmax(np.where(mine == least, 1.0, mine / least))
-        found.append(
-            {
-                "strategy": name,
-                "right_for": int(right_for[at]),
-                "cpu": fleet.costs["cpu"][:, at].sum(),
-                "stall": fleet.costs["stall"][:, at].mean(),
-                "regret": _ratio(mine.sum(), least.sum()),
-                "worst": worst,
-            }
-        )
-    of_best = {name: fleet.costs[name][rows, fleet.best] for name in ("cpu", "stall")}
-    each = {"strategy": "the best for each", "right_for": len(least), "regret": 1.0, "worst": 1.0}
-    found.append(each | {"cpu": of_best["cpu"].sum(), "stall": of_best["stall"].mean()})
-    return pd.DataFrame(found)
+    rows = np.arange(len(fleet.cases))
+    chosen = {name: np.full(len(rows), at) for at, name in enumerate(fleet.strategies)}
+    today = fleet.best_today
+    if fleet.offered[today].all() and (today != fleet.best).any():
+        chosen[BEST_TODAY] = today
+    chosen[BEST] = fleet.best
+    found = [_choice(fleet, name, rows, at) for name, at in chosen.items()]
+    return pd.DataFrame([row for row in found if np.isfinite(row["cpu"])])
 
 
-def _ratio(cost, least):
-    return 1.0 if cost == least else cost / least if least else np.inf
+def _choice(fleet, name, rows, at):
+    """Return what it costs to give each VM (`rows`) the strategy `at`."""
+    least, mine = (fleet.costs[fleet.aim][rows, places] for places in (fleet.best, at))
+    return {
+        "strategy": name,
+        "is_proposal": not fleet.offered[at].all(),
+        "right_for": int((fleet.best == at).sum()),
+        "cpu": fleet.costs["cpu"][rows, at].sum(),
+        "stall": fleet.costs["stall"][rows, at].mean(),
+        "regret": float(_ratios(mine.sum(), least.sum())),
+        "worst": _ratios(mine, least).max(),
+    }
+
+
+def _ratios(costs, least):
+    """Return costs over the least: 1 where they are it, inf where that is nothing."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(costs == least, 1.0, costs / least)
 
 
 def by_axis(fleet, axis):

@@ -33,6 +33,7 @@ PER_EPOCH = (
     "changed_bits_set",
     "flushes",
     "log_exits",
+    "pages_opened",
 )
 """Events that a price of a single harvest or interval needs (`analysis.model.pricing`)."""
 

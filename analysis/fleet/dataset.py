@@ -151,7 +151,7 @@ class Dataset:
         paths = self.list(folder)
         if not paths:
             return None
-        table = pa.concat_tables([self.table(path) for path in paths])
+        table = pa.concat_tables([self.table(path) for path in paths], promote_options="default")
         if len(paths) == 1:
             return table
         table = _best(table)

@@ -1,64 +1,117 @@
-"""Three figures of a fleet, from its costs alone."""
+"""Figures of a fleet, from its costs alone: each title says what it shows of these VMs."""
 
-from contextlib import contextmanager
-
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from strategies.replay.output import completed
+from analysis.report.drawing import GRID, WIDTH, drawn, noted_legend, percent_text
+from strategies.styles import style_of
+from strategies.units import number
 
-LEAST = 1e-9
-"""Costs below it are drawn as it: the axes are logarithmic."""
+LEAST = 1e-6
+"""Costs below it, 0.0001 %, are drawn as it: the axes are logarithmic."""
 
-
-def save_figures(fleet, folder):
-    """Write `distribution.png`, `heat_map.png` and `regret.png` to a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for draw in (distribution, heat_map, regret):
-        with _figure() as (figure, axes):
-            draw(axes, fleet)
-            with completed(folder / f"{draw.__name__}.png") as temporary:
-                figure.savefig(temporary, format="png", dpi=120)
-
-
-@contextmanager
-def _figure():
-    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
-    try:
-        yield figure, axes
-    finally:
-        plt.close(figure)
+COST = {
+    "cpu": "CPU time of host and guest, per second",
+    "stall": "vCPU time lost, per second",
+    "harvest": "harvests' time, per second",
+}
+HATCHES = ("", "///", "...", "\\\\\\", "xxx", "ooo", "---", "+++", "|||", "***", "OOO")
+MOST = 100.0
+"""Times the best: what the heat map shows darkest."""
 
 
-def distribution(axes, fleet):
-    """Draw how the cost of the best strategy is distributed over the VMs."""
+@drawn
+def distribution(fleet):
+    """Return how the cost of the best strategy is distributed over the VMs."""
+    figure, axes = _one_panel(3.6)
     least = np.maximum(fleet.costs[fleet.aim].min(axis=1), LEAST)
     bins = np.geomspace(least.min(), max(least.max(), least.min() * 1.01), 40)
-    names = [name for at, name in enumerate(fleet.strategies) if (fleet.best == at).any()]
-    parts = [least[fleet.best == fleet.strategies.index(name)] for name in names]
-    axes.hist(parts, bins, stacked=True, label=names)
-    axes.set(xscale="log", xlabel=f"{fleet.aim} per second (modelled)", ylabel="VMs")
-    axes.legend(title="best strategy")
+    right_for = np.bincount(fleet.best, minlength=len(fleet.strategies))
+    below = np.zeros(len(bins) - 1)
+    for at in np.argsort(-right_for, kind="stable")[: np.count_nonzero(right_for)]:
+        height, _ = np.histogram(least[fleet.best == at], bins)
+        axes.bar(
+            bins[:-1],
+            height,
+            np.diff(bins),
+            below,
+            align="edge",
+            color=style_of(fleet.strategies[at])["color"],
+            edgecolor="white",
+            linewidth=0.3,
+            hatch=HATCHES[at % len(HATCHES)],
+            label=f"{fleet.strategies[at]} ({right_for[at]})",
+        )
+        below += height
+    axes.set(xscale="log", xlabel=COST[fleet.aim], ylabel="VMs")
+    _share_axis(axes.xaxis)
+    most = int(right_for.argmax())
+    figure.suptitle(
+        f"{fleet.strategies[most]} is the best for {right_for[most]} of {len(least)} VMs"
+    )
+    noted_legend(figure, "what the best strategy of a VM costs (modelled); in brackets: VMs")
+    return figure
 
 
-def heat_map(axes, fleet):
-    """Draw each strategy's cost over the best for the VM; VMs sorted by that cost."""
+@drawn
+def heat_map(fleet):
+    """Return each strategy's cost over the best for the VM; VMs sorted by what the best costs."""
+    figure, axes = _one_panel(4.2)
     costs = np.maximum(fleet.costs[fleet.aim], LEAST)
     least = costs.min(axis=1)
     ratio = np.log10(costs / least[:, None])[np.argsort(least)]
+    shown = np.ma.masked_invalid(np.clip(ratio, None, np.log10(MOST)))
     image = axes.imshow(
-        np.where(np.isinf(ratio), np.nan, ratio), aspect="auto", cmap="viridis", vmin=0, vmax=2
+        shown, aspect="auto", cmap="cividis_r", vmin=0, vmax=np.log10(MOST), interpolation="nearest"
     )
-    axes.set_xticks(range(len(fleet.strategies)), fleet.strategies, rotation=20)
-    axes.set(ylabel=f"VMs, by least {fleet.aim}")
-    axes.figure.colorbar(image, label="log10 of the cost over the best for the VM (modelled)")
+    axes.set_xticks(
+        range(len(fleet.strategies)), fleet.strategies, rotation=35, ha="right", fontsize=9
+    )
+    axes.set(ylabel="VMs, the cheapest above")
+    bar = figure.colorbar(image, label=f"{fleet.aim} over the best for the VM")
+    ticks = [1, 2, 5, 10, 20, 50, MOST]
+    bar.set_ticks(np.log10(ticks), labels=[f"{tick:g}x" for tick in ticks[:-1]] + [f">{MOST:g}x"])
+    figure.suptitle("What each strategy costs each VM (modelled)")
+    return figure
 
 
-def regret(axes, fleet):
-    """Draw for each single choice how much dearer than the best it is, VM by VM, sorted."""
+@drawn
+def regret(fleet):
+    """Return for each single choice how much dearer than the best it is, VM by VM, sorted."""
+    figure, axes = _one_panel(3.6)
     costs = np.maximum(fleet.costs[fleet.aim], LEAST)
     share = (np.arange(len(costs)) + 1) / len(costs)
+    ratios = np.sort(costs / costs.min(axis=1)[:, None], axis=0)
     for at, name in enumerate(fleet.strategies):
-        axes.plot(share, np.sort(costs[:, at] / costs.min(axis=1)), label=name)
-    axes.set(yscale="log", xlabel="share of VMs", ylabel=f"{fleet.aim} over the best (modelled)")
-    axes.legend(title="one choice for all")
+        every = max(1, len(share) // 8)
+        axes.plot(share, ratios[:, at], label=name, markevery=every, ms=4, **style_of(name))
+    axes.set(yscale="log", xlabel="share of VMs", ylabel=f"{fleet.aim} over the best for the VM")
+    axes.xaxis.set_major_formatter(FuncFormatter(percent_text))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}x"))
+    axes.grid(**GRID)
+    middle = ratios[len(ratios) // 2]
+    least = int(middle.argmin())
+    far = number(max(middle[least], 1.01))
+    figure.suptitle(f"For all: {fleet.strategies[least]}, within {far}x of the best for half")
+    noted_legend(figure, "modelled; the lower, the nearer to the best for each VM")
+    return figure
+
+
+DRAWN = {
+    "distribution": (distribution, "How the cost of the best strategy is distributed over the VMs"),
+    "regret": (regret, "One strategy for all VMs: its cost over the best for each VM, sorted"),
+    "heat_map": (heat_map, "Cost of each strategy over the best, for each VM"),
+}
+"""By file name: the function, and the caption."""
+
+
+def _one_panel(height):
+    figure = Figure(figsize=(WIDTH, height + 1.0), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _share_axis(axis):
+    axis.set_major_locator(LogLocator(base=10, numticks=8))
+    axis.set_major_formatter(FuncFormatter(percent_text))
+    axis.set_minor_formatter(NullFormatter())

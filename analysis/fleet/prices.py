@@ -15,10 +15,11 @@ from analysis.fleet.cells import PER_EPOCH, counting_digest
 from analysis.fleet.dataset import DIGITS, ORDER
 from analysis.measured.reference import COSTS, FOLDER
 from analysis.model.draws import DRAWS, drawn
-from analysis.model.pricing import counts_from, sums
+from analysis.model.pricing import counts_from, prices_plain, sums
 from analysis.model.profile import REFERENCE
 from analysis.model.scenario import Scenario
 from strategies.errors import InputError
+from strategies.registry import base_of
 
 PERCENTILES = {"p50": 50, "p99": 99, "max": 100}
 TOTALS = ("harvest", "stall", "cpu")
@@ -83,14 +84,19 @@ def rows_of(counts, names, profiles):
 
 
 def _priced(counts, profile):
-    """Return the columns of a profile, by name; NaN where a strategy is not priced."""
+    """Return the columns of a profile, by name; NaN where a strategy is not priced.
+
+    `offered` says whether a kernel of the platform has the strategy.
+    """
     epochs = _Epochs(counts)
     quantities = [f"harvest_ns_{name}" for name in PERCENTILES] + [f"{n}_ns" for n in TOTALS]
     found = {name: np.full(counts.num_rows, np.nan) for name in quantities}
+    found["offered"] = np.zeros(counts.num_rows, bool)
     for strategy, cells in _alike(counts, profile):
         constants = _constants(profile, counts, cells)
         if constants is None:
             continue
+        found["offered"][cells] = profile.is_offered(base_of(strategy))
         total = sums(strategy, _scenario(counts, cells), constants, epochs.totals(cells))
         for name in TOTALS:
             found[f"{name}_ns"][cells] = total[f"{name}_ns"]
@@ -118,7 +124,9 @@ def _alike(counts, profile):
     names, sizes, mappings = (
         np.array(counts[name].to_pylist(), object) for name in ("strategy", "page_size", "mapping")
     )
-    for strategy in profile.strategies():
+    for strategy in sorted(set(names)):
+        if not prices_plain(profile, strategy):
+            continue
         chosen = is_counted & (names == strategy)
         for size, mapping in sorted(set(zip(sizes[chosen], mappings[chosen], strict=True))):
             yield strategy, np.flatnonzero(chosen & (sizes == size) & (mappings == mapping))
@@ -237,7 +245,7 @@ def _draws(counts, profile, epochs, block):
             constants = fixed or drawn(profile.at(replace(one, slot_pages=one.slot_pages[0])))
             one = replace(one, slot_pages=one.slot_pages[:, None], vcpus=one.vcpus[:, None])
             counted = {
-                phase: {name: values[:, None] for name, values in columns.items()}
+                phase: {name: np.asarray(values)[..., None] for name, values in columns.items()}
                 for phase, columns in epochs.totals(block[mine]).items()
             }
             total = sums(strategy, one, constants, counted)

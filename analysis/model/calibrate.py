@@ -6,19 +6,37 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.model.evaluate import value_of
+from analysis.model.lanes import COUNTED, columns
 from analysis.model.profile import COSTS, bundled_text
+from analysis.model.scenario import scenario_of_trace
+from strategies.errors import InputError
+from strategies.lanes.cells import FITTED, cell_trace
+from strategies.lanes.session import check_slot, replay_lanes
+from strategies.terminal import progress_bar
 
-LANES = {
-    "uffd_async": ("page_scan", "page_clear"),
-    "kvm_bitmap": ("word_read", "word_take", "page_rearm"),
+PROFILE_COUNTS = {
+    "uffd_async": {"call": "harvests", "page_scan": "slot_pages", "page_clear": "dirty_pages"},
+    "kvm_bitmap": {
+        "call": "harvests",
+        "word_read": "words",
+        "word_take": "touched_words",
+        "page_rearm": "dirty_pages",
+    },
 }
-"""Which lane's harvest tells which constants; KVM's guest tells `fault` besides."""
+"""Which lane's harvest tells which constants of a profile; KVM's guest tells `fault` besides.
 
+A profile's terms know no page tables and have no `call`: a constant's range says what that costs.
+"""
+
+TIMES = ("harvest_ns", "lost_ns")
 MOST_NOISE = 0.10
 """Median deviation of repetitions from their cell's median, above which nothing is trusted."""
 SHARE = 0.3
 """A cell tells a constant's range where the constant is this much of its harvest."""
 RANGE = (5, 95)
+ROUNDS, LEAST_ERROR = 12, 0.01
+"""Of the weighing, and the relative error below which a cell has no more weight."""
 
 
 @dataclass(frozen=True)
@@ -30,19 +48,58 @@ class Measured:
     high: float
 
 
-def counts(trace):
-    """Return per epoch what a harvest's constants are multiplied with: float64[epochs] each."""
-    epoch = np.repeat(np.arange(trace.epochs), np.diff(trace.offsets))
-    words = np.unique(epoch * (trace.slot_pages // 64 + 1) + trace.gfns // 64)
-    touched = np.bincount(words // (trace.slot_pages // 64 + 1), minlength=trace.epochs)
-    pages = np.diff(trace.offsets).astype(float)
+def run_lane(lane, trace):
+    """Return by name the nanoseconds of each epoch: its harvest, and what the guest lost before.
+
+    Time that other work had the CPU is left out. Where pages did not stay open for the second
+    stores, for a ring was full, neither tells anything: NaN.
+
+    Raises
+    ------
+    InputError
+        The lane failed or was not exact, or memory is short.
+    """
+    check_slot(trace)
+    with progress_bar() as bar:
+        (result,) = replay_lanes(trace, [lane], thp=False, bar=bar)
+    if any(result.lost) or any(result.spurious):
+        raise InputError(f"lane {lane} was not exact: its times mean nothing")
+    harvest, write, again = (
+        np.minimum(getattr(result, name), result.cpu_ns[name]).astype(float)
+        for name in ("harvest_ns", "write_ns", "again_ns")
+    )
+    times = {"harvest_ns": harvest, "lost_ns": write - again}
+    return {name: np.where(result.opened, ns, np.nan) for name, ns in times.items()}
+
+
+def cell_samples(lane, mib, repetitions, seed=0, kinds=FITTED):
+    """Return what a lane did with cells of a slot: arrays with an entry for each epoch.
+
+    `cell` is the index into `kinds`; the others are `slot_pages`, `dirty_pages`, COUNTED, TIMES.
+    """
+    trace, order = cell_trace(mib << 8, repetitions, seed, kinds)
+    counted = scenario_of_trace(trace).counted
+    samples = {"cell": order, "slot_pages": np.full(len(order), float(trace.slot_pages))}
+    samples |= {"dirty_pages": np.diff(trace.offsets)}
+    samples |= {name: counted[name] for name in COUNTED} | run_lane(lane, trace)
+    return {name: values[len(kinds) :] for name, values in samples.items()}
+
+
+def middles(samples):
+    """Return for each cell the lower quartile of its times and the mean of its counts, as arrays.
+
+    What disturbs a time only adds to it.
+    """
+    cells = [samples["cell"] == one for one in np.unique(samples["cell"])]
+    middle = {name: _lower_quartile if name in TIMES else np.mean for name in samples}
     return {
-        "page_scan": np.full(trace.epochs, float(trace.slot_pages)),
-        "word_read": np.full(trace.epochs, np.ceil(trace.slot_pages / 64)),
-        "page_clear": pages,
-        "page_rearm": pages,
-        "word_take": touched.astype(float),
+        name: np.array([middle[name](values[cell]) for cell in cells])
+        for name, values in samples.items()
     }
+
+
+def _lower_quartile(ns):
+    return np.percentile(ns, 25)
 
 
 def noise(cell, ns):
@@ -53,20 +110,21 @@ def noise(cell, ns):
     cell : int64[n]
     ns : float64[n]
     """
-    deviations = [
-        np.abs(ns[cell == one] / np.median(ns[cell == one]) - 1) for one in np.unique(cell)
-    ]
+    known = [ns[(cell == one) & np.isfinite(ns)] for one in np.unique(cell)]
+    deviations = [np.abs(one / np.median(one) - 1) for one in known if one.size]
     return float(np.median(np.concatenate(deviations)))
 
 
 def fit(columns, ns):
-    """Return the constants of a lane's harvest, by name, from counts and times.
+    """Return unit costs by name, from counts and times.
 
-    Least squares of relative errors, none negative; besides the names there is a constant part.
+    Least absolute relative errors (by squares that are weighed anew), none negative: a cell that
+    was disturbed turns nothing.
 
     Parameters
     ----------
     columns : dict of str to float64[n]
+        How often each is paid.
     ns : float64[n]
 
     Returns
@@ -74,13 +132,16 @@ def fit(columns, ns):
     tuple
         A dict of Measured, and the median relative error of the fit.
     """
-    names = list(columns)
-    matrix = np.column_stack([np.ones(len(ns)), *columns.values()])
-    found = _non_negative(matrix / ns[:, None])
+    known = ns > 0  # neither lost in noise nor NaN
+    matrix, ns = np.column_stack(list(columns.values()))[known], ns[known]
+    weights = np.ones(len(ns))
+    for _ in range(ROUNDS):
+        found = _non_negative(matrix * (weights / ns)[:, None], weights)
+        weights = 1 / np.sqrt(np.maximum(np.abs(matrix @ found / ns - 1), LEAST_ERROR))
     parts = matrix * found
     predicted = parts.sum(axis=1)
     measured = {}
-    for index, name in enumerate(names, 1):
+    for index, name in enumerate(columns):
         tells = parts[:, index] > SHARE * predicted
         implied = (ns - predicted + parts[:, index])[tells] / matrix[tells, index]
         value = found[index]
@@ -89,18 +150,40 @@ def fit(columns, ns):
     return measured, float(np.median(np.abs(predicted / ns - 1)))
 
 
-def _non_negative(matrix):
-    """Return x >= 0 that brings matrix @ x nearest to 1: the best over all sets of columns."""
+def _non_negative(matrix, target):
+    """Return x >= 0 that brings matrix @ x nearest to a target: the best over sets of columns."""
     count = matrix.shape[1]
-    best, least = np.zeros(count), np.inf
+    scale = np.maximum(np.linalg.norm(matrix, axis=0), np.finfo(float).tiny)
+    gram, moment = (matrix / scale).T @ (matrix / scale), (matrix / scale).T @ target
+    best, most = np.zeros(count), 0.0
     for chosen in range(1, 1 << count):
         some = [column for column in range(count) if chosen >> column & 1]
-        solution = np.linalg.lstsq(matrix[:, some], np.ones(len(matrix)), rcond=None)[0]
-        error = np.sum((matrix[:, some] @ solution - 1) ** 2)
-        if (solution >= 0).all() and error < least:
-            best, least = np.zeros(count), error
+        solution = np.linalg.lstsq(gram[np.ix_(some, some)], moment[some], rcond=None)[0]
+        explained = solution @ moment[some]
+        if (solution >= 0).all() and explained > most:
+            best, most = np.zeros(count), explained
             best[some] = solution
-    return best
+    return best / scale
+
+
+def fit_stores(lane, names, lost_ns):
+    """Return what the guest's stores cost by unit, fitted to cells with written pages."""
+    written = names["dirty_pages"] > 0
+    counts = {unit: n[written] for unit, n in columns(lane, "interval", names).items()}
+    return fit(counts, lost_ns[written])[0]
+
+
+def of_profile(lane, names, cells):
+    """Return the constants of a profile that a lane's cells tell, by name."""
+    formulas = PROFILE_COUNTS.get(lane, {})
+    counts = {
+        unit: value_of(count, names) + 0 * cells["harvest_ns"] for unit, count in formulas.items()
+    }
+    measured = fit(counts, cells["harvest_ns"])[0] if counts else {}
+    measured.pop("call", None)
+    if lane == "kvm_bitmap":
+        measured["fault"] = fault(cells["lost_ns"], cells["dirty_pages"])
+    return measured
 
 
 def fault(lost_ns, pages):
@@ -111,12 +194,14 @@ def fault(lost_ns, pages):
     return Measured(value, max(0.0, min(low, value)), max(high, value))
 
 
-def profile_text(measured, *, base, name, title, source):
+def profile_text(measured, by_lane, *, base, name, title, source):
     """Return a profile as TOML: the measured constants, all others transferred from `base`.
 
     Parameters
     ----------
     measured : dict of str to Measured
+    by_lane : dict of str to dict of str to Measured
+        What the units of `analysis.model.lanes` cost on this machine's lanes.
     base : str
         A bundled profile.
     name, title : str
@@ -136,7 +221,7 @@ def profile_text(measured, *, base, name, title, source):
         else:
             table |= {"kind": "transferred", "source": f"from {base}: {table['source']}"}
     assert measured.keys() <= COSTS.keys()
-    return "\n".join(_toml(document, constants)) + "\n"
+    return "\n".join((*_toml(document, constants), *_lanes(by_lane))) + "\n"
 
 
 def _toml(document, constants):
@@ -153,6 +238,14 @@ def _toml(document, constants):
             yield from ("", f"[{key}]", *_pairs(table))
     for key, table in constants.items():
         yield from ("", f"[constants.{key}]", *_pairs(table))
+
+
+def _lanes(by_lane):
+    """Yield the lines of what lanes cost: nanoseconds, lowest and highest."""
+    for lane, costs in by_lane.items():
+        yield from ("", f"[lanes.{lane}]")
+        for unit, one in costs.items():
+            yield f"{unit} = {json.dumps([one.value, one.low, one.high])}"
 
 
 def _pairs(table):

@@ -9,8 +9,10 @@ import click
 from strategies.errors import InputError
 from strategies.units import DURATION, SIZE, number
 
-SIZES_MIB = (64, 256, 1024)
-SECONDS_A_REPETITION = 6
+SIZES_MIB = (4, 128, 1024)
+SECONDS_BEFORE, SECONDS_A_REPETITION = 30, 6
+"""Until all lanes have begun, and then, on the reference machine with all of them."""
+
 LEAST_REPETITIONS = 3
 
 
@@ -46,19 +48,21 @@ def calibrate(out, budget, base, perf_test, slot, vcpus, force):
         measured = _of_perf_test(perf_test, slot, vcpus)
         title, source = f"as {perf_test.name} tells", f"dirty_log_perf_test's {perf_test.name}"
         return _write(out, measured, base, title, source)
-    repetitions = max(LEAST_REPETITIONS, int(budget / 1e9 / SECONDS_A_REPETITION))
-    measured, noises, error = _measure(repetitions)
+    repetitions = max(
+        LEAST_REPETITIONS, int((budget / 1e9 - SECONDS_BEFORE) / SECONDS_A_REPETITION)
+    )
+    measured, by_lane, noises, error = _measure(repetitions)
     from analysis.model.calibrate import MOST_NOISE
 
     noisiest = max(noises.values())
     click.echo(
-        f"repetitions deviate by {noisiest:.1%} (median, the noisier lane); trusted up to "
+        f"repetitions deviate by {noisiest:.1%} (median, the noisiest lane); trusted up to "
         f"{MOST_NOISE:.0%}; the fits' median error is {error:.1%}"
     )
     if noisiest > MOST_NOISE and not force:
         click.echo("dirtylog: too noisy: no profile written; --force writes it", err=True)
         return 1
-    return _write(out, measured, base, _title(), _source(repetitions, noises))
+    return _write(out, measured, base, _title(), _source(repetitions, noises), by_lane)
 
 
 def _of_perf_test(path, slot, vcpus):
@@ -70,10 +74,11 @@ def _of_perf_test(path, slot, vcpus):
     return constants(phases, (slot or nbytes) / PAGE_BYTES, vcpus)
 
 
-def _write(out, measured, base, title, source):
+def _write(out, measured, base, title, source, by_lane=None):
     from analysis.model.calibrate import profile_text
 
-    text = profile_text(measured, base=base, name=out.stem, title=title, source=source)
+    names = {"base": base, "name": out.stem, "title": title, "source": source}
+    text = profile_text(measured, by_lane or {}, **names)
     out.write_text(text, encoding="utf-8")
     for name, one in measured.items():
         value, low, high = map(number, (one.value, one.low, one.high))
@@ -83,49 +88,37 @@ def _write(out, measured, base, title, source):
 
 
 def _measure(repetitions):
-    """Return the constants, the noise of each lane, and the worst fit's median error."""
-    from analysis.model.calibrate import LANES, fault, fit, noise
+    """Return the profile's constants, the lanes', the noise of each lane, and the worst fit."""
+    from analysis.model import calibrate as model
+    from analysis.model.lanes import LANE_TERMS, columns, names_of
     from strategies.lanes.session import choose
 
-    lanes = [name for name in choose(["all"])[0] if name in LANES]
+    lanes = [name for name in choose(["all"])[0] if name in LANE_TERMS]
     if not lanes:
-        raise InputError(f"none of {', '.join(LANES)} is available: see `dirtylog lanes`")
-    measured, noises, errors = {}, {}, []
+        raise InputError(f"none of {', '.join(LANE_TERMS)} is available: see `dirtylog lanes`")
+    measured, by_lane, noises, errors = {}, {}, {}, []
     for lane in lanes:
-        samples = _samples(lane, repetitions)
-        found, error = fit({name: samples[name] for name in LANES[lane]}, samples["harvest_ns"])
-        measured |= found
-        noises[lane] = noise(samples["cell"], samples["harvest_ns"])
+        cells, noises[lane] = _cells(lane, repetitions)
+        names = names_of(cells["slot_pages"], cells["dirty_pages"], cells)
+        by_lane[lane], error = model.fit(columns(lane, "harvest", names), cells["harvest_ns"])
+        by_lane[lane] |= model.fit_stores(lane, names, cells["lost_ns"])
         errors.append(error)
-        if lane == "kvm_bitmap":
-            measured["fault"] = fault(samples["lost_ns"], samples["pages"])
-    return measured, noises, max(errors)
+        measured |= model.of_profile(lane, names, cells)
+    return measured, by_lane, noises, max(errors)
 
 
-def _samples(lane, repetitions):
-    """Return what a lane did with the cells of all sizes: a dict of arrays, one entry an epoch."""
+def _cells(lane, repetitions):
+    """Return the cells of all sizes, as arrays, and how much repetitions deviate."""
     import numpy as np
 
-    from analysis.model.calibrate import counts
-    from strategies.lanes.cells import cell_trace, cells
-    from strategies.lanes.session import replay_lanes
-    from strategies.terminal import progress_bar
+    from analysis.model.calibrate import cell_samples, middles, noise
 
-    warm, parts = len(cells()), []
-    for at, mib in enumerate(SIZES_MIB):
-        trace, order = cell_trace(mib << 8, repetitions, seed=at)
-        with progress_bar() as bar:
-            (result,) = replay_lanes(trace, [lane], thp=False, bar=bar)
-        if any(result.lost):
-            raise InputError(f"lane {lane} lost pages: its times mean nothing")
-        part = counts(trace) | {
-            "cell": order + at * len(cells()),
-            "harvest_ns": np.array(result.harvest_ns, float),
-            "lost_ns": np.subtract(result.write_ns, result.again_ns),
-            "pages": np.array(result.stored),
-        }
-        parts.append({name: values[warm:] for name, values in part.items()})
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    parts = [cell_samples(lane, mib, repetitions, seed=mib) for mib in SIZES_MIB]
+    cells = [middles(part) for part in parts]
+    noises = [noise(part["cell"], part["harvest_ns"]) for part in parts]
+    return {name: np.concatenate([part[name] for part in cells]) for name in cells[0]}, float(
+        np.median(noises)
+    )
 
 
 def _title():
@@ -140,7 +133,7 @@ def _source(repetitions, noises):
 
     spread = ", ".join(f"{lane} {share:.1%}" for lane, share in noises.items())
     return (
-        f"dirtylog calibrate, {repetitions} repetitions, slots of 64 to 1024 MiB, "
+        f"dirtylog calibrate, {repetitions} repetitions, slots of 4 to 1024 MiB, "
         f"{date.today().isoformat()}; {cpu_model()}, Linux {platform.release()}, "
         f"KVM by {backend()}; repetitions deviate by {spread}"
     )

@@ -5,9 +5,46 @@ import numpy as np
 from analysis.model.draws import drawn, spread
 from analysis.model.evaluate import PAID, named, names_at, term_ns, terms_of
 from analysis.model.scenario import Scenario
-from strategies.registry import base_of
+from strategies.costs import X86_KVM, UnitCosts
+from strategies.registry import CHOOSES_BY_COST, base_of
 
 PHASES = ("harvest", "interval")
+
+HARVEST_EVENTS = {
+    "flushes": "flushes",
+    "swept_blocks": "blocks_swept",
+    "shared_tlbies": "shared_tlbies",
+    "shared_waits": "shared_waits",
+}
+"""Counts of terms by the event that is one."""
+
+
+def unit_costs_of(profile, trace, *, vcpus=1, mapping="linear"):
+    """Return the unit costs by which a tracker chooses on a platform (UnitCosts).
+
+    Parameters
+    ----------
+    profile : Profile
+    trace : Trace
+        Of whose slot and pages the walks are.
+    vcpus : int
+    mapping : {"linear", "scattered"}
+    """
+    at = profile.at(_scenario(trace, vcpus, mapping)).values()
+    has_hpt = at["definitive_tlbies"]
+    fault = at["exit"] + at["fault"] + at["fault_tlbies"] * at["tlbie"]
+    cool = at["page_rearm"] + has_hpt * at["tlbie_shared"]
+    return UnitCosts(
+        platform=profile.name,
+        first_write=fault + cool,
+        page_scan=at["page_pass"] if has_hpt else at["page_scan"],
+        word_read=at["word_read"],
+        page_open=at["page_protect"],
+        page_cool=cool,
+        flush=(1 - has_hpt) * at["flush"],
+        block_sweep=has_hpt * at["block_sweep"],
+        page_pass=has_hpt * at["page_pass"],
+    )
 
 
 def counts_of(events, reported, trace):
@@ -52,6 +89,12 @@ def counts_from(events, stored, reported, any_dirty, harvests):
         "read_words": events["bitmap_words_read"],
         "clears": events.get("flushes", 0),
         "touched_words": events["words_taken"],
+        "passed_pages": passed,
+        "cleared_pages": events["pages_cleared"],
+        "cooled_pages": events["pages_rearmed"],
+        **{name: events.get(event, 0) for name, event in HARVEST_EVENTS.items()},
+        # Each fault makes a tlbie; the others are those of a harvest that goes page by page.
+        "each_tlbies": np.maximum(events.get("tlbies", 0) - np.asarray(events["write_faults"]), 0),
     }
     faults = np.asarray(events["write_faults"])
     first_writes = np.where(faults > 0, faults - log_exits, events["changed_bits_set"])
@@ -62,6 +105,25 @@ def counts_from(events, stored, reported, any_dirty, harvests):
         "opened_pages": np.asarray(events.get("pages_opened", 0)),
     }
     return {"harvest": shared | harvest, "interval": shared | interval}
+
+
+def prices_plain(profile, strategy):
+    """Say whether a replay by the default unit costs, X86_KVM, can be priced on a platform."""
+    name = base_of(strategy)
+    chose = name in CHOOSES_BY_COST and profile.name != X86_KVM.platform
+    return profile.prices_replays(name) and not chose
+
+
+def _scenario(trace, vcpus, mapping):
+    """Return the scenario of a trace of which all is counted."""
+    return Scenario(
+        slot_pages=trace.slot_pages,
+        dirty_pages=0.0,
+        interval_ns=trace.epoch_ms * 1e6,
+        vcpus=vcpus,
+        page_bytes=trace.page_size,
+        mapping=mapping,
+    )
 
 
 def price(replay, trace, profile, *, vcpus, mapping):
@@ -91,14 +153,7 @@ def price_counts(strategy, counted, trace, profile, *, vcpus=1, mapping="linear"
     """
     if not profile.prices_replays(base_of(strategy)):
         return None
-    scenario = Scenario(
-        slot_pages=trace.slot_pages,
-        dirty_pages=0.0,
-        interval_ns=trace.epoch_ms * 1e6,
-        vcpus=vcpus,
-        page_bytes=trace.page_size,
-        mapping=mapping,
-    )
+    scenario = _scenario(trace, vcpus, mapping)
     profile = profile.at(scenario)
     value = sums(strategy, scenario, profile.values(), counted)
     draws = sums(strategy, scenario, drawn(profile), counted)

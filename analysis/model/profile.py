@@ -7,6 +7,7 @@ from pathlib import Path
 from reprlib import repr as short
 
 from analysis.measured.reference import WALKS, load_reference
+from analysis.model.lanes import LANE_TERMS
 from analysis.model.terms import COUNTED_TERMS, TERMS
 from strategies.errors import InputError
 from strategies.registry import TRACKERS, choices
@@ -107,6 +108,8 @@ class Profile:
         What to set: `how` (None: no kernel has it), `since`, `source`.
     constants : dict of str to Constant
         One for each of CONSTANTS.
+    lanes : dict of str to dict of str to float
+        Nanoseconds of the units of `analysis.model.lanes`, by lane, where they were measured.
     """
 
     name: str
@@ -116,6 +119,7 @@ class Profile:
     unavailable: dict[str, str] = field(default_factory=dict)
     hypothetical: dict[str, str] = field(default_factory=dict)
     settings: dict[str, list] = field(default_factory=dict)
+    lanes: dict[str, dict] = field(default_factory=dict)
 
     def strategies(self):
         """Return the strategies that can be priced here, in the order of the registry."""
@@ -217,7 +221,8 @@ def _parse(document):
     constants = {key: _constant(key, tables[key]) for key in CONSTANTS}
     settings = _settings(document)
     pages = _page_sizes(document)
-    return Profile(name, title, pages, constants, unavailable, hypothetical, settings)
+    lanes = _lanes(document)
+    return Profile(name, title, pages, constants, unavailable, hypothetical, settings, lanes)
 
 
 def _text(table, key):
@@ -233,6 +238,24 @@ def _page_sizes(document):
     if not (isinstance(texts, list) and texts and all(isinstance(text, str) for text in texts)):
         raise InputError('page_sizes must be a list of sizes, as in ["4KiB", "2MiB"]')
     return tuple(map(parse_size, texts))
+
+
+def _lanes(document):
+    """Return by lane what each unit costs; `dirtylog calibrate` writes its range beside it."""
+    table = document.get("lanes", {})
+    if not isinstance(table, dict) or not table.keys() <= LANE_TERMS.keys():
+        raise InputError(f"lanes must be tables: [lanes.NAME]; accepted: {', '.join(LANE_TERMS)}")
+    found = {}
+    for lane, costs in table.items():
+        units = [term.unit for term in LANE_TERMS[lane]]
+        if not isinstance(costs, dict) or sorted(costs) != sorted(units):
+            raise InputError(f"lanes.{lane} must have {', '.join(units)}")
+        for unit, numbers in costs.items():
+            if not (isinstance(numbers, list) and len(numbers) == 3):
+                raise InputError(f"{unit} of lanes.{lane} must be a list: value, low, high")
+            values = [_number(f"{unit} of lanes.{lane}", {"number": n}, "number") for n in numbers]
+            found.setdefault(lane, {})[unit] = values[0]
+    return found
 
 
 def _check_strategies(label, table):

@@ -36,7 +36,10 @@ from strategies.units import DURATION
     help="Also on real memory, by this tracker of the kernel's, or all.  Repeatable.",
 )
 @click.option("--thp", is_flag=True, help="Ask for huge pages for the lanes' memory.")
-@click.option("--profile", help="Price the counts by a platform: its name, or a TOML file.")
+@click.option(
+    "--profile",
+    help="Price the counts by a platform: its name, or a TOML file; adaptive chooses by it.",
+)
 @FORMAT
 def replay(
     trace, chosen, vcpus, page_size, interval, mapping, out, wanted_lanes, thp, profile, fmt
@@ -58,12 +61,15 @@ def replay(
     lanes = _lanes(wanted_lanes, loaded) if wanted_lanes else ()
     if thp and not wanted_lanes:
         raise InputError("--thp is of lanes; accepted: with --lane")
-    price = None
+    price, costs = None, {}
     if profile:
         from analysis.model.pricing import price as price_of
+        from analysis.model.pricing import unit_costs_of
         from analysis.model.profile import load_profile
 
-        price = partial(price_of, trace=loaded, profile=load_profile(profile), **setting)
+        platform = load_profile(profile)
+        price = partial(price_of, trace=loaded, profile=platform, **setting)
+        costs["unit_costs"] = unit_costs_of(platform, loaded, **setting)
 
     from strategies.replay.session import run_replay
 
@@ -77,6 +83,7 @@ def replay(
         lanes=lanes,
         thp=thp,
         **setting,
+        **costs,
     )
 
 

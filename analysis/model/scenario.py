@@ -8,6 +8,9 @@ NAMES = ("slot_pages", "dirty_pages", "read_pages", "vcpus", "entry_pages", "hpt
 """Attributes that formulas may name."""
 
 PAGES_PER_WORD = 64
+PAGES_PER_SUMMARY = 64 * PAGES_PER_WORD
+PAGES_PER_LINE, PAGES_PER_TABLE = 8, 512
+"""Of page tables with entries of 8 bytes."""
 GROUP_BYTES = 128
 HPT_SHARE = 128
 LEAST_HPT_BYTES = 1 << 18
@@ -103,7 +106,12 @@ def scenario_of_trace(trace, vcpus=1, entry_pages=1):
         counted={
             "touched_words": _distinct(trace, epochs, max(PAGES_PER_WORD, entry_pages))
             * max(1, entry_pages // PAGES_PER_WORD),
+            "touched_summaries": _distinct(trace, epochs, max(PAGES_PER_SUMMARY, entry_pages))
+            * max(1, entry_pages // PAGES_PER_SUMMARY),
             "dirty_entries": _distinct(trace, epochs, entry_pages),
+            "touched_lines": _distinct(trace, epochs, PAGES_PER_LINE),
+            "touched_tables": _distinct(trace, epochs, PAGES_PER_TABLE),
+            "runs": _runs(trace, epochs),
         },
     )
 
@@ -111,9 +119,19 @@ def scenario_of_trace(trace, vcpus=1, entry_pages=1):
 def _distinct(trace, epochs, pages):
     """Return for each epoch in how many aligned groups of so many pages something was written."""
     groups = trace.gfns // np.uint32(pages)
-    begins = np.ones(len(groups), bool)
-    begins[1:] = (groups[1:] != groups[:-1]) | (epochs[1:] != epochs[:-1])
-    return np.bincount(epochs[begins], minlength=trace.epochs).astype(float)
+    return _begun(trace, epochs, groups[1:] != groups[:-1])
+
+
+def _runs(trace, epochs):
+    """Return how many runs of adjacent pages were written in each epoch."""
+    return _begun(trace, epochs, trace.gfns[1:] != trace.gfns[:-1] + np.uint32(1))
+
+
+def _begun(trace, epochs, begins):
+    """Return for each epoch how many pages begin something, its first being one of them."""
+    first = np.ones(len(epochs), bool)
+    first[1:] = begins | (epochs[1:] != epochs[:-1])
+    return np.bincount(epochs[first], minlength=trace.epochs).astype(float)
 
 
 ROWS = ("clean", "written", "p99", "worst")

@@ -30,8 +30,13 @@ COUNTS = {
     "dirty_entries": "slot_entries * (1 - (1 - density) ** tracked_pages)",
     "reported_pages": "dirty_entries * tracked_pages",
     "touched_words": "words * (1 - (1 - density) ** max(tracked_pages, 64))",
+    "touched_summaries": "ceil(words / 64)"
+    " * (1 - max(1 - density, 0) ** max(tracked_pages, min(slot_pages, 4096)))",
     "huge_pages": "min(entry_pages - 1, 1) * slot_pages / entry_pages",
     "looked_words": "any_dirty * words",
+    "touched_lines": "ceil(slot_pages / 8) * (1 - max(1 - density, 0) ** min(slot_pages, 8))",
+    "touched_tables": "ceil(slot_pages / 512) * (1 - max(1 - density, 0) ** min(slot_pages, 512))",
+    "runs": "dirty_pages * (slot_pages - dirty_pages + 1) / slot_pages",
     "further_vcpus": "vcpus - 1",
     "waiting_vcpus": "max(vcpus - uncontended_vcpus, 0)",
     "stalled_vcpus": "min(vcpus, vcore_threads)",
@@ -43,7 +48,10 @@ COUNTS = {
 `tracked_pages`: base pages that one changed bit or one permission speaks for while logging.
 `any_dirty`: 1 if anything is written; below one page an interval, the chance of it.
 `looked_words`: those of an interval in which something was written.
-`dirty_entries`, `touched_words`: expected, written pages being scattered at random.
+`dirty_entries`, `touched_words`, and `touched_summaries`, of 64 words each: expected, written pages
+being scattered at random.
+`touched_lines`, `touched_tables`: cache lines of page-table entries (8) and tables (512) in which
+there is a written page. `runs`: of adjacent written pages. Expected likewise; of the lanes alone.
 """
 
 COUNTS_OF = {
@@ -58,13 +66,18 @@ COUNTS_OF = {
         "clears": "max(any_dirty, ceil(slot_pages / clear_pages)"
         " * (1 - max(1 - density, 0) ** min(clear_pages, slot_pages)))",
     },
+    "write_protect_summary": {
+        # The upper summary, and what it and the lower one name.
+        "read_words": "harvests * ceil(words / 4096) + touched_summaries + touched_words"
+    },
     "pml": {"log_exits": "vcpus * max(ceil(dirty_entries / vcpus / pml_entries) - 1, 0)"},
 }
 """Counts of one strategy alone, which may name its parameter.
 
 `log_exits`: how often a vCPU leaves the guest in an interval, its log being full; `exit_entries`:
 first writes from one such exit to the next. `clears`: chunks with a page to clear. `read_words`:
-of the log by the copy, and of the caller's buffer by the clears.
+of the log by the copy, and of the caller's buffer by the clears, or of the bitmap and its
+summaries.
 """
 
 
@@ -285,6 +298,16 @@ TERMS = {
         *FAULTS,
         *OVER_REPORTED,
     ),
+    # The reply is a list; a whole bitmap would have to be cleared and copied besides.
+    "write_protect_summary": (
+        *TOGGLING,
+        *PROTECTING,
+        *_each("harvest last", "host", "read_words", "word_read"),
+        *TAKING,
+        *ONE_FLUSH,
+        *FAULTS,
+        *OVER_REPORTED,
+    ),
     "dirty_ring": (
         *TOGGLING,
         *PROTECTING,
@@ -325,6 +348,9 @@ TERMS = {
 }  # fmt: skip
 """Terms by strategy. One invalidation stands for all sizes of entry."""
 
+ABSENT_PAGES = "(cleared_pages + cooled_pages - shared_tlbies - each_tlbies)"
+"""Pages that `adaptive` cleared or cooled otherwise than by a sweep or page by page."""
+
 COUNTED_TERMS = {
     "dbm_hybrid": (
         Term("harvest", "host", "words", "word_read"),
@@ -338,8 +364,35 @@ COUNTED_TERMS = {
         Term("interval", "guest", "changed_bits", "set_changed"),
         *OVER_REPORTED,
     ),
+    "adaptive": (
+        Term("harvest", "host", "words", "word_read"),
+        Term("harvest", "host", "touched_words", "word_take"),
+        Term("harvest", "host", "slot_entries - passed_pages", "page_scan"),
+        # Where there is no HPT to fetch ahead from, a page that is passed is one looked at.
+        Term("harvest", "host", "passed_pages * (1 - definitive_tlbies)", "page_scan"),
+        Term("harvest", "host", "passed_pages * definitive_tlbies", "page_pass"),
+        Term("harvest", "host", "swept_blocks", "block_sweep"),
+        Term("harvest", "host", "cleared_pages", "page_clear"),
+        Term("harvest", "host", "cooled_pages", "page_rearm"),
+        *_invalidating("harvest", "flushes * (1 - definitive_tlbies)", "flush"),
+        # In an HPT what is cleared or cooled is absent meanwhile: looked at twice, but by sweeps.
+        Term("harvest", "host", f"{ABSENT_PAGES} * definitive_tlbies", "page_scan"),
+        Term(
+            "harvest",
+            "host",
+            f"({ABSENT_PAGES} + shared_tlbies) * definitive_tlbies",
+            "tlbie_shared",
+        ),
+        Term("harvest", "host", "(flushes + shared_waits) * definitive_tlbies", "shared_wait"),
+        *_invalidating("harvest", "each_tlbies * definitive_tlbies", "tlbie"),
+        *_faults("faults"),
+        # Those that the harvest opens are the guest's here, too: no event tells them apart.
+        Term("interval", "guest", "opened_pages * stalled_vcpus", "page_protect"),
+        Term("interval", "guest", "changed_bits", "set_changed"),
+        *OVER_REPORTED,
+    ),
 }
 """Terms of harvests and intervals whose counts depend on all that was written since logging began.
 
-`faults`, `opened_pages`, `changed_bits` and `slot_entries`, the pages scanned, are a replay's.
+All that COUNTS does not have, and `slot_entries`, the pages scanned or passed, are a replay's.
 """

@@ -70,11 +70,12 @@ def svg_of(figure):
     return LONG_NUMBER.sub(r"\1", text[text.index("<svg") :])
 
 
-def on_dark(svg):
-    """Return a figure's SVG in the colours for a dark page."""
+def write_figure(folder, name, svg):
+    """Write a figure's SVG to a folder, and as `-dark` what it is on a dark page."""
+    (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
     for light, dark in ON_DARK.items():
         svg = svg.replace(light, dark)
-    return svg
+    (folder / f"{name}-dark.svg").write_text(svg, encoding="utf-8")
 
 
 def themed(svg):

@@ -1,11 +1,13 @@
 """The notebooks: their texts, run, and kept as notebooks that show what came out."""
 
+import re
 from pathlib import Path
 
 import jupytext
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from nbconvert import HTMLExporter
 
 FOLDER = Path(__file__).parent / "notebooks"
 TITLES = {
@@ -14,9 +16,11 @@ TITLES = {
     "02_takuya": "Takuya's concern: the harvest",
     "03_paul": "Paul's concern: the guest",
     "04_since": "What nobody had in 2011",
+    "05_kernels": "On real kernels",
 }
 """By the name of its text, in the order of the page."""
 
+CELL_ID = re.compile(r' id="cell-id=[\w-]+"')
 CELL_TIMEOUT_S = 300
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
@@ -67,6 +71,14 @@ def sentences(notebook):
     """Return what a notebook says, as Markdown."""
     said = (output.get("data", {}).get("text/markdown") for output in _outputs(notebook))
     return "\n\n".join(text for text in said if text) + "\n"
+
+
+def section(name, notebook):
+    """Return a notebook as a section of the page: its prose and outputs, not its code."""
+    exporter = HTMLExporter(template_name="basic", exclude_input=True)
+    body, _ = exporter.from_notebook_node(notebook)
+    body = CELL_ID.sub("", body)
+    return f'<section id="{name}">\n{body}\n</section>'
 
 
 def write(notebook, path):

@@ -1,13 +1,8 @@
-"""One page of HTML that needs nothing else, of executed notebooks."""
+"""One page of HTML that needs nothing else."""
 
-import re
 from html import escape
 
-from nbconvert import HTMLExporter
-
 from analysis.report.drawing import ON_DARK
-
-CELL_ID = re.compile(r' id="cell-id=[\w-]+"')
 
 LIGHT = "; ".join(f"--{light[1:]}: {light}" for light in ON_DARK)
 DARK = "; ".join(f"--{light[1:]}: {dark}" for light, dark in ON_DARK.items())
@@ -62,44 +57,34 @@ section { border-top: 3px solid var(--line); margin-top: 1rem; }
 )
 
 
-def section(name, notebook):
-    """Return a notebook as a section of the page: its prose and outputs, not its code."""
-    exporter = HTMLExporter(template_name="basic", exclude_input=True)
-    body, _ = exporter.from_notebook_node(notebook)
-    body = CELL_ID.sub("", body)
-    return f'<section id="{name}">\n{body}\n</section>'
-
-
-def page(sections, titles, origin):
+def page(heading, sections, titles, notes):
     """Return the whole page; it refers to nothing outside itself.
 
     Parameters
     ----------
+    heading : str
     sections, titles : dict of str to str
         By name: HTML, and what the link to it says.
-    origin : str
-        Which machine the numbers are of.
+    notes : sequence of str
+        HTML of the last lines: which machine the numbers are of, and of what kind they are.
     """
     links = "".join(f'<a href="#{name}">{escape(titles[name])}</a>' for name in sections)
     body = "\n".join(sections.values())
+    last = "\n".join(f'<p class="origin">{note}</p>' for note in notes)
     return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>dirtylog: the study</title>
+<title>dirtylog: {escape(heading)}</title>
 <style>{STYLE}</style>
 </head>
 <body>
-<h1>Scan the changed bits, or fault on the first write?</h1>
+<h1>{escape(heading)}</h1>
 <nav>{links}</nav>
 {body}
 <section>
-<p class="origin">{escape(origin)}</p>
-<p class="origin">Each claim is an assertion in <code>analysis/report/notebooks</code>, which ran
-when the page was made. Numbers are <em>measured</em> (that machine, this code), <em>exact</em>
-(counts), <em>modelled</em> (counts times unit costs, a range over draws of them all),
-<em>cited</em> or <em>estimated</em>; each says which.</p>
+{last}
 </section>
 </body>
 </html>

@@ -8,7 +8,7 @@ import pandas as pd
 from analysis.advice.estimates import in_draws
 from analysis.model.break_even import fault_strategies
 from analysis.model.curves import PLATFORMS
-from analysis.model.pricing import counts_of, price_counts
+from analysis.model.pricing import counts_of, price_counts, prices_plain
 from analysis.model.profile import bundled, load_profile
 from analysis.model.scenario import scenario_of_trace
 from analysis.report.tables import ENDS, FAULTS, SCAN
@@ -114,9 +114,9 @@ def priced_replays(replays, strategies=(SCAN, FAULTS, "write_protect_batched")):
         counted = counts_of(replay, replay["pages_reported"], trace)
         whole_ns = trace.epochs * trace.epoch_ms * NS_PER_MS
         for name in bundled():
-            cost = price_counts(replay["strategy"], counted, trace, load_profile(name))
-            if cost is None:
+            if not prices_plain(load_profile(name), replay["strategy"]):
                 continue
+            cost = price_counts(replay["strategy"], counted, trace, load_profile(name))
             row = {"trace": trace.name, "profile": name, "strategy": replay["strategy"]}
             for of in ("stall", "cpu"):
                 value, low, high = (cost[f"{of}_ns"][key] for key in ("value", "low", "high"))

@@ -1,17 +1,31 @@
 """From a folder of results to the report: run the notebooks, write the page and its files."""
 
 import os
+from html import escape
 from pathlib import Path
 
 import click
 
-from analysis.report.drawing import on_dark
-from analysis.report.executed import TITLES, ClaimError, execute, figures_of, sentences, write
-from analysis.report.page import page, section
+from analysis.report.drawing import write_figure
+from analysis.report.executed import (
+    TITLES,
+    ClaimError,
+    execute,
+    figures_of,
+    section,
+    sentences,
+    write,
+)
+from analysis.report.page import page
 from analysis.report.shown import RESULTS, describe, load_study
 
 __all__ = ["ClaimError", "put_answer", "write_report"]
 
+HEADING = "Scan the changed bits, or fault on the first write?"
+KINDS = """Each claim is an assertion in <code>analysis/report/notebooks</code>, which ran
+when the page was made. Numbers are <em>measured</em> (that machine, this code), <em>exact</em>
+(counts), <em>modelled</em> (counts times unit costs, a range over draws of them all),
+<em>cited</em> or <em>estimated</em>; each says which."""
 MARK, END = "<!-- results/reference/report/answer.md -->\n", "<!-- end -->"
 
 
@@ -43,11 +57,11 @@ def write_report(results, out):
     for name, notebook in notebooks.items():
         write(notebook, out / "notebooks" / f"{name}.ipynb")
         for figure, svg in figures_of(notebook):
-            (report / f"{figure}.svg").write_text(svg, encoding="utf-8")
-            (report / f"{figure}-dark.svg").write_text(on_dark(svg), encoding="utf-8")
+            write_figure(report, figure, svg)
     answer = notebooks[next(iter(TITLES))]
     (report / "answer.md").write_text(sentences(answer), encoding="utf-8")
-    whole = page({name: section(name, one) for name, one in notebooks.items()}, TITLES, origin)
+    sections = {name: section(name, one) for name, one in notebooks.items()}
+    whole = page(HEADING, sections, TITLES, (escape(origin), KINDS))
     (report / "index.html").write_text(whole, encoding="utf-8")
     return report / "index.html"
 

@@ -178,6 +178,7 @@ def rows(folder, vms):
             **{name: np.full(count, value) for name, value in FIXED.items()},
             **{f"x86-kvm/{name}_ns": rng.lognormal(15, 2, count) for name in AIMED},
             **{f"x86-kvm/{name}_share": rng.uniform(0, 1, count) for name in AIMED},
+            "x86-kvm/offered": [True] * count,
         }
         dataset.write_rows(digit, pa.table(columns))
     click.echo(f"{vms * len(names)} rows in {folder}")

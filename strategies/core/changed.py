@@ -15,6 +15,7 @@ from strategies.core.hpte import (
     HPTE_V_HVLOCK,
     HPTE_V_VALID,
     hpte_is_writable,
+    hpte_make_readonly,
     hpte_page_shift,
 )
 from strategies.core.jit import inlined, kernel
@@ -46,6 +47,7 @@ IN_PLACE = 2  # C cleared while valid; a flush of the TLBs must follow
 ABSENT = 3  # absent, C left; the tlbie's wait and FINISH must follow
 ABSENT_WRITABLE = 4  # as EACH_WRITABLE
 FINISH = 5  # what is absent: C cleared, valid again; what became valid meanwhile: as EACH
+FINISH_COLD = 6  # as FINISH, and read-only
 
 AHEAD = 24
 """Pages by which `scan_slot_ahead` fetches HPTEs before it looks at them."""
@@ -61,6 +63,8 @@ def is_due(machine, index, action):
     if action == FINISH:
         absent = atomics.load(machine.hpt, 2 * index) & HPTE_V_ABSENT
         return absent != ZERO or r & HPTE_R_C != ZERO
+    if action == FINISH_COLD:
+        return True
     if action in (EACH_WRITABLE, ABSENT_WRITABLE):
         return r & HPTE_R_C != ZERO or hpte_is_writable(r)
     return r & HPTE_R_C != ZERO
@@ -103,6 +107,14 @@ def _make_absent(machine, index, v, r):
 
 
 @inlined
+def _finish_cold(machine, index, action):
+    """Make an absent HPTE read-only if the action says so."""
+    r = atomics.load(machine.hpt, 2 * index + 1)
+    if action == FINISH_COLD and hpte_is_writable(r):
+        atomics.store(machine.hpt, 2 * index + 1, hpte_make_readonly(r))
+
+
+@inlined
 def clear_c(machine, index, action):
     """Do an action to a locked HPTE and release it; return how many pages its C spoke for.
 
@@ -120,9 +132,11 @@ def clear_c(machine, index, action):
         else:
             r = invalidate_hpte(machine, machine.nvcpus, index, v)
             npages = _clear_at_rest(machine, index, r)
-    elif action == FINISH and v & HPTE_V_ABSENT:
+            _finish_cold(machine, index, action)
+    elif action in (FINISH, FINISH_COLD) and v & HPTE_V_ABSENT:
         fetch_c(machine, v, atomics.load(machine.rev, 2 * index), index)
         npages = _clear_at_rest(machine, index, atomics.load(machine.hpt, 2 * index + 1))
+        _finish_cold(machine, index, action)
         v = (v & ~HPTE_V_ABSENT) | HPTE_V_VALID
     unlock_hpte(machine.hpt, index, v)
     return npages

@@ -44,6 +44,7 @@ NAMES = (
     "pages_reported_twice",  # by copies of a log, not cleared in between
     "groups_opened",  # by the first write fault in a group of pages
     "pages_opened",  # ... that got the guest's own permissions with it
+    "groups_closed",  # by a harvest, when they had cost too much
 )
 
 (
@@ -82,6 +83,7 @@ NAMES = (
     PAGES_REPORTED_TWICE,
     GROUPS_OPENED,
     PAGES_OPENED,
+    GROUPS_CLOSED,
 ) = range(len(NAMES))
 
 ROW = 40

@@ -21,6 +21,7 @@ from strategies.core.locks import lock_hpte, lock_rmap, try_lock_hpte, unlock_hp
 from strategies.core.machine import (
     LOG_ABSENT,
     LOG_GROUPS,
+    LOG_HEAT,
     LOG_PML,
     SLOT_BASE_GFN,
     SLOT_LARGE,
@@ -91,8 +92,8 @@ def h_enter(machine, vcpu, flags, pte_index, pteh, ptel):
     enable that changed it before locks every rmap after, so one of the two sees the other. R and
     C start at 0 unless the rmap has them already ("Only set R/C in real HPTE if ..."). Dword 1 is
     written before the rmap lock goes: a scan that takes CHANGED must see the C that comes of it.
-    Where the hardware logs, or groups are open, C starts at 0: set from the start, it would speak
-    for pages of a large page that were never written.
+    Where the hardware logs, or C tells of open pages alone, C starts at 0: set from the start, it
+    would speak for pages of a large page that were never written.
     """
     count(machine, vcpu, HYPERCALLS, 1)
     shift = hpte_page_shift(pteh, ptel)
@@ -113,7 +114,7 @@ def h_enter(machine, vcpu, flags, pte_index, pteh, ptel):
     r = ptel & ((word >> RMAP_RC_SHIFT) | ~HPTE_R_RC)
     if enters_readonly(machine, slot, mode, gfn):
         r = hpte_make_readonly(r)
-    if mode in (LOG_PML, LOG_GROUPS):
+    if mode in (LOG_PML, LOG_GROUPS, LOG_HEAT):
         r &= ~HPTE_R_C
     state = HPTE_V_ABSENT if mode == LOG_ABSENT else HPTE_V_VALID
     atomics.store(machine.hpt, 2 * index + 1, r)

@@ -10,7 +10,7 @@ from strategies.core.events import (
     WRITE_FAULTS,
     count,
 )
-from strategies.core.groups import claim_group, is_open, open_group
+from strategies.core.groups import claim, is_open, open_group, opens_pages
 from strategies.core.handlers import enter_handler, leave_handler
 from strategies.core.hpt import find_hpte, hpte_gfn, pages_of
 from strategies.core.hpte import (
@@ -24,7 +24,7 @@ from strategies.core.hpte import (
 )
 from strategies.core.jit import inlined, kernel
 from strategies.core.locks import lock_hpte, lock_rmap, unlock_hpte, unlock_rmap
-from strategies.core.machine import LOG_C_BIT, LOG_GROUPS, LOG_OFF
+from strategies.core.machine import LOG_C_BIT, LOG_OFF
 from strategies.core.memslot import is_write_protected, log_mode, logs_in_fault, slot_of_gfn
 from strategies.core.pml import drain_full_log, pml_is_full
 from strategies.core.protect import give_permission, set_permission
@@ -55,7 +55,7 @@ def _resolve(machine, vcpu, index, v, is_store):
 
     The HPTE lock is held, and the mark comes before the permission: a harvest that takes the mark
     must wait for this lock before it makes the page read-only again. A valid HPTE that is to become
-    writable costs a tlbie. Where groups are opened, C is the mark. Returns the status and a page of
+    writable costs a tlbie. Where pages are opened, C is the mark. Returns the status and a page of
     the group that was claimed and is to be opened, or NO_GROUP.
     """
     guest_r = atomics.load(machine.rev, 2 * index)
@@ -71,13 +71,13 @@ def _resolve(machine, vcpu, index, v, is_store):
     gfn = hpte_gfn(machine, guest_r, shift)
     slot = slot_of_gfn(machine, gfn)
     mode = log_mode(machine, slot)
-    opens = is_store and mode == LOG_GROUPS and not is_open(machine, slot, gfn)
+    opens = is_store and opens_pages(mode) and not is_open(machine, slot, mode, gfn)
     _count_fault(machine, vcpu, mode, v)
     if writable and (is_store or not is_write_protected(mode)):
         if logs_in_fault(mode):
             log_pages(machine, vcpu, slot, mode, gfn, pages_of(machine, shift))
         if opens:
-            claim_group(machine, vcpu, slot, gfn)
+            opens = claim(machine, vcpu, slot, mode, gfn)
         give_permission(machine, vcpu, index, v, guest_r & HPTE_R_PERMISSION)
     else:
         set_permission(machine.hpt, index, hpte_make_readonly(guest_r) & HPTE_R_PERMISSION)

@@ -15,10 +15,11 @@ SLOT_WORDS = 16
 SLOT_BASE_GFN = 0
 SLOT_NPAGES = 1
 SLOT_LOG_MODE = 2
-SLOT_BITMAP = 3  # first word in `bitmap` of its two halves
+SLOT_BITMAP = 3  # first word in `bitmap` of its two halves, and of the two summaries after them
 SLOT_BITMAP_WORDS = 4  # words of one half
 SLOT_LARGE = 5  # 1 once a 16 MiB page was mapped
-SLOT_GROUP = 6  # pages of a group (LOG_GROUPS)
+SLOT_GROUP = 6  # pages of a group (LOG_GROUPS, LOG_HEAT)
+SLOT_HEAT = 7  # first word in `heat`
 SLOT_ACTIVE = 8  # which half fault handlers mark: 0 or 1
 SLOT_DIRTY = 9  # at least the pages marked in half 0; the next word: in half 1
 
@@ -33,6 +34,8 @@ LOG_ABSENT = 3  # install absent; the first access faults; a writable mapping is
 LOG_RING = 4  # as LOG_WRITE_PROTECT; the page goes into the ring of the vCPU that faults
 LOG_PML = 5  # nothing: the hardware sets C, and logs the page
 LOG_GROUPS = 6  # as LOG_WRITE_PROTECT; the fault opens a group of pages, of which C then tells
+LOG_HEAT = 7  # as LOG_GROUPS, but the fault opens its page, and the group when that has cost enough
+LOG_SUMMARY = 8  # as LOG_WRITE_PROTECT; a mark is also made in two summaries of the bitmap
 
 # Words of a vCPU's row in `vcpus`, each on a cache line of its own.
 VCPU_WORDS = 24
@@ -98,6 +101,10 @@ class Machine(NamedTuple):
         A dirty ring for each vCPU; untouched words take no memory.
     pml : [nvcpus * LOG_WORDS]
         A buffer for each vCPU that the hardware logs into.
+    heat : [...]
+        For each slot what `core/heat` knows of it, of its groups of pages, and which are hot.
+    written : [guest_pages]
+        The harvest by which each page was last found written (LOG_HEAT).
     nvcpus, page_shift, group_mask
         Number of vCPUs, log2 of the base page size in bytes, number of PTEGs - 1.
     scatter_bits
@@ -121,6 +128,8 @@ class Machine(NamedTuple):
     pte_locks: int
     rings: int
     pml: int
+    heat: int
+    written: int
     nvcpus: int
     page_shift: int
     group_mask: int

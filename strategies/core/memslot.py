@@ -5,7 +5,9 @@ from strategies.core.jit import inlined, kernel
 from strategies.core.machine import (
     LOG_ABSENT,
     LOG_GROUPS,
+    LOG_HEAT,
     LOG_RING,
+    LOG_SUMMARY,
     LOG_WRITE_PROTECT,
     MAX_SLOTS,
     SLOT_ACTIVE,
@@ -54,13 +56,13 @@ def set_log_mode(machine, slot, mode):
 @inlined
 def is_write_protected(mode):
     """Say whether pages are read-only under a logging mode until their first store faults."""
-    return mode in (LOG_WRITE_PROTECT, LOG_RING, LOG_GROUPS)
+    return mode in (LOG_WRITE_PROTECT, LOG_RING, LOG_GROUPS, LOG_HEAT, LOG_SUMMARY)
 
 
 @inlined
 def logs_in_fault(mode):
     """Say whether the fault handler logs the page that it makes writable."""
-    return mode in (LOG_WRITE_PROTECT, LOG_RING, LOG_ABSENT)
+    return mode in (LOG_WRITE_PROTECT, LOG_RING, LOG_ABSENT, LOG_SUMMARY)
 
 
 @inlined
@@ -68,6 +70,21 @@ def bitmap_start(machine, slot, half):
     """Return the first word in `bitmap` of one half of a slot's bitmap."""
     words = slot_field(machine, slot, SLOT_BITMAP_WORDS)
     return slot_field(machine, slot, SLOT_BITMAP) + half * words
+
+
+@inlined
+def summary_start(machine, slot, level):
+    """Return the first word in `bitmap` of a summary of half 0; of level 3, which is none, the end.
+
+    Level 1 has a bit for each word of the bitmap, level 2 one for each word of level 1.
+    """
+    words = slot_field(machine, slot, SLOT_BITMAP_WORDS)
+    start = bitmap_start(machine, slot, 2)
+    while level > 1:
+        words = (words + PAGES_PER_WORD - 1) // PAGES_PER_WORD
+        start += words
+        level -= 1
+    return start
 
 
 @inlined
@@ -92,6 +109,22 @@ def report_pages(out, first, npages):
 
 
 @inlined
+def mark_summaries(machine, slot, word):
+    """Set the bits of a word of the bitmap in both summaries, after the page's own bit.
+
+    A harvest takes them in the other order, so what it passes over has no bit above yet, and the
+    next one finds it. Who finds a bit set looks at the one above all the same: whoever set it may
+    not have come that far.
+    """
+    for level in range(1, 3):
+        at = summary_start(machine, slot, level) + word // PAGES_PER_WORD
+        mask = ONE << U64(word % PAGES_PER_WORD)
+        if not atomics.load(machine.bitmap, at) & mask:
+            atomics.fetch_or(machine.bitmap, at, mask)
+        word //= PAGES_PER_WORD
+
+
+@inlined
 def mark_pages_dirty(machine, slot, gfn, npages):
     """Set the bits of adjacent pages in the active half, and count them.
 
@@ -102,9 +135,12 @@ def mark_pages_dirty(machine, slot, gfn, npages):
     half = slot_field(machine, slot, SLOT_ACTIVE)
     start = bitmap_start(machine, slot, half)
     first = gfn - slot_field(machine, slot, SLOT_BASE_GFN)
+    is_summed = log_mode(machine, slot) == LOG_SUMMARY
     for page in range(first, first + npages):
         mask = ONE << U64(page % PAGES_PER_WORD)
         word = start + page // PAGES_PER_WORD
         if not atomics.load(machine.bitmap, word) & mask:
             atomics.fetch_add(machine.slots, slot * SLOT_WORDS + SLOT_DIRTY + half, ONE)
             atomics.fetch_or(machine.bitmap, word, mask)
+        if is_summed:
+            mark_summaries(machine, slot, page // PAGES_PER_WORD)

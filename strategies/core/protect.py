@@ -97,7 +97,7 @@ def _apply(machine, cpu, index, action):
 
 
 @inlined
-def _change_ring(machine, cpu, word, action):
+def change_ring(machine, cpu, word, action):
     """Apply an action along a ring; return the first HPTE whose lock another has, or -1."""
     if not word & RMAP_PRESENT:
         return -1
@@ -124,7 +124,7 @@ def change_page(machine, cpu, gfn, action):
     busy = I64(0)
     while busy >= 0:
         word = lock_rmap(machine.rmap, gfn)
-        busy = _change_ring(machine, cpu, word, action)
+        busy = change_ring(machine, cpu, word, action)
         unlock_rmap(machine.rmap, gfn, word)
         if busy >= 0:
             wait_hpte_unlocked(machine, cpu, busy)

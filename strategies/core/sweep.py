@@ -1,4 +1,4 @@
-"""Read the HPT and the rmap in the order of memory: what is dirty is found without a page's name.
+"""Sweep the HPT and the rmap in the order of memory: what is dirty is found without its name.
 
 Blocks of 128 bytes are looked at 64 together: a group of 8 HPTEs is one, 16 rmap words are one.
 """
@@ -6,13 +6,41 @@ Blocks of 128 bytes are looked at 64 together: a group of 8 HPTEs is one, 16 rma
 from numba import config
 
 from strategies.core import atomics
-from strategies.core.hpte import HPTES_PER_GROUP
-from strategies.core.jit import inlined
-from strategies.core.words import ONE, U64, ZERO
+from strategies.core.changed import (
+    ABSENT,
+    ABSENT_WRITABLE,
+    EACH,
+    FINISH,
+    clear_c,
+    harvest_ahead,
+    is_due,
+    test_clear_dirty,
+)
+from strategies.core.clock import monotonic_ns
+from strategies.core.events import (
+    BLOCKS_SWEPT,
+    PAGES_CLEARED,
+    PAGES_SCANNED,
+    SHARED_TLBIES,
+    count,
+    counted,
+)
+from strategies.core.hpt import hpte_gfn
+from strategies.core.hpte import HPTE_R_C, HPTE_V_ABSENT, HPTES_PER_GROUP, hpte_page_shift
+from strategies.core.jit import inlined, kernel
+from strategies.core.locks import lock_hpte, unlock_hpte
+from strategies.core.machine import HPTE_WORDS, SLOT_BASE_GFN, SLOT_NPAGES
+from strategies.core.memslot import clear_log, report_pages, slot_field
+from strategies.core.papr import PRESENT
+from strategies.core.rmap import RMAP_CHANGED
+from strategies.core.tlb import wait_for_shared_tlbies
+from strategies.core.vcpus import vcpus_running
+from strategies.core.words import ONE, U64, ZERO, ctz
 
 BLOCKS_PER_CHUNK = 64
 BLOCK_WORDS = 16
 GROUP_WORDS = 2 * HPTES_PER_GROUP
+ANY = ~ZERO
 
 
 @inlined
@@ -58,3 +86,154 @@ else:
             if any_of(words, first + k * BLOCK_WORDS, step, bits):
                 mask |= ONE << U64(k)
         return mask
+
+
+@inlined
+def _take(machine, slot, out, index, action):
+    """Do an action to an HPTE of the slot; return 1 if its page was not reported before, else 0.
+
+    What an HPTE maps is known only under its lock.
+    """
+    v = lock_hpte(machine, machine.nvcpus, index)
+    guest_r = atomics.load(machine.rev, 2 * index)
+    page = hpte_gfn(machine, guest_r, hpte_page_shift(v, guest_r))
+    page -= slot_field(machine, slot, SLOT_BASE_GFN)
+    if not v & PRESENT or not 0 <= page < slot_field(machine, slot, SLOT_NPAGES):
+        unlock_hpte(machine.hpt, index, v)
+        return 0
+    npages = clear_c(machine, index, action)
+    return report_pages(out, page, npages) if npages else 0
+
+
+@inlined
+def _due_in(machine, group, action):
+    """Return which of the 8 HPTEs of a group are due, as bits; what is free keeps an old C."""
+    due = ZERO
+    for k in range(HPTES_PER_GROUP):
+        index = group * HPTES_PER_GROUP + k
+        is_there = atomics.load(machine.hpt, 2 * index) & PRESENT != ZERO
+        due |= U64(is_there & is_due(machine, index, action)) << U64(k)
+    return due
+
+
+@inlined
+def _take_groups(machine, slot, out, chunk, mask, action):
+    """Do an action to the HPTEs that are due in some groups of a chunk; return the new pages."""
+    cleared = 0
+    while mask:
+        group = chunk * BLOCKS_PER_CHUNK + ctz(mask)
+        due = _due_in(machine, group, action)
+        while due:
+            index = group * HPTES_PER_GROUP + ctz(due)
+            cleared += _take(machine, slot, out, index, action)
+            due &= due - ONE
+        mask &= mask - ONE
+    return cleared
+
+
+@inlined
+def _fetch(machine, chunk, mask):
+    """Let the cache fetch the revmap entries of some groups of a chunk."""
+    while mask:
+        word = (chunk * BLOCKS_PER_CHUNK + ctz(mask)) * BLOCK_WORDS
+        atomics.prefetch(machine.rev, word)
+        atomics.prefetch(machine.rev, word + BLOCK_WORDS // 2)
+        mask &= mask - ONE
+
+
+@inlined
+def _sweep_hpt(machine, slot, out, dword, bits, action):
+    """Do an action to what is due in groups of which a dword 0 or 1 has one of some bits.
+
+    A chunk is worked on when the next one was read: what that needs is in the cache by then.
+    """
+    chunks = (machine.group_mask + 1) // BLOCKS_PER_CHUNK
+    before = ZERO
+    cleared = 0
+    for chunk in range(chunks + 1):
+        mask = ZERO
+        if chunk < chunks:
+            mask = blocks_with(machine.hpt, chunk, dword, HPTE_WORDS, bits)
+            _fetch(machine, chunk, mask)
+        cleared += _take_groups(machine, slot, out, chunk - 1, before, action)
+        before = mask
+    count(machine, machine.nvcpus, BLOCKS_SWEPT, machine.group_mask + 1)
+    count(machine, machine.nvcpus, PAGES_CLEARED, cleared)
+
+
+@kernel
+def _take_changed(machine, slot, out, first, end):
+    """Take CHANGED and C of those of some pages of which CHANGED is set."""
+    base = slot_field(machine, slot, SLOT_BASE_GFN)
+    for gfn in range(first, end):
+        if atomics.load(machine.rmap, gfn) & RMAP_CHANGED:
+            count(machine, machine.nvcpus, PAGES_SCANNED, 1)
+            npages = test_clear_dirty(machine, gfn, EACH)
+            if npages:
+                is_new = report_pages(out, gfn - base, npages)
+                count(machine, machine.nvcpus, PAGES_CLEARED, is_new)
+
+
+@inlined
+def _sweep_rmap(machine, slot, out):
+    """Take what HPTEs left in the rmap words of a slot when they went."""
+    gfn = slot_field(machine, slot, SLOT_BASE_GFN)
+    end = gfn + slot_field(machine, slot, SLOT_NPAGES)
+    while gfn < end:
+        block_end = gfn - gfn % BLOCK_WORDS + BLOCK_WORDS
+        if block_end > end or any_of(machine.rmap, gfn, 1, RMAP_CHANGED):
+            _take_changed(machine, slot, out, gfn, min(block_end, end))
+        count(machine, machine.nvcpus, BLOCKS_SWEPT, 1)
+        gfn = block_end
+
+
+@inlined
+def _finish(machine, slot, out, begun):
+    """Wait once for the tlbies since `begun` were counted, and make the HPTEs valid again."""
+    if counted(machine, machine.nvcpus, SHARED_TLBIES) > begun:
+        wait_for_shared_tlbies(machine, machine.nvcpus)
+        _sweep_hpt(machine, slot, out, 0, HPTE_V_ABSENT, FINISH)
+
+
+@kernel
+def _get_dirty_log(machine, slot, out, words):
+    """Sweep for C, and over what was made absent; then the rmap; return nanoseconds.
+
+    The rmap comes last: C leaves an HPTE for the rmap alone, before the HPTE goes.
+    """
+    start = monotonic_ns()
+    clear_log(out, words)
+    begun = counted(machine, machine.nvcpus, SHARED_TLBIES)
+    _sweep_hpt(machine, slot, out, 1, HPTE_R_C, ABSENT)
+    _finish(machine, slot, out, begun)
+    _sweep_rmap(machine, slot, out)
+    return monotonic_ns() - start
+
+
+@kernel
+def _get_definitive_dirty_log(machine, slot, out, words):
+    """Do so to all HPTEs that permit stores; return nanoseconds."""
+    start = monotonic_ns()
+    clear_log(out, words)
+    begun = counted(machine, machine.nvcpus, SHARED_TLBIES)
+    _sweep_hpt(machine, slot, out, 1, ANY, ABSENT_WRITABLE)
+    _finish(machine, slot, out, begun)
+    _sweep_rmap(machine, slot, out)
+    return monotonic_ns() - start
+
+
+def sweeps(vm, slot, hptes_per_page):
+    """Say whether the HPT is small enough beside a slot to be swept."""
+    hptes = (vm.machine.group_mask + 1) * HPTES_PER_GROUP
+    return hptes <= hptes_per_page * vm.slots[slot][1]
+
+
+def harvest_all(vm, slot, out, hptes_per_page):
+    """Harvest a slot of which C tells everywhere, by a sweep or page by page; return ns."""
+    machine = vm.machine
+    is_definitive = bool(machine.delayed_c and not vcpus_running(machine))
+    arguments = machine, slot, atomics.address_of(out), out.size
+    if not sweeps(vm, slot, hptes_per_page):
+        return harvest_ahead(*arguments, is_definitive)
+    get = _get_definitive_dirty_log if is_definitive else _get_dirty_log
+    return get(*arguments)

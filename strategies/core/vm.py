@@ -12,6 +12,7 @@ import numpy as np
 from strategies.core import events
 from strategies.core.atomics import address_of
 from strategies.core.guest import VIEW_BASE, VIEWS, load_pages, populate, store_pages
+from strategies.core.heat import HEAT_WORDS
 from strategies.core.hostfault import host_store
 from strategies.core.hpte import SHIFT_4K, SHIFT_16M, SHIFT_64K
 from strategies.core.machine import (
@@ -24,6 +25,7 @@ from strategies.core.machine import (
     SLOT_BASE_GFN,
     SLOT_BITMAP,
     SLOT_BITMAP_WORDS,
+    SLOT_HEAT,
     SLOT_NPAGES,
     SLOT_WORDS,
     TLB_ENTRIES,
@@ -34,6 +36,7 @@ from strategies.core.machine import (
 from strategies.core.memory import available_bytes, zeros
 from strategies.core.memslot import PAGES_PER_WORD, SLOT_COUNT
 from strategies.core.papr import H_SUCCESS
+from strategies.costs import X86_KVM
 from strategies.errors import InputError
 
 MIN_HPT_ORDER = 18
@@ -64,6 +67,17 @@ def bitmap_words(npages):
     return -(-npages // PAGES_PER_WORD)
 
 
+def summary_words(npages):
+    """Return the words of a bitmap's two summaries: a bit for each word, and for each of those."""
+    first = bitmap_words(bitmap_words(npages))
+    return first + bitmap_words(first)
+
+
+def slot_words(npages):
+    """Return the words that a slot has of a machine's `bitmap`: two halves and two summaries."""
+    return 2 * bitmap_words(npages) + summary_words(npages)
+
+
 class Vm:
     """A machine with its guest.
 
@@ -84,6 +98,8 @@ class Vm:
     delayed_c : bool
         The hardware keeps C in the TLB and writes it to the HPTE only when the TLB entry goes: it
         is replaced, or invalidated by a tlbie or a flush. By default a store sets C at once.
+    unit_costs : UnitCosts
+        What events cost on the platform that it stands for; trackers that choose by cost read it.
 
     Attributes
     ----------
@@ -109,6 +125,7 @@ class Vm:
         mapping="linear",
         seed=0,
         delayed_c=False,
+        unit_costs=X86_KVM,
     ):
         if page_shift not in (SHIFT_4K, SHIFT_64K):
             raise InputError(f"page shift {page_shift}: base pages are 2**12 or 2**16 bytes")
@@ -137,6 +154,7 @@ class Vm:
         self.hpt_order = hpt_order
         self.vcpus = vcpus
         self.mapping = mapping
+        self.unit_costs = unit_costs
         self.slots = []
         self.slots_lock = threading.Lock()
         self.logged_by = WeakValueDictionary()
@@ -155,7 +173,7 @@ class Vm:
             rev=zeros(HPTE_WORDS * nhptes),
             rmap=zeros(self.guest_pages),
             stamps=zeros(self.guest_pages),
-            bitmap=zeros(2 * (bitmap_words(self.guest_pages) + MAX_SLOTS)),
+            bitmap=zeros(slot_words(self.guest_pages) + 5 * MAX_SLOTS),
             slots=zeros(SLOT_COUNT + 1),
             vcpus=zeros((self.vcpus + 1) * VCPU_WORDS),
             tlb=zeros(self.vcpus * TLB_ENTRIES * TLB_WORDS),
@@ -164,6 +182,8 @@ class Vm:
             pte_locks=zeros(PTE_LOCKS),
             rings=zeros(self.vcpus * LOG_WORDS),
             pml=zeros(self.vcpus * LOG_WORDS),
+            heat=zeros(2 * bitmap_words(self.guest_pages) + MAX_SLOTS * (HEAT_WORDS + 2)),
+            written=zeros(self.guest_pages),
             nvcpus=self.vcpus,
             page_shift=self.page_shift,
             group_mask=nhptes // 8 - 1,
@@ -191,8 +211,9 @@ class Vm:
         row = self.arrays.slots[slot * SLOT_WORDS : (slot + 1) * SLOT_WORDS]
         row[SLOT_BASE_GFN] = base_gfn
         row[SLOT_NPAGES] = npages
-        row[SLOT_BITMAP] = sum(2 * bitmap_words(n) for _, n in self.slots)
+        row[SLOT_BITMAP] = sum(slot_words(n) for _, n in self.slots)
         row[SLOT_BITMAP_WORDS] = bitmap_words(npages)
+        row[SLOT_HEAT] = row[SLOT_BITMAP] + slot * HEAT_WORDS
         self.slots.append((base_gfn, npages))
         self.arrays.slots[SLOT_COUNT] = len(self.slots)
         return slot

@@ -120,6 +120,18 @@ def enter(gfn=0, view=VIEW_BASE, *, is_clean=False):
     return Action(_label("H_ENTER clean" if is_clean else "H_ENTER", gfn, view), run)
 
 
+def enter_other(gfn=1):
+    """H_ENTER an HPTE of another page where that of page 0 was, at an address that hashes alike."""
+
+    def run(scene, vcpu, _stamp):
+        machine, shift = scene.machine, view_shift(scene.machine, VIEW_BASE)
+        pteh = hpte_v_of(address_of(machine, VIEW_BASE, machine.group_mask + 1), shift)
+        ptel = U64(gfn << machine.page_shift) | H_ENTER_RIGHTS
+        h_enter(machine, vcpu, H_EXACT, U64(scene.hptes[VIEW_BASE, 0]), pteh, ptel)
+
+    return Action(f"H_ENTER({gfn}) instead", run)
+
+
 def crowd(gfn=1, other=2):
     """Unmap page 0 and fill its groups: an HPTE of page `gfn`, and bolted ones of page `other`.
 

@@ -1,10 +1,19 @@
-"""What must hold whenever no thread runs: no lock is held, and every ring is whole.
+"""What must hold whenever no thread runs: no lock is held, every ring is whole, no debt is due.
 
 Written anew from the layouts, so that it shares no mistake with the machine.
 """
 
 from strategies.core.hpte import hpte_page_shift
-from strategies.core.machine import LOG_LOCK, LOG_WORDS, VCPU_ACCESS, VCPU_HANDLER, VCPU_WORDS
+from strategies.core.machine import (
+    LOG_HEAT,
+    LOG_LOCK,
+    LOG_WORDS,
+    SLOT_HEAT,
+    SLOT_LOG_MODE,
+    VCPU_ACCESS,
+    VCPU_HANDLER,
+    VCPU_WORDS,
+)
 from strategies.explore.scheduler import Violation
 
 PRESENT, HVLOCK = 0x21, 0x40
@@ -66,3 +75,18 @@ def _check_ring(rev, gfn, word, hptes):
         "broken ring",
         f"page {gfn}: rmap {word:#x} leads to HPTEs {ring}, present are {sorted(hptes)}",
     )
+
+
+PAGE_OPEN, PAGE_COOL, GROUPS, OPEN, DEBT = 19, 20, 64, 1 << 63, 0xFFFFFFFF
+
+
+def check_debts(machine, pages):
+    """Raise Violation if the one group of slot 0 is closed, and owes what it opens at."""
+    heat = int(machine.slots[SLOT_HEAT])
+    word = int(machine.heat[heat + GROUPS])
+    if int(machine.slots[SLOT_LOG_MODE]) != LOG_HEAT or word & OPEN:
+        return
+    toggle = sum(int(machine.heat[heat + price]) for price in (PAGE_OPEN, PAGE_COOL))
+    limit = max(len(pages) * toggle // 2000, 1) << (word >> 56 & 7)
+    if word & DEBT >= limit:
+        raise Violation("debt not paid", f"a closed group owes {word & DEBT} ns, of {limit}")

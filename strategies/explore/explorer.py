@@ -3,10 +3,12 @@
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from strategies.core import tlb
 from strategies.core.vcpus import enter_guest, leave_guest
 from strategies.core.words import U64
 from strategies.errors import InputError
 from strategies.explore.defect import substituted
+from strategies.explore.linear import Call, OrderJudge
 from strategies.explore.scene import Scene
 from strategies.explore.scheduler import Schedule, Violation
 from strategies.explore.search import Frontier, Search
@@ -14,6 +16,9 @@ from strategies.explore.store_buffers import Memory
 
 FURTHER_SCHEDULES = 300
 """After a failure so many more schedules of as few preemptions are tried for a shorter one."""
+
+SMALL_TLB = 4
+"""Entries. As with 2,048 two pages have two of them, and the aliases of a page share one."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,8 @@ class Explorer:
         self.program = program
         self.memory = memory
         self.scene = Scene(program, strategy, memory)
+        self._order = OrderJudge(self.scene, strategy) if program.is_generated else None
+        self._calls = []
 
     def run(self, policy):
         """Run one schedule and judge it.
@@ -107,7 +114,8 @@ class Explorer:
         """
         scene = self.scene
         scene.restore()
-        schedule = Schedule(
+        self._calls.clear()
+        self._schedule = schedule = Schedule(
             [self._body(*numbered) for numbered in enumerate(self.program.threads)],
             policy,
             self.program.step_limit,
@@ -120,7 +128,9 @@ class Explorer:
             schedule.run()
             scene.translations.start(None)
             if not schedule.is_given_up:
-                scene.judge()
+                final = scene.judge()
+                if self._order:
+                    self._order.judge([each(schedule) for each in self._calls], final)
         except Violation as violation:
             return schedule, violation, scene.final
         except InputError:
@@ -137,11 +147,34 @@ class Explorer:
                 enter_guest(self.scene.machine, number)
             for k, action in enumerate(actor.actions):
                 thread.action = action.label
-                action.run(self.scene, number, U64(0x100 * (number + 1) + k))
+                stamp, began = 0x100 * (number + 1) + k, len(self._schedule.steps)
+                if k and self._order:
+                    self.scene.look_who_ended(number)
+                came = action.run(self.scene, number, U64(stamp))
+                if self._order:
+                    self.scene.end(number, k)
+                    self._calls.append(self._call(thread, action, stamp, came, began))
             if actor.is_guest:
                 leave_guest(self.scene.machine, number)
 
         return body
+
+    def _call(self, thread, action, stamp, came, began):
+        """Return a function that makes the Call of an operation that has ended, when all have.
+
+        Its last step is that at which its last store leaves the buffer.
+        """
+        ended, waiting = len(self._schedule.steps), thread.waiting
+
+        def call(schedule):
+            steps = schedule.steps
+            first = steps.index(thread.number, began)
+            last = ended - 1
+            for _ in range(waiting):
+                last = steps.index(thread.buffer.number, last + 1)
+            return Call(thread.number, action, stamp, came, first, last)
+
+        return call
 
 
 def explore(
@@ -190,11 +223,22 @@ def explore(
 @contextmanager
 def prepared(program, strategy, defect=None, memory="sc"):
     """Build a program's machine; while the context lasts its defect is in place."""
-    with substituted(defect.replaces if defect else ()):
+    with _small_tlbs(), substituted(defect.replaces if defect else ()):
         explorer = Explorer(program, strategy, Memory() if memory == "tso" else None)
         scene = explorer.scene
         with scene.translations.watching(), scene.guest.watching():
             yield explorer
+
+
+@contextmanager
+def _small_tlbs():
+    """Give the vCPUs TLBs of a few entries: a flush looks at each where C is kept back."""
+    entries = tlb.TLB_ENTRIES
+    tlb.TLB_ENTRIES = SMALL_TLB
+    try:
+        yield
+    finally:
+        tlb.TLB_ENTRIES = entries
 
 
 def search(run, result, *, prune=True, states=False, limit=None):

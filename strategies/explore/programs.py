@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from strategies import registry
 from strategies.core.guest import VIEW_ALIAS, VIEW_BASE, VIEW_LARGE, VIEW_SMALL
 from strategies.core.hpte import SHIFT_4K
+from strategies.costs import UnitCosts
 from strategies.explore.actions import (
     Action,
     Actor,
@@ -15,6 +16,7 @@ from strategies.explore.actions import (
     enable,
     enable_all_set,
     enter,
+    enter_other,
     get_and_clear,
     guest,
     harvest,
@@ -29,6 +31,7 @@ from strategies.explore.actions import (
     store,
     store_through_crowd,
 )
+from strategies.explore.operations import Operation
 from strategies.registry import base_of
 
 TRACKERS = registry.judged()
@@ -95,6 +98,12 @@ class Program:
         )
 
     @property
+    def is_generated(self):
+        """Whether all that its threads do are operations of which the outcome is judged."""
+        actions = [action for thread in self.threads for action in thread.actions]
+        return all(isinstance(action, Operation) for action in actions)
+
+    @property
     def vcpus(self):
         """How many vCPUs it needs."""
         return max(1, sum(thread.is_guest for thread in self.threads))
@@ -123,7 +132,7 @@ _WRITTEN_BACK = {"before": ((0, store()), (0, load(view=VIEW_ALIAS)))} | _ALIASE
 
 _DELAYED_C = {
     "options": {"delayed_c": True},
-    "strategies": (*SCANS, "pml", "dbm_hybrid"),
+    "strategies": (*SCANS, "pml", "dbm_hybrid", "adaptive"),
     "step_limit": 20000,  # a flush looks at each entry of each TLB
 }
 
@@ -133,6 +142,21 @@ _RING_OF_TWO = {"strategies": ("dirty_ring:66",)}
 _MANUAL = {"strategies": ("manual_protect",)}
 _LOG_OF_ONE = {"strategies": ("pml:1",)}
 _GROUP_OF_TWO = {"strategies": ("dbm_hybrid",), "pages": 2}
+
+_IMPATIENT = UnitCosts("impatient", 1, 2, 0, 1000, 1000, 0)
+"""A page cools at the first harvest that finds it clean; no group opens."""
+
+_RASH = _IMPATIENT._replace(platform="rash", page_open=0, page_cool=0)
+"""The first fault opens its group, the first harvest closes it."""
+
+_TWO_FAULTS = _IMPATIENT._replace(platform="two faults", page_open=1, page_cool=1)
+"""In a slot of two pages the second fault opens the group."""
+
+_COOLING = {
+    "strategies": ("adaptive",),
+    "options": {"unit_costs": _IMPATIENT},
+    "before": ((0, store()), (0, harvest())),
+}
 
 PROGRAMS = (
     # One vCPU against the host.
@@ -399,9 +423,64 @@ PROGRAMS = (
         pages=2,
         strategies=("dbm_hybrid:1",),
     ),
+    Program(
+        "cool-store-harvest",
+        "stores to a page that a harvest cools, which the host copies",
+        (guest(store(), store()), _HARVEST),
+        **_COOLING,
+    ),
+    Program(
+        "cool-enter-harvest",
+        "H_REMOVE, H_ENTER and a store of a page that a harvest cools",
+        (guest(remove(), enter(), store()), _HARVEST),
+        **_COOLING,
+    ),
+    Program(
+        "cool-open-harvest",
+        "stores that open a group, a harvest that closes and cools it",
+        (guest(store(0), store(1)), _HARVEST),
+        pages=2,
+        strategies=("adaptive",),
+        options={"unit_costs": _RASH},
+    ),
+    Program(
+        "cool-stores-harvest",
+        "two vCPUs store to a page that a harvest cools",
+        (_STORE, _STORE, _HARVEST),
+        **_COOLING,
+    ),
+    Program(
+        "delayed-c-cool-harvest",
+        "a store to a page that a harvest cools, with C still in a TLB, and another harvest",
+        (guest(store()), host(harvest(), harvest())),
+        step_limit=20000,
+        **_COOLING
+        | {"options": {"unit_costs": _IMPATIENT, "delayed_c": True}, "before": ((0, store()),)},
+    ),
+    Program(
+        "delayed-c-cool-running-harvest",
+        "a load and a store by a running vCPU to a page that a harvest cools, where C is kept back",
+        (guest(run(), load(), store(), stop()), host(harvest_beside())),
+        step_limit=20000,
+        **_COOLING | {"options": {"unit_costs": _IMPATIENT, "delayed_c": True}},
+    ),
+    Program(
+        "debts",
+        "faults of two vCPUs in a group that the second one opens",
+        (guest(store(0)), guest(store(1))),
+        pages=2,
+        strategies=("adaptive",),
+        options={"unit_costs": _TWO_FAULTS},
+    ),
     # Two vCPUs without the host.
     Program("two-stores", "two first stores to a page", (_STORE, _STORE)),
     Program("store-remove", "a store, H_REMOVE and H_ENTER", (_STORE, guest(remove(), enter()))),
+    Program(
+        "store-replaced",
+        "a store, H_REMOVE, H_ENTER of another page's HPTE in its place",
+        (_STORE, guest(remove(), enter_other())),
+        pages=2,
+    ),
     Program(
         "two-misses",
         "two stores that miss the hash",
@@ -499,6 +578,14 @@ PROGRAMS = (
         "stores of which C is still in the TLB, a harvest",
         (guest(store(), store()), _HARVEST),
         **_DELAYED_C,
+    ),
+    Program(
+        "delayed-c-log-full-harvest",
+        "stores to two pages that fill a log of the hardware, a harvest, with C still in a TLB",
+        (guest(store(1), store(2), store(1)), _HARVEST),
+        pages=3,
+        **_DIRTY,
+        **(_DELAYED_C | _LOG_OF_ONE),
     ),
     Program(
         "delayed-c-remove-harvest",

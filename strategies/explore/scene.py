@@ -7,23 +7,27 @@ a migration would: when logging starts all pages are copied, after each harvest 
 - At the end, with all threads stopped, one more harvest makes the copy equal memory.
 - Then each vCPU stores once more to each page through each view, and a harvest reports it: nothing
   was left writable with nobody to notice.
-- With the threads stopped a second harvest reports nothing.
+- With the threads stopped a second harvest reports nothing, and the first no page that was never
+  stored to (but through a large page, or under `pte_flush`, which reports pages that were read).
 - The guest's own view of it is judged by `guest_view`.
 """
 
 import numpy as np
 
 from strategies.core import atomics
-from strategies.core.guest import VIEW_BASE, address_of, touch, view_shift
+from strategies.core.guest import VIEW_BASE, VIEW_LARGE, address_of, touch, view_shift
 from strategies.core.hpt import find_hpte
-from strategies.core.hpte import HPTE_V_ABSENT, HPTE_V_VALID
+from strategies.core.hpte import HPTE_R_RC, HPTE_V_ABSENT, HPTE_V_VALID
 from strategies.core.locks import lock_bit
 from strategies.core.machine import Machine
+from strategies.core.papr import PRESENT
 from strategies.core.vm import Vm
 from strategies.core.words import I64, ONE, U64, ZERO
-from strategies.explore.checks import check_locks, check_rings
+from strategies.explore.checks import check_debts, check_locks, check_rings
 from strategies.explore.guest_view import GuestView
+from strategies.explore.operations import OFF, bits_of
 from strategies.explore.scheduler import Violation
+from strategies.explore.sequential import Final
 from strategies.explore.store_buffers import words_through
 from strategies.explore.translations import Translations
 from strategies.explore.words import Words
@@ -32,6 +36,9 @@ from strategies.registry import get
 SLOT = 0
 LAST_STAMPS = 1 << 32
 """Stamps of the stores that the final judgement makes start here."""
+
+ENDED = 0
+"""Which of a thread's words of what has finished counts the operations of a generated program."""
 
 PATIENCE = 1000
 """Turns of spin loops after which the final judgement, which runs alone, would wait for ever."""
@@ -77,6 +84,9 @@ class Scene:
         self.pages = range(program.pages)
         self.views = program.views
         self.vcpus = program.vcpus
+        self._is_generated = program.is_generated
+        is_exact = VIEW_LARGE not in program.views and strategy != "pte_flush"
+        self._is_exact = is_exact and not self._is_generated
         self.vm = Vm(program.pages, vcpus=self.vcpus, **program.options)
         self.vm.add_memslot(0, program.pages)
         self._words = words_through(memory) if memory else Words
@@ -89,10 +99,9 @@ class Scene:
         self.tracker = get(strategy)(self.vm)
         self.copy = {}
         self.order = {}
-        self.is_logging = False
         self.translations = Translations(self.machine)
         self.guest = GuestView(self.machine, self.pages)
-        self._judged = set()
+        self._judged = {}
         self.final = None
         if program.enabled:
             self.enable()
@@ -117,7 +126,7 @@ class Scene:
         self._finished = {
             number: self._words("finished", len(fields) + 1 + number)
             for number, actor in enumerate(program.threads)
-            if any(action.stores for action in actor.actions)
+            if self._is_generated or any(action.stores for action in actor.actions)
         }
         self.words = [words for words in fields.values() if isinstance(words, Words)]
         self.words += [locks, *self._finished.values()]
@@ -126,15 +135,20 @@ class Scene:
         va, shift = address_of(self.machine, view, gfn), view_shift(self.machine, view)
         return int(find_hpte(self.machine, va, shift, HPTE_V_VALID | HPTE_V_ABSENT))
 
+    @property
+    def is_logging(self):
+        """Whether the slot is logged."""
+        return SLOT in self.vm.logged_by
+
     def _save(self):
         words = [dict(words) for words in self.words]
-        host = dict(self.copy), dict(self.order), dict(self.vm.logged_by), self.is_logging
+        host = dict(self.copy), dict(self.order), dict(self.vm.logged_by)
         return words, self.guest.state(), host
 
     def restore(self):
         """Set everything back to the start: all state of a tracker is in the machine's words."""
         self.final = None
-        saved, guest, (copy, order, logged_by, self.is_logging) = self._saved
+        saved, guest, (copy, order, logged_by) = self._saved
         for words, content in zip(self.words, saved, strict=True):
             words.restore(content)
         self.guest.restore(guest)
@@ -145,6 +159,7 @@ class Scene:
     def wrote(self, thread):
         """See a changed word: note in which order stamps came into a page."""
         self.guest.wrote(thread.words, thread.index)
+        self.translations.wrote(thread)
         if thread.words is self.machine.stamps:
             stamp = int(thread.words[thread.index])
             self.order[stamp] = len(self.order)
@@ -159,19 +174,27 @@ class Scene:
         if thread in self._finished:
             atomics.store(self._finished[thread], gfn, U64(stamp))
 
+    def end(self, thread, number):
+        """Note that an operation of a thread has ended."""
+        atomics.store(self._finished[thread], ENDED, U64(number + 1))
+
+    def look_who_ended(self, thread):
+        """Begin an operation: whether another's end was before makes two schedules differ."""
+        for other, finished in self._finished.items():
+            if other != thread:
+                atomics.load(finished, ENDED)
+
     def _age(self, stamp):
         return self.order.get(int(stamp), -1)
 
     def enable(self):
         """Start logging, and the migration: all pages are copied."""
         self.tracker.enable_logging(SLOT)
-        self.is_logging = True
         self._copy_pages(self.pages)
 
     def disable(self):
         """Stop logging."""
         self.tracker.disable_logging(SLOT)
-        self.is_logging = False
 
     def harvest(self):
         """Harvest and copy what is reported; what had finished before must be in the copy."""
@@ -192,7 +215,6 @@ class Scene:
     def enable_all_set(self):
         """Start logging with all bits set; the pages are copied as they are cleared."""
         self.tracker.enable_all_set(SLOT)
-        self.is_logging = True
 
     def get_and_clear(self, gfns):
         """Copy the log, then clear and copy pages of it one by one, as a migration sends them."""
@@ -219,7 +241,11 @@ class Scene:
             self.copy[gfn] = int(atomics.load(self.machine.stamps, gfn))
 
     def judge(self):
-        """Judge the final state, with all threads stopped.
+        """Judge the final state, with all threads stopped; return it as guest and host see it.
+
+        Returns
+        -------
+        Final
 
         Raises
         ------
@@ -227,16 +253,31 @@ class Scene:
         """
         self.final = self._state()
         if self.final in self._judged:
-            return
+            return self._judged[self.final]
         check_locks(self.words)
         check_rings(self.machine, self.pages)
+        check_debts(self.machine, self.pages)
         atomics.hook = _Patience()
         try:
-            self.guest.judge()
-            self._judge_log() if self.is_logging else self._judge_access()
+            if not self._is_generated:  # of these the order of operations tells more
+                self.guest.judge()
+            final = self._judge_log() if self.is_logging else self._judge_access()
         finally:
             atomics.hook = lambda *_: None
-        self._judged.add(self.final)
+        self._judged[self.final] = final
+        return final
+
+    def seen(self, reported):
+        """Return what guest and host see of HPTEs and memory, with what a harvest reported."""
+        hptes = {name: self._bits(index) for name, index in self.hptes.items()}
+        stamps = {gfn: int(self.machine.stamps[gfn]) for gfn in self.pages}
+        return Final(hptes, stamps, reported)
+
+    def _bits(self, index):
+        """Return R, C and the permission that the guest sees of an HPTE; None if there is none."""
+        if index < 0 or not self.machine.hpt[2 * index] & PRESENT:
+            return None
+        return bits_of(self.machine.rev[2 * index] | self.machine.hpt[2 * index + 1] & HPTE_R_RC)
 
     def _state(self):
         """Return what two equal states have in common: all words but event counts, and the copy."""
@@ -246,7 +287,11 @@ class Scene:
         return (*words, *copies, *guest, self.is_logging)
 
     def _judge_log(self):
-        self._final_harvest("with all threads stopped")
+        reported = self._final_harvest("with all threads stopped")
+        for gfn in reported:
+            if self._is_exact and not self.machine.stamps[gfn]:
+                raise Violation("spurious page", f"page {gfn} is reported and was never stored to")
+        final = self.seen({gfn: gfn in reported for gfn in self.pages})
         stamp = LAST_STAMPS
         for view in self.views:
             for vcpu in range(self.vcpus):
@@ -254,9 +299,10 @@ class Scene:
                     stamp += 1
                     touch(self.machine, vcpu, view, I64(gfn), True, U64(stamp))
                 self._final_harvest(f"after vCPU {vcpu} stored once more through view {view}")
+        return final
 
     def _final_harvest(self, when):
-        self.harvest_and_copy()
+        reported = self.harvest_and_copy()
         stamps = self.machine.stamps
         for gfn in self.pages:
             stamp = int(stamps[gfn])
@@ -268,14 +314,18 @@ class Scene:
                 )
         if again := self.harvest_and_copy():
             raise Violation("spurious page", f"pages {again} are reported once more {when}")
+        return reported
 
     def _judge_access(self):
+        final = self.seen(dict.fromkeys(self.pages, OFF))
         stamps = self.machine.stamps
         for gfn in self.pages:
             stamp = U64(LAST_STAMPS + gfn)
+            bits = self._bits(self._index(VIEW_BASE, gfn)) if VIEW_BASE in self.views else None
             touch(self.machine, 0, VIEW_BASE, I64(gfn), True, stamp)
-            if stamps[gfn] != stamp:
+            if stamps[gfn] != stamp and (bits is None or bits.writable):
                 raise Violation("error", f"page {gfn} cannot be stored to after logging stopped")
+        return final
 
 
 class _Patience:

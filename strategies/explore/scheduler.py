@@ -21,7 +21,8 @@ class Violation(Exception):  # noqa: N818 (what the program did wrong, not an er
     ----------
     kind : str
         "lost page", "spurious page", "guest's C lost", "guest's R lost", "wrong return code",
-        "deadlock", "livelock", "broken ring", "lock held", "dead translation" or "error".
+        "no such order", "deadlock", "livelock", "broken ring", "lock held", "dead translation" or
+        "error".
     text : str
         One line that says where.
     """
@@ -85,6 +86,11 @@ class Thread:
     def is_buffered_store(self):
         """Whether its next operation is a store that a buffer takes."""
         return self.buffer is not None and self.operation == "store"
+
+    @property
+    def waiting(self):
+        """How many of its stores are not in memory yet."""
+        return len(self.buffer) if self.buffer else 0
 
     @property
     def is_runnable(self):

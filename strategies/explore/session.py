@@ -1,9 +1,11 @@
 """The command `dirtylog explore`: all programs, one of them, one schedule, or the catalogue."""
 
 import os
-from dataclasses import dataclass, replace
+import time
+from functools import cache
 from multiprocessing import get_context
 from signal import SIG_IGN, SIGINT, signal
+from typing import NamedTuple
 
 import click
 
@@ -35,8 +37,7 @@ TRACE_LINES = 400
 """A livelock has thousands."""
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """What one worker process explores, by names: programs are functions, which do not travel."""
 
     program: str
@@ -46,7 +47,21 @@ class Job:
     defect: str | None = None
 
 
-def run_explore(program, chosen, *, bound, memory, schedule, defect, is_long, catalogue, listed):
+def run_explore(
+    program,
+    chosen,
+    *,
+    bound,
+    memory,
+    schedule,
+    defect,
+    is_long,
+    generated,
+    part,
+    out,
+    catalogue,
+    listed,
+):
     """Do what the command line asks for.
 
     Parameters
@@ -65,6 +80,8 @@ def run_explore(program, chosen, *, bound, memory, schedule, defect, is_long, ca
         A defect of the catalogue, to be switched on.
     is_long : bool
         The long set.
+    generated : {"pairs", "all"} or None
+        The generated programs; `part` and `out` as of `campaign.run_generated`.
     catalogue, listed : bool
         Show the catalogue, or the programs.
 
@@ -80,6 +97,10 @@ def run_explore(program, chosen, *, bound, memory, schedule, defect, is_long, ca
         return _list()
     if catalogue:
         return _catalogue()
+    if generated:
+        from strategies.explore.campaign import run_generated
+
+        return run_generated(generated, chosen, bound, memory or "sc", part, out)
     if schedule or defect:
         return _one(program, chosen, bound, memory, schedule, defect)
     memory = memory or "sc"
@@ -97,26 +118,35 @@ def run_explore(program, chosen, *, bound, memory, schedule, defect, is_long, ca
         raise InputError(f"{program} does not run under {', '.join(chosen)}; accepted: {names}")
     results = _run(jobs)
     echo_columns([COLUMNS, *map(_row, results)])
-    _show_findings(results)
+    show_findings(results)
     findings = sum(result.finding is not None for result in results)
-    click.echo(f"\n{_count(results)}, {_plural(findings, 'finding')}. {SCOPES[memory]}")
+    click.echo(f"\n{_count(results)}, {plural(findings, 'finding')}. {SCOPES[memory]}")
     return int(findings > 0)
 
 
 def find(name):
-    """Return the program of a name, of the long set or the catalogue.
+    """Return the program of a name: of the long set, the catalogue, or the generated.
 
     Raises
     ------
     InputError
         There is none.
     """
-    from strategies.explore import catalogue
+    if name not in _programs():
+        raise InputError(
+            f"unknown program {name!r}; accepted: what `dirtylog explore --list` shows, or one of "
+            "the generated, like 'store,harvest@clean'"
+        )
+    return _programs()[name]
 
-    for program in (*LONG_PROGRAMS, *catalogue.PROGRAMS):
-        if program.name == name:
-            return program
-    raise InputError(f"unknown program {name!r}; accepted: what `dirtylog explore --list` shows")
+
+@cache
+def _programs():
+    """Return all programs by name."""
+    from strategies.explore import catalogue, generated
+
+    every = (*LONG_PROGRAMS, *catalogue.PROGRAMS, *generated.programs())
+    return {program.name: program for program in every}
 
 
 def find_defect(name):
@@ -167,7 +197,7 @@ def _one(program, chosen, bound, memory, schedule, name):
     if schedule:
         return _replay(job, schedule)
     (result,) = _run([job])
-    _show_findings([result])
+    show_findings([result])
     click.echo(f"\n{_count([result])}")
     return int(result.finding is not None)
 
@@ -195,7 +225,7 @@ def _catalogue():
 
     defects = catalogue.DEFECTS
     jobs = [Job(d.program, d.strategy, find(d.program).bound, d.memory, d.name) for d in defects]
-    correct = list(dict.fromkeys(replace(job, defect=None) for job in jobs))
+    correct = list(dict.fromkeys(job._replace(defect=None) for job in jobs))
     results = _run(jobs + correct)
     found, without = results[: len(jobs)], results[len(jobs) :]
     rows = [_catalogue_row(*pair) for pair in zip(defects, found, strict=True)]
@@ -203,9 +233,9 @@ def _catalogue():
     missed = sum(result.finding is None for result in found)
     findings = sum(result.finding is not None for result in without)
     click.echo(f"\n{len(found) - missed} of {len(found)} defects found.")
-    click.echo(f"Correct code, same programs: {_plural(findings, 'finding')}, {_count(without)}.")
+    click.echo(f"Correct code, same programs: {plural(findings, 'finding')}, {_count(without)}.")
     click.echo("\n".join(f"{memory}: {scope}" for memory, scope in SCOPES.items()))
-    _show_findings(without)
+    show_findings(without)
     return int(missed + findings > 0)
 
 
@@ -218,27 +248,36 @@ def _catalogue_row(defect, result):
 def _run(jobs):
     """Explore jobs in a process for each CPU, the last first, showing progress; in their order."""
     results = {}
-    with _workers(len(jobs)) as pool, progress_bar() as bar:
+    with progress_bar() as bar:
         task = bar.add_task("exploring", total=len(jobs))
-        for job, result in pool.imap_unordered(_explore, reversed(jobs)):
+        for job, _, result in results_of(jobs[::-1]):
             results[job] = result
             total = sum(each.schedules for each in results.values())
             bar.update(task, advance=1, description=f"{total} schedules; {job.program} explored")
     return [results[job] for job in jobs]
 
 
+def results_of(jobs, chunk=1):
+    """Explore jobs in a process for each CPU; yield each, its seconds and its result, when done."""
+    if jobs:
+        with _workers(len(jobs)) as pool:
+            yield from pool.imap_unordered(_explore, jobs, chunk)
+
+
 def _workers(jobs):
     """Return a pool of processes that leave an interrupt to this one."""
     handler = signal(SIGINT, SIG_IGN)  # as they inherit it
     try:
-        return get_context("spawn").Pool(min(jobs, os.cpu_count() or 1))
+        return get_context("spawn").Pool(min(jobs, len(os.sched_getaffinity(0))))
     finally:
         signal(SIGINT, handler)
 
 
 def _explore(job):
+    began = time.process_time()
     defect = find_defect(job.defect)
-    return job, explore(find(job.program), job.strategy, job.bound, defect, memory=job.memory)
+    result = explore(find(job.program), job.strategy, job.bound, defect, memory=job.memory)
+    return job, time.process_time() - began, result
 
 
 def _row(result: Result):
@@ -247,7 +286,7 @@ def _row(result: Result):
     return (result.program, result.strategy, *counts, kind)
 
 
-def _show_findings(results):
+def show_findings(results):
     """Print each finding and how to replay it, and the trace of the first."""
     is_first = True
     for result in results:
@@ -279,15 +318,16 @@ def _echo_trace(lines):
 
 def _how_short(found: Finding):
     return (
-        f"found after {_plural(found.schedules, 'schedule')}; the shortest has "
-        f"{_plural(found.preemptions, 'preemption')} and {_plural(len(found.steps), 'step')}"
+        f"found after {plural(found.schedules, 'schedule')}; the shortest has "
+        f"{plural(found.preemptions, 'preemption')} and {plural(len(found.steps), 'step')}"
     )
 
 
 def _count(results):
     run, pruned = (sum(getattr(r, name) for r in results) for name in ("schedules", "pruned"))
-    return f"{_plural(run, 'schedule')} run, {pruned} left out as equivalent"
+    return f"{plural(run, 'schedule')} run, {pruned} left out as equivalent"
 
 
-def _plural(count, word):
+def plural(count, word):
+    """Return a count and its word."""
     return f"{count} {word}" if count == 1 else f"{count} {word}s"

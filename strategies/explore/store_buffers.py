@@ -30,6 +30,12 @@ class StoreBuffer(Thread):
         self.finished = True
         owner.buffer = self
 
+    def __len__(self):
+        return len(self._stores)
+
+    def __bool__(self):
+        return True
+
     def take(self, words, index, value):
         """Take a store of the owner."""
         self._stores.append((words, index, value, self.owner.access))

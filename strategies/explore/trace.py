@@ -9,7 +9,7 @@ import sys
 from itertools import groupby
 from pathlib import Path
 
-from strategies.core import atomics
+from strategies.core import atomics, tlb
 from strategies.core.hpte import (
     HPTE_R_C,
     HPTE_R_R,
@@ -29,7 +29,6 @@ from strategies.core.machine import (
     SLOT_LOG_MODE,
     SLOT_NPAGES,
     SLOT_WORDS,
-    TLB_ENTRIES,
     TLB_OWED_C,
     TLB_TAG,
     TLB_WORDS,
@@ -226,7 +225,7 @@ def _describe(machine, words, index):
         return f"{who} {VCPU_FIELDS.get(field, field)}", hex
     if name == "tlb":
         entry, field = divmod(index, TLB_WORDS)
-        vcpu, entry = divmod(entry, TLB_ENTRIES)
+        vcpu, entry = divmod(entry, tlb.TLB_ENTRIES)
         return f"TLB {vcpu} entry {entry} {TLB_FIELDS.get(field, field)}", hex
     if name == "host_locks":
         return HOST_LOCKS[index], hex

@@ -1,21 +1,53 @@
 """A trace that measures: densities from clean to full, random pages and runs, each some times."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from strategies.workloads.trace import Trace
 
-DENSITIES = (0.0, 0.001, 0.01, 0.1, 1.0)
-RUNS = (1, 32)
-"""Adjacent pages written together."""
+
+class Cell(NamedTuple):
+    """What an epoch writes.
+
+    Attributes
+    ----------
+    density : float
+        Share of the slot's pages.
+    run : int
+        Adjacent pages written together.
+    parts : int
+        All of it lies in one of so many parts of the slot, drawn anew each time.
+    """
+
+    density: float
+    run: int = 1
+    parts: int = 1
 
 
-def cells():
-    """Return density and run length of each cell; a clean slot is one cell."""
-    return [(d, run) for d in DENSITIES for run in RUNS if d or run == RUNS[0]]
+FITTED = (
+    Cell(0.0),
+    *(Cell(density, run) for density in (0.001, 0.01, 0.1) for run in (1, 32)),
+    Cell(1.0),
+)
+"""From which constants are fitted."""
+
+HELD_OUT = (
+    Cell(0.0001),
+    *(Cell(density, run) for density in (0.0003, 0.003, 0.03, 0.3) for run in (1, 8)),
+    *(Cell(density, 1, 16) for density in (0.003, 0.03)),
+)
+"""With which they are judged: other densities and runs, and a hot sixteenth of the slot."""
 
 
-def cell_trace(npages, repetitions, seed=0):
+def cell_trace(npages, repetitions, seed=0, kinds=FITTED):
     """Return a trace whose epochs are all cells in a shuffled order, again for each repetition.
+
+    Parameters
+    ----------
+    npages, repetitions : int
+    seed : int
+    kinds : sequence of Cell
 
     Returns
     -------
@@ -24,9 +56,8 @@ def cell_trace(npages, repetitions, seed=0):
         each epoch's cell. The first cycle warms up and is to be left out.
     """
     rng = np.random.default_rng(seed)
-    kinds = cells()
     order = np.concatenate([rng.permutation(len(kinds)) for _ in range(repetitions + 1)])
-    epochs = [_pages(rng, npages, *kinds[cell]) for cell in order]
+    epochs = [_pages(rng, npages, kinds[cell]) for cell in order]
     offsets = np.cumsum([0, *map(len, epochs)], dtype=np.int64)
     meta = {"name": "cells", "page_size": 4096, "slot_pages": npages}
     meta |= {"epoch_ms": 1.0, "epochs": len(epochs)}
@@ -34,6 +65,9 @@ def cell_trace(npages, repetitions, seed=0):
     return Trace(offsets=offsets, gfns=gfns, meta=meta), order
 
 
-def _pages(rng, npages, density, run):
-    starts = rng.choice(npages // run, round(npages * density / run), replace=False)
-    return np.sort((starts[:, None] * run + np.arange(run)).ravel())
+def _pages(rng, npages, cell):
+    part = npages // cell.parts
+    count = round(npages * cell.density / cell.run)
+    starts = rng.choice(part // cell.run, count, replace=False)
+    first = rng.integers(cell.parts) * part
+    return np.sort((first + starts[:, None] * cell.run + np.arange(cell.run)).ravel())

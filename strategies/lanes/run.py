@@ -97,6 +97,9 @@ class LaneReplay:
         their pages are open: the difference is the guest time that tracking took.
     opened : list of bool
         Whether all pages were open the second time.
+    cpu_ns : dict of str to list of int
+        By the names of these three lists, the CPU time of this thread in each call, what calling
+        costs included: where it is the smaller one, other work had the CPU meanwhile.
     stores, overhead_ns : list of int
         Stores of an epoch, and how much of `write_ns`, and of `again_ns`, is not theirs.
     first_lost : tuple of int or None
@@ -113,6 +116,7 @@ class LaneReplay:
     harvest_ns: list[int] = field(default_factory=list)
     write_ns: list[int] = field(default_factory=list)
     again_ns: list[int] = field(default_factory=list)
+    cpu_ns: dict[str, list[int]] = field(default_factory=dict)
     opened: list[bool] = field(default_factory=list)
     stores: list[int] = field(default_factory=list)
     overhead_ns: list[int] = field(default_factory=list)
@@ -162,10 +166,10 @@ def _epochs(say, trace, lane, result):
         result.stores.append(len(gfns))
         result.overhead_ns.append(lane.overhead_ns(len(gfns)))
         early = lane.closed_early
-        result.write_ns.append(lane.write(gfns))
-        result.again_ns.append(lane.write(gfns))
+        _time(result, "write_ns", lane.write, gfns)
+        _time(result, "again_ns", lane.write, gfns)
         result.opened.append(lane.closed_early == early)
-        result.harvest_ns.append(lane.harvest(out))
+        _time(result, "harvest_ns", lane.harvest, out)
         _record(result, epoch, judge(memory, copy, gfns, out, stored), lane.reports)
         if time.monotonic() > at + SAY_S:
             say(epoch + 1 - said)
@@ -174,6 +178,13 @@ def _epochs(say, trace, lane, result):
     if found:  # a page that changed though the trace does not name it: no harvest told
         result.lost[-1] += found
         result.first_lost = result.first_lost or (trace.epochs - 1, int(first))
+
+
+def _time(result, name, call, argument):
+    """Note what a call says it took, and this thread's CPU time in it."""
+    before = time.thread_time_ns()
+    getattr(result, name).append(call(argument))
+    result.cpu_ns.setdefault(name, []).append(time.thread_time_ns() - before)
 
 
 def _record(result, epoch, judged, reports):

@@ -20,35 +20,43 @@ ENTRY_BYTES = 8
 
 
 @inlined
-def _take_word(machine, slot, number, out):
-    """Take a word of the bitmap that is not 0, clear C of its pages in place, and report them."""
-    count(machine, machine.nvcpus, WORDS_TAKEN, 1)
-    mask = atomics.exchange(machine.bitmap, bitmap_start(machine, slot, 0) + number, ZERO)
-    change_dirty_pages(machine, slot, number, mask, CLEAN)
-    atomics.store_own(out, number, mask)
-
-
-@kernel
-def _get_dirty_log(machine, slot, out, words):
-    """Make the vCPUs spill, take each word, clear C of its pages, flush once; return nanoseconds.
-
-    C is cleared after the log is taken. Where TLBs keep C back, one more flush before the first
-    page makes them pay, or C would come back later with nothing logged.
-    """
-    start = monotonic_ns()
-    clear_log(out, words)
-    spill_logs(machine)
+def _take_words(machine, slot, out, words):
+    """Report the marked pages, which are marked no more; return whether there were any."""
     bitmap = bitmap_start(machine, slot, 0)
     is_dirty = False
     for word in range(words):
         if atomics.load(machine.bitmap, bitmap + word):
-            if machine.delayed_c and not is_dirty:
-                flush_tlbs(machine, machine.nvcpus)
             is_dirty = True
-            _take_word(machine, slot, word, out)
-    if is_dirty:
-        flush_tlbs(machine, machine.nvcpus)
+            count(machine, machine.nvcpus, WORDS_TAKEN, 1)
+            atomics.store_own(out, word, atomics.exchange(machine.bitmap, bitmap + word, ZERO))
     count(machine, machine.nvcpus, BITMAP_WORDS_READ, words)
+    return is_dirty
+
+
+@inlined
+def _clear_reported(machine, slot, out, words):
+    """Clear C of the reported pages in place."""
+    for word in range(words):
+        mask = atomics.load_own(out, word)
+        if mask:
+            change_dirty_pages(machine, slot, word, mask, CLEAN)
+
+
+@kernel
+def _get_dirty_log(machine, slot, out, words):
+    """Make the vCPUs spill, take the marks, clear C of their pages, flush once; return nanoseconds.
+
+    C is cleared after the log is taken. Where TLBs keep C back, one more flush between the two
+    makes them pay for all that was taken, or C would come back later with nothing logged.
+    """
+    start = monotonic_ns()
+    clear_log(out, words)
+    spill_logs(machine)
+    if _take_words(machine, slot, out, words):
+        if machine.delayed_c:
+            flush_tlbs(machine, machine.nvcpus)
+        _clear_reported(machine, slot, out, words)
+        flush_tlbs(machine, machine.nvcpus)
     return monotonic_ns() - start
 
 
@@ -77,7 +85,8 @@ class Pml(DirtyTracker):
     Intel's Page Modification Logging, in KVM since Linux 4.0: 512 gfns for each vCPU, one exit each
     time they are full, and before a harvest a kick of every vCPU, which drains its buffer into the
     bitmap. No fault: a first write costs the guest an entry. With another number it is arm64's
-    FEAT_HDBSS, of which KVM has series only (v3 in February 2026), and AMD's PML, posted in 2025.
+    FEAT_HDBSS, of which KVM has series only (v3 in February 2026), and AMD's PML (series; v5 in
+    January 2026).
 
     A large page is one entry and is reported as a whole. H_ENTER leaves C clear: HPTEs that are
     gone have been logged.

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from strategies.errors import InputError
+from strategies.registry import CHOOSES_BY_COST, base_of
 from strategies.units import duration, size_text
 
 HARVEST_COLUMNS = (
@@ -80,6 +81,7 @@ def document(trace, vm, replays, price=None, lane_rows=()):
             "hpt_order": vm.hpt_order,
             "mapping": vm.mapping,
             "vcpus": vm.vcpus,
+            "unit_costs": vm.unit_costs.platform,
             "cpu": cpu_model(),
             "python": platform.python_version(),
             "numba": numba.__version__,
@@ -110,6 +112,7 @@ def text_of(doc):
             f"mean density {trace['mean_density']:.3%}; {reads}{_recorded(trace)}",
             f"{machine['mapping']} mapping, {machine['vcpus']} vCPU, HPT of order "
             f"{machine['hpt_order']}; {machine['cpu']}",
+            *_chosen_by(rows, machine["unit_costs"]),
             "",
             "Pages (exact counts, summed over epochs), time of a harvest (measured), state (exact)",
             columns(_summary(rows)),
@@ -119,6 +122,13 @@ def text_of(doc):
             *_priced(rows),
         )
     )
+
+
+def _chosen_by(rows, platform):
+    """Yield by whose unit costs a tracker chose, if one did."""
+    chose = [row["strategy"] for row in rows if base_of(row["strategy"]) in CHOOSES_BY_COST]
+    if chose:
+        yield f"{', '.join(chose)} chose by the unit costs of {platform}"
 
 
 def _recorded(trace):

@@ -9,6 +9,7 @@ from strategies.core.jit import kernel
 from strategies.core.memslot import PAGES_PER_WORD
 from strategies.core.vm import Vm, default_hpt_order, machine_bytes
 from strategies.core.words import ONE, U64, popcount
+from strategies.costs import X86_KVM
 from strategies.registry import BASELINE, get
 
 
@@ -97,9 +98,16 @@ def _epochs(trace):
         yield trace.stores_of(epoch), loads
 
 
-def build(trace, *, vcpus, page_shift, mapping, seed=0, progress=None):
+def build(trace, *, vcpus, page_shift, mapping, seed=0, unit_costs=X86_KVM, progress=None):
     """Return a machine whose guest has mapped all of a trace's slot, and the slot."""
-    vm = Vm(trace.slot_pages, page_shift=page_shift, vcpus=vcpus, mapping=mapping, seed=seed)
+    vm = Vm(
+        trace.slot_pages,
+        page_shift=page_shift,
+        vcpus=vcpus,
+        mapping=mapping,
+        seed=seed,
+        unit_costs=unit_costs,
+    )
     slot = vm.add_memslot(0, trace.slot_pages)
     vm.populate(slot, progress=progress)
     return vm, slot

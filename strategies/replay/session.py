@@ -6,6 +6,7 @@ from contextlib import nullcontext
 
 import click
 
+from strategies.costs import X86_KVM
 from strategies.lanes.session import replay_lanes
 from strategies.replay.figure import harvest_time_per_epoch, read_harvests
 from strategies.replay.lane_output import LANE_COLUMNS, lane_epochs, lane_row, lanes_text
@@ -35,6 +36,7 @@ def run_replay(
     price=None,
     lanes=(),
     thp=False,
+    unit_costs=X86_KVM,
 ):
     """Replay a trace through trackers and lanes, print what came of it, and save it.
 
@@ -58,6 +60,8 @@ def run_replay(
         Trackers of this machine's kernel, known to be available.
     thp : bool
         Whether the lanes ask for huge pages.
+    unit_costs : UnitCosts
+        By which trackers choose that do.
 
     Returns
     -------
@@ -71,7 +75,7 @@ def run_replay(
         with progress_bar() as bar:
             for name in names:
                 vm = None  # give its memory back first
-                vm, result = _replay_one(bar, trace, name, vcpus, mapping)
+                vm, result = _replay_one(bar, trace, name, vcpus, mapping, unit_costs)
                 replays.append(result)
             kernel_replays = replay_lanes(trace, lanes, thp=thp, bar=bar)
         lane_rows = [lane_row(result, thp) for result in kernel_replays]
@@ -83,7 +87,7 @@ def run_replay(
     return _report_lost(replays + kernel_replays)
 
 
-def _replay_one(bar, trace, name, vcpus, mapping):
+def _replay_one(bar, trace, name, vcpus, mapping, unit_costs):
     """Build a machine and replay a trace through one tracker, showing progress."""
     task = bar.add_task(f"{trace.name}: {name} (the first run compiles)", total=trace.slot_pages)
     page_shift = trace.page_size.bit_length() - 1
@@ -92,6 +96,7 @@ def _replay_one(bar, trace, name, vcpus, mapping):
         vcpus=vcpus,
         page_shift=page_shift,
         mapping=mapping,
+        unit_costs=unit_costs,
         progress=lambda pages: bar.advance(task, pages),
     )
     bar.update(task, description=f"{trace.name}: {name}", total=trace.epochs, completed=0)

@@ -1,7 +1,8 @@
 """Commands for the guest, at random: hypercalls, loads and stores with good and bad arguments.
 
 A command is nine words: what to do and r4 to r11. All draw on a small world, so that groups fill
-up, an AVPN is often the right one, and pages of 4 KiB, 64 KiB and 16 MiB share their bytes.
+up, an AVPN is often the right one, and pages of 4 KiB, 64 KiB and 16 MiB share their bytes. Under
+logging there are two commands more, of the host: to the guest they are hypercalls that nobody has.
 """
 
 import random
@@ -33,11 +34,15 @@ from strategies.core.papr import H_ANDCOND, H_AVPN, H_EXACT, H_READ_4
 
 WORDS = 9
 LOAD, STORE, SLBMTE = 1, 2, 3
+HARVEST, TOGGLE = 5, 6
+"""What the host does: take the log; stop logging, or start it again."""
 REMOVE, ENTER, READ, PROTECT, BULK_REMOVE = 0x04, 0x08, 0x0C, 0x18, 0x124
 NAMES = {
     LOAD: "load",
     STORE: "store",
     SLBMTE: "slbmte",
+    HARVEST: "harvest",
+    TOGGLE: "logging off or on",
     REMOVE: "H_REMOVE",
     ENTER: "H_ENTER",
     READ: "H_READ",
@@ -45,7 +50,9 @@ NAMES = {
     BULK_REMOVE: "H_BULK_REMOVE",
 }
 ARGUMENTS = {LOAD: 1, STORE: 2, SLBMTE: 2, REMOVE: 3, ENTER: 4, READ: 2, PROTECT: 3, BULK_REMOVE: 8}
+ARGUMENTS |= {HARVEST: 0, TOGGLE: 0}
 WEIGHTS = {ENTER: 24, REMOVE: 16, BULK_REMOVE: 4, PROTECT: 12, READ: 10, LOAD: 15, STORE: 19}
+LOGGED_WEIGHTS = WEIGHTS | {HARVEST: 1, TOGGLE: 0.2}
 
 RAM_BYTES = 1 << 28
 HPT_ORDER = 21
@@ -83,10 +90,13 @@ class World:
     ----------
     machine : Machine
         For the size of its HPT and of its base pages: physical addresses are multiples of those.
+    is_single : bool
+        Each address has one HPTE where it may be, so that it never has two that are valid.
     """
 
-    def __init__(self, rng, machine):
+    def __init__(self, rng, machine, is_single=False):
         self.rng = rng
+        self.is_single = is_single
         self.last = None
         granule = 1 << machine.page_shift
         self.spots = [rng.randrange(*DATA, granule) for _ in range(6)]
@@ -141,8 +151,11 @@ def rights(rng, cold):
 def enter(world):
     """Return H_ENTER's arguments: mostly a page where an access looks for it."""
     rng = world.rng
-    shift, _, pteh, groups = world.page()
-    secondary = rng.random() < 0.4
+    shift, ea, pteh, groups = world.page()
+    secondary, place = rng.random() < 0.4, rng.randrange(8)
+    if world.is_single:
+        place = (ea % SEGMENT >> shift) // (NHPTES // 8)
+        secondary = place % 2 == 1
     ptex = groups[secondary]
     if secondary:
         pteh |= int(HPTE_V_SECONDARY)
@@ -155,9 +168,9 @@ def enter(world):
     if shift == SHIFT_64K:
         ptel |= int(LP_64K)
     flags = unheeded(rng)
-    if rng.random() < 0.4:
+    if world.is_single or rng.random() < 0.4:
         flags |= int(H_EXACT)
-    ptex |= rng.randrange(8)
+    ptex |= place
 
     spoil = rng.random()
     if spoil < 0.02:
@@ -253,6 +266,13 @@ def store(world):
     return *load(world), world.rng.getrandbits(64)
 
 
+def look(world):
+    """Return the commands that read every HPTE there may be, and then take the log."""
+    groups = [*world.groups, *world.cold]
+    reads = [(READ, int(H_READ_4), group + half) for group in groups for half in (0, 4)]
+    return [*reads, (HARVEST,)]
+
+
 MAKERS = {
     ENTER: enter,
     REMOVE: remove,
@@ -261,6 +281,7 @@ MAKERS = {
     READ: read,
     LOAD: load,
     STORE: store,
+    TOGGLE: lambda _world: (),
 }
 
 
@@ -273,21 +294,30 @@ def segments():
     return commands
 
 
-def generate(seed, count, machine):
-    """Return `count` random commands.
+def generate(seed, count, machine, *, is_logged=False, is_single=False):
+    """Return at least `count` random commands.
+
+    Parameters
+    ----------
+    is_logged : bool
+        Also harvests, before each of which all HPTEs are read.
+    is_single : bool
+        No address ever has two valid HPTEs.
 
     Returns
     -------
-    uint64[count, 9]
+    uint64[n, 9]
         For each what to do and r4 to r11.
     """
     rng = random.Random(seed)
-    world = World(rng, machine)
-    commands = np.zeros((count, WORDS), np.uint64)
-    kinds = rng.choices(list(WEIGHTS), WEIGHTS.values(), k=count)
-    for row, kind in zip(commands, kinds, strict=True):
-        words = MAKERS[kind](world)
-        row[: 1 + len(words)] = kind, *words
+    world = World(rng, machine, is_single)
+    weights = LOGGED_WEIGHTS if is_logged else WEIGHTS
+    rows = []
+    for kind in rng.choices(list(weights), weights.values(), k=count):
+        rows += look(world) if kind == HARVEST else [(kind, *MAKERS[kind](world))]
+    commands = np.zeros((len(rows), WORDS), np.uint64)
+    for row, words in zip(commands, rows, strict=True):
+        row[: len(words)] = words
     return commands
 
 

@@ -13,7 +13,15 @@ from numba import config
 
 from strategies.core import h_change, h_remove, hostfault, mmu, papr
 from strategies.core.hpt import find_hpte
-from strategies.core.hpte import HPTE_R_C, HPTE_R_R, HPTE_V_SECONDARY
+from strategies.core.hpte import (
+    HPTE_R_C,
+    HPTE_R_PERMISSION,
+    HPTE_R_R,
+    HPTE_V_HVLOCK,
+    HPTE_V_SECONDARY,
+)
+from strategies.core.memslot import report_pages
+from strategies.scan import c_bit_scan
 
 
 def _protect_clears_c():
@@ -40,6 +48,32 @@ def _load_sets_c():
     mmu.HPTE_R_R = HPTE_R_R | HPTE_R_C
 
 
+def _bulk_remove_shows_absent():
+    h_remove.guest_view = lambda v: v & ~HPTE_V_HVLOCK
+
+
+def _remove_shows_the_hosts_permission():
+    remove = h_remove._remove
+
+    def mutated(machine, vcpu, index, v):
+        r = machine.hpt[2 * index + 1]
+        guest_r = remove(machine, vcpu, index, v)
+        return (guest_r & ~HPTE_R_PERMISSION) | (r & HPTE_R_PERMISSION)
+
+    h_remove._remove = mutated
+
+
+def _remove_leaves_no_changed():
+    def save(machine, v, guest_r, _r, unlink, index):
+        papr.save_in_rmap(machine, v, guest_r, np.uint64(0), unlink, index)
+
+    h_remove.save_in_rmap = save
+
+
+def _every_page_reported():
+    c_bit_scan.scan_slot = lambda machine, slot, out, _action: report_pages(out, 0, 64)
+
+
 MUTANTS = {
     "protect-clears-c": _protect_clears_c,
     "secondary-hash-ignored": _secondary_hash_ignored,
@@ -48,6 +82,13 @@ MUTANTS = {
     "no-tlbie": _no_tlbie,
     "load-sets-c": _load_sets_c,
 }
+LOGGED_MUTANTS = {
+    "bulk-remove-shows-absent": (_bulk_remove_shows_absent, "pte_flush"),
+    "remove-shows-the-hosts-permission": (_remove_shows_the_hosts_permission, "write_protect"),
+    "remove-leaves-no-changed": (_remove_leaves_no_changed, "c_bit_scan"),
+    "spurious-pages": (_every_page_reported, "c_bit_scan"),
+}
+"""Defects that only logging shows, and under which tracker."""
 
 
 def main(arguments):

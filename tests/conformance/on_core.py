@@ -1,9 +1,13 @@
 """Runs commands on the machine of `strategies/core`, as its vCPU 0."""
 
+from itertools import pairwise
+
 import numpy as np
 from commands import (
     BULK_REMOVE,
+    DATA,
     ENTER,
+    HARVEST,
     HPT_ORDER,
     LOAD,
     PROTECT,
@@ -11,6 +15,7 @@ from commands import (
     READ,
     REMOVE,
     STORE,
+    TOGGLE,
     WORDS,
 )
 
@@ -23,7 +28,7 @@ from strategies.core.hpt import virtual_address
 from strategies.core.hpte import HPTE_R_RC, SHIFT_4K, SHIFT_16M, SHIFT_64K
 from strategies.core.jit import inlined, kernel
 from strategies.core.mmu import FAULT, access
-from strategies.core.papr import H_SUCCESS, get_gpr, set_gpr
+from strategies.core.papr import H_FUNCTION, H_SUCCESS, get_gpr, set_gpr
 from strategies.core.tlb import flush_tlbs
 from strategies.core.vm import Vm
 from strategies.core.words import I64, U64
@@ -38,10 +43,16 @@ DSISR_STORE = U64(0x02000000)
 SHIFTS = np.array([0, SHIFT_4K, SHIFT_64K, SHIFT_16M])
 
 
+DATA_SLOT = 1
+"""The slot that is logged: what the guest maps."""
+
+
 def new_vm(page_shift):
-    """Return a machine with as much memory as QEMU's, all in one slot, and an HPT of that size."""
+    """Return a machine with as much memory as QEMU's, in three slots, and an HPT of that size."""
     vm = Vm(guest_pages=RAM_BYTES >> page_shift, page_shift=page_shift, hpt_order=HPT_ORDER)
-    vm.add_memslot(0, vm.guest_pages)
+    bounds = [0, *DATA, RAM_BYTES]
+    for first, end in pairwise(bounds):
+        vm.add_memslot(first >> page_shift, end - first >> page_shift)
     return vm
 
 
@@ -84,7 +95,7 @@ def _command(machine, c):
         return h_read(machine, 0, c[1], c[2])
     if c[0] == BULK_REMOVE:
         return h_bulk_remove(machine, 0)
-    return H_SUCCESS
+    return H_FUNCTION
 
 
 @kernel
@@ -105,17 +116,49 @@ def guest_hpt(vm):
     return hpt
 
 
-def run(vm, commands):
+def _act(tracker, kind):
+    """Do what the host does at a command; return the log that it takes, or None."""
+    is_logged = DATA_SLOT in tracker.vm.logged_by
+    if kind == HARVEST and is_logged:
+        log = tracker.buffer(DATA_SLOT)
+        tracker.get_dirty_log(DATA_SLOT, log)
+        return np.unpackbits(log.view(np.uint8), bitorder="little")
+    if kind == TOGGLE and is_logged:
+        tracker.disable_logging(DATA_SLOT)
+    elif kind == TOGGLE:
+        tracker.enable_logging(DATA_SLOT)
+    return None
+
+
+def run(vm, commands, tracker=None):
     """Run commands on a new machine.
+
+    Parameters
+    ----------
+    tracker : DirtyTracker, optional
+        Logs the slot of the data from the start, and does what the host does.
 
     Returns
     -------
     results : uint64[n, 9]
         r3 to r11 after each command.
     hpt : uint64[NHPTES, 2]
-        The HPT after the last one.
+        The HPT after the last one, logging stopped.
+    logs : dict of int to uint8[]
+        For each harvest, by its command, whether each page of the slot is in the log.
     """
     codes = np.empty(len(commands), np.int64)
     registers = np.empty((len(commands), WORDS - 1), np.uint64)
-    _run(vm.machine, commands, codes, registers)
-    return np.column_stack([codes.view(np.uint64), registers]), guest_hpt(vm)
+    logs, first = {}, 0
+    if tracker:
+        tracker.enable_logging(DATA_SLOT)
+    for row in [*np.flatnonzero(np.isin(commands[:, 0], (HARVEST, TOGGLE))), len(commands)]:
+        part = slice(first, row + 1)
+        _run(vm.machine, commands[part], codes[part], registers[part])
+        log = _act(tracker, commands[row, 0]) if tracker and row < len(commands) else None
+        if log is not None:
+            logs[int(row)] = log
+        first = row + 1
+    if tracker:
+        tracker.disable_logging(DATA_SLOT)
+    return np.column_stack([codes.view(np.uint64), registers]), guest_hpt(vm), logs

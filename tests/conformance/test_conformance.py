@@ -14,6 +14,7 @@ import on_qemu
 import pytest
 
 import strategies
+from strategies import registry
 
 HERE = Path(__file__).resolve().parent
 ASSEMBLER = "powerpc64-linux-gnu-gcc"
@@ -65,13 +66,24 @@ CASES = (
 )
 
 
+def fail_if_it_differs(found):
+    """Fail with the shortest sequence that differs."""
+    if found.comparison.differs:
+        shortest = compare.shortest(found.comparison, *found.run[1:])
+        pytest.fail("\n".join(compare.tell(shortest)))
+
+
+def outcomes(cases):
+    """The outcomes of each operation."""
+    return {operation: {o for n, o in cases if n == operation} for operation, _ in cases}
+
+
 @needs_qemu
 def test_the_machine_answers_as_qemu_does():
-    comparison, page_shift, compared, cases = check.search(seed=1, ops=40_000)
-    if comparison.differs:
-        pytest.fail("\n".join(compare.tell(compare.shortest(comparison, page_shift))))
-    assert compared == 40_000
-    assert {operation: {o for n, o in cases if n == operation} for operation, _ in cases} == CASES
+    found = check.search(seed=1, ops=40_000)
+    fail_if_it_differs(found)
+    assert found.compared == 40_000
+    assert outcomes(found.cases) == CASES
 
 
 @needs_qemu
@@ -80,14 +92,45 @@ def test_a_defect_is_caught(name):
     done = python(
         "-c",
         f"import check, mutants; mutants.MUTANTS[{name!r}]()\n"
-        "comparison, _, compared, _ = check.search(1, 20_000)\n"
-        "print(comparison.differs, compared)",
+        "found = check.search(1, 20_000)\n"
+        "print(found.comparison.differs, found.compared)",
         NUMBA_DISABLE_JIT="1",
     )
     assert done.returncode == 0, done.stderr
     differs, compared = done.stdout.split()
     assert differs == "True"
     assert int(compared) < 20_000
+
+
+@needs_qemu
+def test_the_machine_answers_as_qemu_does_while_every_tracker_logs():
+    strategies = registry.judged()
+    found = check.search(seed=1, ops=60_000, strategies=strategies)
+    fail_if_it_differs(found)
+    assert found.compared == 60_000
+    logged = {"H_ENTER", "H_REMOVE", "H_PROTECT", "harvest", "logging off or on"}
+    assert logged < outcomes(found.cases).keys()
+    assert min(found.judged.values()) > 200
+
+
+def test_each_tracker_logs_with_both_page_sizes():
+    strategies = registry.judged()
+    ops = 2 * len(strategies) * check.FIRST_RUN * 2
+    pairs = {run[1:] for run in check.runs(1, ops, strategies)}
+    assert pairs == {(shift, name) for shift in (12, 16) for name in strategies}
+
+
+@needs_qemu
+@pytest.mark.parametrize("name", mutants.LOGGED_MUTANTS)
+def test_a_defect_under_logging_is_caught(name):
+    done = python(
+        "-c",
+        f"import check, mutants; mutate, strategy = mutants.LOGGED_MUTANTS[{name!r}]; mutate()\n"
+        "print(check.search(1, 20_000, (strategy,)).comparison.differs)",
+        NUMBA_DISABLE_JIT="1",
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "True\n"
 
 
 @needs_qemu
@@ -118,7 +161,7 @@ def test_without_qemu_the_command_says_how_to_get_it():
 
 
 def test_sequences_are_the_same_for_a_seed():
-    first, again, other = (next(check.batches(seed, 500))[0] for seed in (7, 7, 8))
+    first, again, other = (next(check.runs(seed, 500)).commands for seed in (7, 7, 8))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 

@@ -13,9 +13,11 @@ from strategies.explore.catalogue import (
     buffers,
     groups,
     handlers,
+    heat,
     hypercalls,
     logs,
     scan,
+    summaries,
     tlbs,
 )
 from strategies.explore.catalogue.programs import PROGRAMS as PROGRAMS
@@ -32,4 +34,6 @@ DEFECTS = (
     *buffered.DEFECTS,
     *logs.DEFECTS,
     *groups.DEFECTS,
+    *summaries.DEFECTS,
+    *heat.DEFECTS,
 )

@@ -1,6 +1,6 @@
 """Losses of scans that pass what is clean without a lock (`c_bit_scan_pipelined`, `hpt_sweep`)."""
 
-from strategies.core import atomics, changed, tlb
+from strategies.core import atomics, changed, sweep, tlb
 from strategies.core.changed import is_due
 from strategies.core.hpte import HPTE_R_C
 from strategies.core.locks import RMAP_LOCK
@@ -8,7 +8,6 @@ from strategies.core.memslot import clear_log
 from strategies.core.rmap import RMAP_CHANGED, RMAP_PRESENT, ring_head, ring_next
 from strategies.explore.catalogue.batches import no_shared_wait
 from strategies.explore.defect import Defect
-from strategies.scan import hpt_sweep
 
 SWEEP = "hpt_sweep:1048576"
 """In the programs' slots it would else scan by pages."""
@@ -47,10 +46,10 @@ def is_clean_by_its_first_hpte(machine, gfn, action):
 def sweep_rmap_first(machine, slot, out, words):
     """Take CHANGED from the rmap first, then C from the HPTEs."""
     clear_log(out, words)
-    hpt_sweep._sweep_rmap(machine, slot, out)
-    begun = hpt_sweep.counted(machine, machine.nvcpus, hpt_sweep.SHARED_TLBIES)
-    hpt_sweep._sweep_hpt(machine, slot, out, 1, HPTE_R_C, hpt_sweep.ABSENT)
-    hpt_sweep._finish(machine, slot, out, begun)
+    sweep._sweep_rmap(machine, slot, out)
+    begun = sweep.counted(machine, machine.nvcpus, sweep.SHARED_TLBIES)
+    sweep._sweep_hpt(machine, slot, out, 1, HPTE_R_C, sweep.ABSENT)
+    sweep._finish(machine, slot, out, begun)
     return 0
 
 
@@ -94,7 +93,7 @@ DEFECTS = (
         lived="-",
         program="store-then-remove-harvest",
         strategy=SWEEP,
-        replaces=((hpt_sweep._get_dirty_log, sweep_rmap_first),),
+        replaces=((sweep._get_dirty_log, sweep_rmap_first),),
     ),
     Defect(
         name="rmap-not-swept",
@@ -103,7 +102,7 @@ DEFECTS = (
         lived="-",
         program="in-turn-remove",
         strategy=SWEEP,
-        replaces=((hpt_sweep._sweep_rmap, sweep_no_rmap),),
+        replaces=((sweep._sweep_rmap, sweep_no_rmap),),
     ),
     Defect(
         name="swept-without-a-wait",

@@ -117,6 +117,14 @@ def start_logging_without_flush(machine, slot, mode, action):
     change_slot(machine, slot, action)
 
 
+def start_logging_with_old_marks(machine, slot, mode, action):
+    """Start logging as it should be, but with the marks of the log before."""
+    set_log_mode(machine, slot, mode)
+    wait_for_handlers(machine)
+    change_slot(machine, slot, action)
+    flush_tlbs(machine, machine.nvcpus)
+
+
 def switch_without_waiting(machine, slot, out, words):
     """Switch the halves and hand over the old one while a handler may still mark it."""
     start = monotonic_ns()
@@ -221,6 +229,15 @@ DEFECTS = (
         program="clean-enable-store",
         strategy="write_protect",
         replaces=((protect.start_logging, start_logging_without_flush),),
+    ),
+    Defect(
+        name="old-marks-in-a-new-log",
+        what="Logging starts again, and the marks of the log before are in the new one.",
+        origin="design: enabling starts an empty log",
+        lived="-",
+        program="store,disable+enable@clean",
+        strategy="write_protect",
+        replaces=((protect.start_logging, start_logging_with_old_marks),),
     ),
     Defect(
         name="large-page-in-one-word",

@@ -28,6 +28,14 @@ def report_big_endian(out, first, npages):
     return 1
 
 
+def enable_logging_of_anybody(self, slot):
+    """Start logging, whoever logs the slot already."""
+    with self.vm.slots_lock:
+        if not self._logs(slot):
+            self._enable(slot)
+            self.vm.logged_by[slot] = self
+
+
 def get_dirty_log_then_copy(self, slot, out):
     """Harvest into memory of the host's own; copy it last, when the log is clear already."""
     with self.vm.slots_lock:
@@ -71,6 +79,15 @@ DEFECTS = (
         program="in-turn-bad-buffer",
         strategy="write_protect",
         replaces=((DirtyTracker.get_dirty_log, get_dirty_log_then_copy),),
+    ),
+    Defect(
+        name="two-trackers-of-a-slot",
+        what="A second tracker logs a slot that is logged, and begins an empty log.",
+        origin="contract: EBUSY",
+        lived="-",
+        program="store,enable-other@dirty",
+        strategy="write_protect",
+        replaces=((DirtyTracker.enable_logging, enable_logging_of_anybody),),
     ),
     Defect(
         name="no-slots-lock",

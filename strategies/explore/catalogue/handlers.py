@@ -71,6 +71,21 @@ def handle_fault_marking_last(machine, vcpu, va, shift, _is_store):
     return RETRY
 
 
+def handle_fault_of_what_is_present(machine, vcpu, va, shift, is_store):
+    """Find the HPTE, lock it, and resolve the fault of whatever is there then."""
+    index = find_hpte(machine, va, shift, HPTE_V_VALID | HPTE_V_ABSENT)
+    if index < 0:
+        return HASH_MISS
+    enter_handler(machine, vcpu)
+    v, status = lock_hpte(machine, vcpu, index), RETRY
+    if v & (HPTE_V_VALID | HPTE_V_ABSENT):
+        status, _ = hostfault._resolve(machine, vcpu, index, v, is_store)
+        v = (v & ~HPTE_V_ABSENT) | HPTE_V_VALID
+    unlock_hpte(machine.hpt, index, v)
+    leave_handler(machine, vcpu)
+    return status
+
+
 def give_permission_alone(machine, cpu, index, v, permission):
     """Invalidate a valid HPTE and install a new dword 1, without the R and C of the old one."""
     r = invalidate_hpte(machine, cpu, index, v)
@@ -105,6 +120,15 @@ DEFECTS = (
         program="stores-harvest",
         strategy="write_protect",
         replaces=((hostfault.handle_fault, handle_fault_marking_last),),
+    ),
+    Defect(
+        name="presence-for-identity",
+        what="The handler marks and opens whatever HPTE is in the place where it found its own.",
+        origin="kvmppc_book3s_hv_page_fault checks the HPTE again once it has locked it",
+        lived="-",
+        program="store-replaced",
+        strategy="write_protect",
+        replaces=((hostfault.handle_fault, handle_fault_of_what_is_present),),
     ),
     Defect(
         name="fault-forgets-c",

@@ -1,0 +1,73 @@
+"""The answer for a fleet as rows of text, for the terminal and for the page."""
+
+from analysis.fleet.answer import by_axis, of_each, of_one_choice
+from strategies.units import number, percent, size_text
+
+STAR = "*"
+AXES = (
+    ("page size", "page_size", size_text),
+    ("interval", "interval_ms", lambda ms: f"{ms:g} ms"),
+)
+
+
+def kinds(whole, profile):
+    """Return lines that say of what the answer is, and of what kind its numbers are."""
+    count = whole.base().cases["trace"].nunique()
+    yield (
+        f"{count} VMs, least {whole.aim} by {profile}; all costs are modelled, of exact counts; "
+        f"{whole.failed} rows failed and are left out"
+    )
+    if not whole.offered.all():
+        yield f"{STAR} a proposal: no kernel of the platform has it"
+
+
+def choice_rows(fleet):
+    """Return rows of what one choice for all costs, the names of the columns first."""
+    rows = [("strategy", "right for", "CPU", "stall", "against the best", "worst VM")]
+    for row in of_one_choice(fleet).itertuples():
+        name = f"{row.strategy}{STAR * row.is_proposal}"
+        ratios = (_times(row.regret), _times(row.worst))
+        rows.append((name, row.right_for, number(row.cpu), percent(row.stall), *ratios))
+    return rows
+
+
+def axis_rows(whole):
+    """Yield the title and the rows of each axis on which the VMs can be compared."""
+    for title, axis, text in AXES:
+        rows = [(title, "strategy", "right for", "CPU", "stall", "against the best")]
+        for row in by_axis(whole, axis).to_dict("records"):
+            name = f"{row['strategy']}{STAR * row['is_proposal']}"
+            costs = (number(row["cpu"]), percent(row["stall"]), _times(row["regret"]))
+            rows.append((text(row[axis]), name, row["right_for"], *costs))
+        if len(rows) > 1:
+            yield title, rows
+
+
+def vm_rows(fleet):
+    """Return a row of text for each VM, the dearest first, the names of the columns before them."""
+    offered = dict(zip(fleet.strategies, fleet.offered, strict=True))
+    rows = [
+        ("VM", "strategy", "runner-up", "margin", "sure", "CPU", "stall", "a kernel has", "marks")
+    ]
+    each = of_each(fleet).sort_values(fleet.aim, ascending=False, kind="stable")
+    for row in each.itertuples():
+        marks = ["outlier"] * row.outlier + ["near a flip"] * row.near_flip
+        rows.append(
+            (
+                row.trace,
+                f"{row.strategy}{STAR * (not offered[row.strategy])}",
+                row.runner_up or "-",
+                _times(row.margin) if row.runner_up else "-",
+                percent(row.sure),
+                number(row.cpu),
+                percent(row.stall),
+                f"{row.today}, {_times(row.today_ratio)}" if row.today else "-",
+                ", ".join(marks),
+            )
+        )
+    return rows
+
+
+def _times(ratio):
+    """Return a ratio in words: where the least is nothing at all, there is none."""
+    return f"{number(ratio)}x" if ratio < float("inf") else "from 0"

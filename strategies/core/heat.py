@@ -1,0 +1,181 @@
+"""What is known of a slot whose pages are hot or cold (LOG_HEAT), where fault handlers reach it.
+
+A page is hot when its bit is set in the second half of the slot's bitmap, and that of the bitmap's
+word in `heat`, where a harvest looks first: its HPTEs may permit stores, and C tells of them. A
+cold page's HPTEs are read-only, with C clear; the first store faults and heats it. Each group of
+pages has a word of its own: a debt, which faults raise and time lowers, and whether the group is
+open, that is, hot as a whole. Who raises the debt to the price of opening opens the group
+(`core/groups`). That price doubles when a group closes that was not worth opening.
+
+Words of a slot in `heat`: HEAT_WORDS of what is known of all of it, a word for each group, then a
+bit for each word of the bitmap that may name a hot page. A group's word is read and written by
+vCPUs and the harvest; of the others vCPUs change FAULTS and the bits, and read costs, HARVEST and
+IS_SWEPT.
+"""
+
+from strategies.core import atomics
+from strategies.core.jit import inlined
+from strategies.core.machine import (
+    SLOT_BASE_GFN,
+    SLOT_BITMAP_WORDS,
+    SLOT_GROUP,
+    SLOT_HEAT,
+    SLOT_NPAGES,
+)
+from strategies.core.memslot import PAGES_PER_WORD, bitmap_start, slot_field
+from strategies.core.words import I64, ONE, U64, ZERO, bit
+
+HARVEST = 0  # number of the harvest to come, from 1 on
+FAULTS = 1  # pages heated since the last harvest
+IS_SWEPT = 2  # 1: the next harvest sweeps, whatever is hot
+PATIENCE = 3  # harvests for which a page stays hot after its last store
+PRICE = 4  # of a hot page in a harvest, bitmap words included
+WAITED = 5  # what pages have cost that waited to be cooled
+HOT = 6  # hot pages at the last harvest that looked
+WARM = 7  # pages written within the patience, when they were last counted
+TOTAL = 8  # what all harvests and faults have cost
+REGRET_COLD = 9  # by how much more than a sweep of everything
+REGRET_SWEPT = 10  # by how much a sweep has cost more than to scan what is warm
+COSTS = 16  # unit costs in picoseconds, in the order of `UnitCosts`, then two for sweeps
+FIRST_WRITE, PAGE_SCAN, WORD_READ, PAGE_OPEN, PAGE_COOL, FLUSH = range(COSTS, COSTS + 6)
+SWEEP = COSTS + 8  # a sweep of a clean slot; 0: none is offered
+SWEEP_AGAIN = COSTS + 9  # what it costs more where anything is dirty
+SAVED = 32  # by age: faults that waiting to that age has saved
+SPENT = 48  # by age: what it has cost
+AGES = 16
+HEAT_WORDS = 64
+
+OPEN = bit(63)
+PAID = bit(62)  # it was worth opening
+LEVEL_SHIFT = U64(56)  # by how many powers of two its price is raised
+LEVEL_MASK = U64(7)
+HARVEST_SHIFT = U64(32)  # up to which harvest time has lowered its debt, modulo 2**24
+HARVESTS = 1 << 24
+DEBT_MASK = U64(0xFFFFFFFF)  # in ns
+"""A group's word."""
+
+MAX_LEVEL = 6
+PS_PER_NS = 1000
+
+
+@inlined
+def heat_start(machine, slot):
+    """Return the first word in `heat` of a slot."""
+    return slot_field(machine, slot, SLOT_HEAT)
+
+
+@inlined
+def known(machine, heat, field):
+    """Return a word of a slot that the harvest alone changes."""
+    return I64(atomics.load_own(machine.heat, heat + field))
+
+
+@inlined
+def learn(machine, heat, field, value):
+    """Change a word of a slot that vCPUs do not read."""
+    atomics.store_own(machine.heat, heat + field, U64(value))
+
+
+@inlined
+def word_bit(machine, slot, number):
+    """Return the index in `heat` of the word with the bit of a word of the bitmap, and the bit."""
+    start = heat_start(machine, slot) + HEAT_WORDS + slot_field(machine, slot, SLOT_BITMAP_WORDS)
+    return start + number // PAGES_PER_WORD, ONE << U64(number % PAGES_PER_WORD)
+
+
+@inlined
+def may_have_hot(machine, slot, number):
+    """Say whether a harvest looks at a word of the bitmap."""
+    at, mask = word_bit(machine, slot, number)
+    return atomics.load(machine.heat, at) & mask != ZERO
+
+
+@inlined
+def make_hot(machine, slot, number, mask):
+    """Make pages that a word of the bitmap names hot.
+
+    Both bits are set before the page counts as hot. A harvest that takes a word's bit away, for it
+    names no page, looks at the word once more.
+    """
+    atomics.fetch_or(machine.bitmap, bitmap_start(machine, slot, 1) + number, mask)
+    at, word = word_bit(machine, slot, number)
+    atomics.fetch_or(machine.heat, at, word)
+
+
+@inlined
+def group_pages(machine, slot, group):
+    """Return how many pages a group has."""
+    pages = slot_field(machine, slot, SLOT_GROUP)
+    return min(pages, slot_field(machine, slot, SLOT_NPAGES) - group * pages)
+
+
+@inlined
+def opening_price(machine, heat, pages):
+    """Return the debt in ns at which a group of so many pages opens, or closes.
+
+    Half of what opening and cooling it again cost.
+    """
+    price = known(machine, heat, PAGE_OPEN) + known(machine, heat, PAGE_COOL)
+    return max(pages * price // (2 * PS_PER_NS), 1)
+
+
+@inlined
+def level_of(word):
+    """Return by how many powers of two the price of opening a group is raised."""
+    return I64(word >> LEVEL_SHIFT & LEVEL_MASK)
+
+
+@inlined
+def debt_at(machine, heat, word, pages, harvest):
+    """Return the debt of a closed group as time has lowered it: to scan it would have cost that.
+
+    Where everything is swept a further hot page costs nothing, and time lowers no debt.
+    """
+    debt = I64(word & DEBT_MASK)
+    if atomics.load(machine.heat, heat + IS_SWEPT):
+        return debt
+    harvests = (harvest - I64(word >> HARVEST_SHIFT & U64(HARVESTS - 1))) % HARVESTS
+    if harvests > HARVESTS // 2:  # a fault of this interval, seen from before it
+        return debt
+    return max(debt - harvests * pages * known(machine, heat, PAGE_SCAN) // PS_PER_NS, 0)
+
+
+@inlined
+def group_word(flags, level, harvest, debt):
+    """Return a group's word."""
+    word = flags | U64(level) << LEVEL_SHIFT | U64(harvest % HARVESTS) << HARVEST_SHIFT
+    return word | U64(min(debt, 0xFFFFFFFF))
+
+
+@inlined
+def owe_fault(machine, slot, group):
+    """Raise the debt of a group by a fault; return whether this one opens it.
+
+    A compare and swap, for vCPUs fault side by side: one of them finds the price reached.
+    """
+    heat = heat_start(machine, slot)
+    at = heat + HEAT_WORDS + group
+    pages = group_pages(machine, slot, group)
+    fault = known(machine, heat, FIRST_WRITE) // PS_PER_NS
+    while True:
+        word = atomics.load(machine.heat, at)
+        if word & OPEN:
+            return False
+        level = level_of(word)
+        harvest = I64(atomics.load(machine.heat, heat + HARVEST))
+        debt = debt_at(machine, heat, word, pages, harvest) + fault
+        opens = debt >= opening_price(machine, heat, pages) << level
+        new = group_word(ZERO, level, harvest, debt)
+        if opens:
+            new = group_word(OPEN, level, harvest, 0)
+        if atomics.compare_and_swap(machine.heat, at, word, new) == word:
+            return opens
+
+
+@inlined
+def heat_page(machine, slot, gfn):
+    """Make a page hot, before it becomes writable; return whether its group is to be opened."""
+    page = gfn - slot_field(machine, slot, SLOT_BASE_GFN)
+    make_hot(machine, slot, page // PAGES_PER_WORD, ONE << U64(page % PAGES_PER_WORD))
+    atomics.fetch_add(machine.heat, heat_start(machine, slot) + FAULTS, ONE)
+    return owe_fault(machine, slot, page // slot_field(machine, slot, SLOT_GROUP))

@@ -1,0 +1,356 @@
+"""The operations of generated programs: each says what it did, so that it can be judged.
+
+An operation is one call of the real code. It consists of parts, each of which must seem to happen
+at once, somewhere within the call: a harvest, an enable and a disable of one for each page,
+H_BULK_REMOVE of one for each entry, all others of one. What a part means is said in `sequential`.
+"""
+
+import errno
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from strategies.core.guest import H_ENTER_RIGHTS, VIEW_BASE, address_of, view_shift
+from strategies.core.h_change import h_clear_mod, h_clear_ref, h_protect, h_read
+from strategies.core.h_enter import h_enter
+from strategies.core.h_remove import (
+    BULK_ABSOLUTE,
+    BULK_ANDCOND,
+    BULK_AVPN,
+    BULK_END,
+    BULK_RC_SHIFT,
+    BULK_REQUEST,
+    BULK_SHIFT,
+    h_bulk_remove,
+    h_remove,
+)
+from strategies.core.hostfault import GUEST_PROTECTION, RETRY, handle_fault
+from strategies.core.hpt import hpte_v_of
+from strategies.core.hpte import (
+    HPTE_R_C,
+    HPTE_R_R,
+    HPTE_R_RC,
+    HPTE_V_BOLTED,
+    HPTES_PER_GROUP,
+    PP_RWRW,
+    PP_RXRX,
+    hpte_is_writable,
+)
+from strategies.core.mmu import FAULT, access
+from strategies.core.papr import (
+    AVPN_MASK,
+    H_ANDCOND,
+    H_AVPN,
+    H_EXACT,
+    H_SUCCESS,
+    get_gpr,
+    set_gpr,
+)
+from strategies.core.words import I64, U64, ZERO
+from strategies.explore.actions import Action
+
+DONE, MISSED, FORBIDDEN = "done", "missed", "forbidden"
+"""What came of an access: no HPTE, or the guest's own permissions forbid it."""
+
+OFF, BUSY = "off", "busy"
+"""What came of a call of the host: the slot is not logged, or by another tracker."""
+
+BULK_FAILED = U64(0x10) << BULK_SHIFT
+
+
+class Part(NamedTuple):
+    """What must seem to happen at once.
+
+    Attributes
+    ----------
+    kind : str
+        Name of a function of `sequential`.
+    view, gfn : int
+        Of the HPTE; of what concerns a page alone the view is None.
+    how : object
+        Whatever else it takes.
+    """
+
+    kind: str
+    view: int | None
+    gfn: int
+    how: object = None
+
+
+@dataclass(frozen=True)
+class Operation(Action):
+    """An action whose `run` returns what each of its parts came to.
+
+    Attributes
+    ----------
+    parts : tuple of Part
+    is_in_order : bool
+        The parts happen in their order.
+    """
+
+    parts: tuple[Part, ...] = ()
+    is_in_order: bool = False
+
+
+class Bits(NamedTuple):
+    """What dword 1 of an HPTE tells a guest: R, C, and whether it may store."""
+
+    r: bool
+    c: bool
+    writable: bool
+
+
+def bits_of(r):
+    """Return the Bits of a dword 1."""
+    return Bits(bool(r & HPTE_R_R), bool(r & HPTE_R_C), bool(hpte_is_writable(r)))
+
+
+def _named(name, view):
+    return name if view == VIEW_BASE else f"{name}{view}"
+
+
+def _access(scene, vcpu, view, gfn, is_store, stamp):
+    """Access a page; where there is no HPTE give up: to enter one is an operation of its own."""
+    machine = scene.machine
+    va, shift = address_of(machine, view, gfn), view_shift(machine, view)
+    while access(machine, vcpu, va, shift, is_store, stamp) == FAULT:
+        status = handle_fault(machine, vcpu, va, shift, is_store)
+        if status != RETRY:
+            return FORBIDDEN if status == GUEST_PROTECTION else MISSED
+    scene.guest.used(gfn)
+    return DONE
+
+
+def store(view=VIEW_BASE, gfn=0):
+    """Store to a page; faults of the host's making included."""
+
+    def run(scene, vcpu, stamp):
+        return (_access(scene, vcpu, view, I64(gfn), True, stamp),)
+
+    return Operation(_named("store", view), run, parts=(Part("store", view, gfn),))
+
+
+def load(view=VIEW_BASE, gfn=0):
+    """Load from a page."""
+
+    def run(scene, vcpu, _stamp):
+        return (_access(scene, vcpu, view, I64(gfn), False, ZERO),)
+
+    return Operation(_named("load", view), run, parts=(Part("load", view, gfn),))
+
+
+def remove(view=VIEW_BASE, gfn=0):
+    """H_REMOVE of what is not bolted: r5 is what it was."""
+
+    def run(scene, vcpu, _stamp):
+        machine, index = scene.machine, U64(scene.hptes[view, gfn])
+        status = h_remove(machine, vcpu, H_ANDCOND, index, HPTE_V_BOLTED)
+        return (bits_of(get_gpr(machine, vcpu, 1)) if status == H_SUCCESS else None,)
+
+    return Operation(_named("remove", view), run, parts=(Part("remove", view, gfn, True),))
+
+
+def remove_other(view=VIEW_BASE, gfn=0):
+    """H_REMOVE if the HPTE were another page's, by its AVPN."""
+
+    def run(scene, vcpu, _stamp):
+        machine, index = scene.machine, U64(scene.hptes[view, gfn])
+        va, shift = address_of(machine, view, gfn), view_shift(machine, view)
+        avpn = ~hpte_v_of(va, shift) & AVPN_MASK
+        status = h_remove(machine, vcpu, H_AVPN, index, avpn)
+        return (bits_of(get_gpr(machine, vcpu, 1)) if status == H_SUCCESS else None,)
+
+    return Operation(_named("remove-other", view), run, parts=(Part("remove", view, gfn, False),))
+
+
+BULK_KINDS = (BULK_ABSOLUTE, BULK_ANDCOND, BULK_AVPN)
+
+
+def bulk_remove(*views, gfn=0):
+    """H_BULK_REMOVE of an HPTE through each view, as it is, if not bolted, or by AVPN."""
+
+    def run(scene, vcpu, _stamp):
+        machine = scene.machine
+        for k, view in enumerate(views):
+            kind = BULK_KINDS[(k + 1) % 3]
+            request = (BULK_REQUEST << U64(62)) | kind << BULK_SHIFT
+            set_gpr(machine, vcpu, 2 * k, request | U64(scene.hptes[view, gfn]))
+            va, shift = address_of(machine, view, gfn), view_shift(machine, view)
+            is_by_avpn = kind == BULK_AVPN
+            condition = hpte_v_of(va, shift) & AVPN_MASK if is_by_avpn else HPTE_V_BOLTED
+            set_gpr(machine, vcpu, 2 * k + 1, condition)
+        set_gpr(machine, vcpu, 2 * len(views), BULK_END << U64(62))
+        h_bulk_remove(machine, vcpu)
+        answers = [get_gpr(machine, vcpu, 2 * k) for k in range(len(views))]
+        return tuple(None if a & BULK_FAILED else _bulk_bits(a) for a in answers)
+
+    parts = tuple(Part("remove", view, gfn, True) for view in views)
+    name = "bulk-remove" + "".join(map(str, views))
+    return Operation(name, run, parts=parts, is_in_order=True)
+
+
+def _bulk_bits(answer):
+    """Return R and C of an answer of H_BULK_REMOVE, which says nothing of permissions."""
+    rc = answer >> BULK_RC_SHIFT & HPTE_R_RC
+    return Bits(bool(rc & HPTE_R_R), bool(rc & HPTE_R_C), None)
+
+
+def _enter(name, flags, rights, view, gfn):
+    """Return the operation of an H_ENTER in the place of an HPTE at the start."""
+
+    def run(scene, vcpu, _stamp):
+        machine, shift = scene.machine, view_shift(scene.machine, view)
+        pteh = hpte_v_of(address_of(machine, view, gfn), shift)
+        ptel = U64(gfn << machine.page_shift) | rights
+        status = h_enter(machine, vcpu, flags, U64(scene.hptes[view, gfn]), pteh, ptel)
+        return (status == H_SUCCESS,)
+
+    part = Part("enter", view, gfn, not rights & HPTE_R_RC)
+    return Operation(_named(name, view), run, parts=(part,))
+
+
+def enter(view=VIEW_BASE, gfn=0):
+    """H_ENTER as Linux does it, with R and C set, and H_EXACT."""
+    return _enter("enter", H_EXACT, H_ENTER_RIGHTS, view, gfn)
+
+
+def enter_clean(view=VIEW_BASE, gfn=0):
+    """H_ENTER with R and C clear, and H_EXACT."""
+    return _enter("enter-clean", H_EXACT, H_ENTER_RIGHTS & ~HPTE_R_RC, view, gfn)
+
+
+def enter_any(view=VIEW_BASE, gfn=0):
+    """H_ENTER anywhere in the group; `fill_group` leaves one place."""
+    return _enter("enter-any", ZERO, H_ENTER_RIGHTS, view, gfn)
+
+
+def fill_group(gfn=1):
+    """Fill the group of page 0, but for its own HPTE's place, with bolted HPTEs of another page.
+
+    Their addresses are those of pages that the guest has not, which hash as page 0.
+    """
+
+    def run(scene, vcpu, _stamp):
+        machine, shift = scene.machine, view_shift(scene.machine, VIEW_BASE)
+        own = scene.hptes[VIEW_BASE, 0]
+        first = own - own % HPTES_PER_GROUP
+        for index in set(range(first, first + HPTES_PER_GROUP)) - {own}:
+            address = (index - first + 1) * (machine.group_mask + 1)
+            pteh = hpte_v_of(address_of(machine, VIEW_BASE, address), shift) | HPTE_V_BOLTED
+            ptel = U64(gfn << machine.page_shift) | H_ENTER_RIGHTS
+            h_enter(machine, vcpu, H_EXACT, U64(index), pteh, ptel)
+
+    return Action("fill group", run)
+
+
+def protect(view=VIEW_BASE, gfn=0, *, writable):
+    """H_PROTECT: read-only, or read and write."""
+    rights = PP_RWRW if writable else PP_RXRX
+
+    def run(scene, vcpu, _stamp):
+        index = U64(scene.hptes[view, gfn])
+        return (h_protect(scene.machine, vcpu, rights, index, ZERO) == H_SUCCESS,)
+
+    name = _named("protect-rw" if writable else "protect-ro", view)
+    return Operation(name, run, parts=(Part("protect", view, gfn, writable),))
+
+
+def _telling(kind, call, view, gfn):
+    """Return the operation of a hypercall whose r4 is dword 1 as it was."""
+
+    def run(scene, vcpu, _stamp):
+        status = call(scene.machine, vcpu, U64(scene.hptes[view, gfn]))
+        return (bits_of(get_gpr(scene.machine, vcpu, 0)) if status == H_SUCCESS else None,)
+
+    name = _named(kind.replace("_", "-"), view)
+    return Operation(name, run, parts=(Part(kind, view, gfn),))
+
+
+# The hypercalls are looked up when they are made: a defect may stand in their place.
+
+
+def clear_mod(view=VIEW_BASE, gfn=0):
+    """H_CLEAR_MOD."""
+    return _telling("clear_mod", lambda *rest: h_clear_mod(*rest), view, gfn)
+
+
+def clear_ref(view=VIEW_BASE, gfn=0):
+    """H_CLEAR_REF."""
+    return _telling("clear_ref", lambda *rest: h_clear_ref(*rest), view, gfn)
+
+
+def read(view=VIEW_BASE, gfn=0):
+    """H_READ."""
+
+    def run(scene, vcpu, _stamp):
+        machine = scene.machine
+        h_read(machine, vcpu, ZERO, U64(scene.hptes[view, gfn]))
+        is_there = get_gpr(machine, vcpu, 0) & U64(1)
+        return (bits_of(get_gpr(machine, vcpu, 1)) if is_there else None,)
+
+    return Operation(_named("read", view), run, parts=(Part("read", view, gfn),))
+
+
+def host_store(gfn=0):
+    """Store to a page as the host does."""
+
+    def run(scene, _thread, stamp):
+        scene.guest.stored_by_host(stamp)
+        scene.vm.host_store(gfn, stamp)
+        return (DONE,)
+
+    return Operation("host-store", run, parts=(Part("host_store", None, gfn),))
+
+
+def _of_pages(name, call, pages):
+    """Return the operation of a call of the host that concerns each page by itself."""
+
+    def run(scene, _thread, _stamp):
+        try:
+            return call(scene)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.EBUSY):
+                raise
+            return (OFF if error.errno == errno.ENOENT else BUSY,) * pages
+
+    parts = tuple(Part(name, None, gfn) for gfn in range(pages))
+    return Operation(name.replace("_", "-"), run, parts=parts)
+
+
+def harvest(pages=1):
+    """Harvest the log and copy the reported pages."""
+
+    def call(scene):
+        reported = scene.harvest_and_copy()
+        return tuple(gfn in reported for gfn in range(pages))
+
+    return _of_pages("harvest", call, pages)
+
+
+def enable(pages=1):
+    """Start logging, then copy all pages."""
+
+    def call(scene):
+        scene.enable()
+        return (DONE,) * pages
+
+    return _of_pages("enable", call, pages)
+
+
+def disable(pages=1):
+    """Stop logging."""
+
+    def call(scene):
+        scene.disable()
+        return (DONE,) * pages
+
+    return _of_pages("disable", call, pages)
+
+
+def enable_other(pages=1):
+    """Start logging by another tracker, of the same sort."""
+
+    def call(scene):
+        type(scene.tracker)(scene.vm).enable_logging(0)
+        return (DONE,) * pages
+
+    return _of_pages("enable_other", call, pages)

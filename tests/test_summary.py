@@ -1,0 +1,82 @@
+"""The third shape of a log: a list of the words that are not 0."""
+
+import errno
+
+import numpy as np
+import pytest
+from conftest import STAMP, build, changes, harvest
+
+NPAGES = 5000
+"""Two words of the first summary, and a part of the last word of the bitmap."""
+
+PAGES = [0, 63, 64, 4095, 4096, 4999]
+
+
+@pytest.fixture
+def logged():
+    return build("write_protect_summary", NPAGES)
+
+
+def listed(tracker, room):
+    """The pages of one call with room for so many words, and how many words it gave."""
+    numbers, masks = np.zeros((2, room), "<u8")
+    words, _ = tracker.get_dirty_words(0, numbers, masks)
+    assert (np.diff(numbers[:words].astype(int)) > 0).all()
+    bits = np.unpackbits(masks[:words].view(np.uint8), bitorder="little").reshape(words, 64)
+    return {int(64 * numbers[at] + bit) for at, bit in zip(*np.nonzero(bits), strict=True)}, words
+
+
+def test_a_list_names_what_a_bitmap_would(logged):
+    vm, tracker = logged
+    vm.store(PAGES, STAMP)
+    assert listed(tracker, 100) == (set(PAGES), 5)
+    assert listed(tracker, 100) == (set(), 0)
+    vm.store([64], STAMP + 1)
+    assert harvest(tracker) == {64}
+
+
+@pytest.mark.parametrize("room", [1, 2, 3, 4, 5])
+def test_what_finds_no_room_stays_in_the_log(logged, room):
+    vm, tracker = logged
+    vm.store(PAGES, STAMP)
+    found, calls = set(), 0
+    while (got := listed(tracker, room))[1]:
+        assert not found & got[0]
+        found |= got[0]
+        calls += 1
+    assert found == set(PAGES)
+    assert calls == -(-5 // room)
+
+
+def test_what_found_no_room_is_in_the_bitmap_of_the_next_harvest(logged):
+    vm, tracker = logged
+    vm.store(PAGES, STAMP)
+    first, _ = listed(tracker, 2)
+    vm.store([4096, 4500], STAMP + 1)
+    assert harvest(tracker) == (set(PAGES) | {4500}) - first
+
+
+def test_a_clean_slot_costs_its_second_summary_alone(logged):
+    vm, tracker = logged
+    before = vm.events("host")
+    listed(tracker, 1)
+    assert changes(vm, before, "host")["bitmap_words_read"] == 1
+
+
+def test_an_older_log_leaves_nothing_behind(logged):
+    vm, tracker = logged
+    vm.store(PAGES, STAMP)
+    tracker.disable_logging(0)
+    tracker.enable_logging(0)
+    assert listed(tracker, 100) == (set(), 0)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "dtype"), [((0, 0), "<u8"), ((2, 3), "<u8"), ((2, 2), "<u4")], ids=str
+)
+def test_an_unusable_list_is_refused_and_loses_nothing(logged, sizes, dtype):
+    vm, tracker = logged
+    vm.store([3], STAMP)
+    with pytest.raises(OSError, match=rf"^\[Errno {errno.EFAULT}\]"):
+        tracker.get_dirty_words(0, *(np.zeros(size, dtype) for size in sizes))
+    assert harvest(tracker) == {3}
