@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
-from conftest import build, changes, harvest
+from conftest import build, changes, enter, harvest, hpte_of, read, remove
+
+from strategies.contract.bench import EXACT
 
 PAGES = 200
 
@@ -60,3 +62,16 @@ def test_a_group_may_lie_in_two_words_of_the_bitmap():
     vm.store([63, 64, 95], 2)
     assert "write_faults" not in changes(vm, before)
     assert harvest(tracker) == {63, 64, 95}
+
+
+def test_an_hpte_that_is_entered_again_in_an_open_group_takes_no_fault():
+    vm, tracker = build("dbm_hybrid", PAGES)
+    vm.store([70], 1)
+    index = hpte_of(vm, 71)
+    v, r = read(vm, index)
+    assert remove(vm, index)[0] == 0
+    assert enter(vm, index, v, r, EXACT)[0] == 0
+    before = vm.events()
+    vm.store([71], 2)
+    assert "write_faults" not in changes(vm, before)
+    assert harvest(tracker) == {70, 71}

@@ -58,7 +58,8 @@ def test_a_sweep_leaves_the_pages_of_other_slots_alone():
 def test_the_first_and_the_last_groups_are_swept_too():
     vm, tracker = build(SWEEPING, 2048, populated=False)
     groups = {
-        group_of(vm.machine, address_of_page(vm.machine, 0, gfn), 12, 0): gfn for gfn in range(2048)
+        group_of(vm.machine, U64(address_of_page(vm.machine, 0, gfn)), 12, 0): gfn
+        for gfn in range(2048)
     }
     ends = {groups[group] for group in (0, 8, 63 * 8, 64 * 8, HPTES - 8)}
     vm.store(sorted(ends), 1)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from conftest import STAMP, build, changes, harvest
 
+from strategies.registry import get
+
 NPAGES = 200
 
 
@@ -123,3 +125,25 @@ def test_the_last_chunk_of_a_harvest_ends_with_the_slot():
     vm.store([0, 127, 128, 149], STAMP)
     assert harvest(tracker) == {0, 127, 128, 149}
     assert changes(vm, before, "host")["bitmap_words_read"] == 6
+
+
+@pytest.mark.parametrize("npages", [1, 64, 100, 128])
+def test_a_log_that_starts_all_set_has_every_page_of_its_slot_and_no_other(npages):
+    vm, _ = build("write_protect", 70, guest_pages=70 + npages + 70, enabled=False)
+    slot, after = vm.add_memslot(70, npages), vm.add_memslot(70 + npages, 70)
+    tracker = get("manual_protect")(vm)
+    tracker.enable_logging(after)
+    tracker.enable_all_set(slot)
+    assert harvest(tracker, slot) == set(range(70, 70 + npages))
+    assert harvest(tracker, after) == set()
+
+
+def test_such_a_log_has_reported_nothing_yet():
+    vm, tracker = build("manual_protect", NPAGES)
+    vm.store([3, 70], STAMP)
+    assert copied(tracker) == {3, 70}
+    tracker.disable_logging(0)
+    tracker.enable_all_set(0)
+    before = vm.events("host")
+    assert copied(tracker) == set(range(NPAGES))
+    assert "pages_reported_twice" not in changes(vm, before, "host")

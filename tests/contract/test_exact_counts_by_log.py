@@ -134,6 +134,16 @@ def test_a_word_of_clean_pages_is_only_read(name):
     assert host["words_taken"] == 1
 
 
+@pytest.mark.parametrize(
+    "name", ["write_protect", "write_protect_batched", "double_buffer", "pml", "manual_protect"]
+)
+def test_a_page_that_no_hpte_maps_costs_no_step(name):
+    vm, tracker = build(name, N, populated=False)
+    vm.host_store(3, STAMP)
+    host, _ = counted(vm, lambda: harvest(tracker))
+    assert (host["words_taken"], host.get("rmap_steps", 0)) == (1, 0)
+
+
 def test_a_fault_that_maps_an_absent_hpte_gives_it_its_permission_too():
     vm, tracker = build("pte_flush", N)
     vm.store([3], STAMP)

@@ -9,6 +9,7 @@ from conftest import (
     clear_mod,
     clear_ref,
     enter,
+    hardware,
     harvest,
     hpte_of,
     hptes_of,
@@ -17,13 +18,14 @@ from conftest import (
     read,
     remove,
 )
-from naive import BOLTED, HVLOCK, RXRX, SEG_1TB, C
+from naive import ABSENT, BOLTED, HVLOCK, RWRW, RXRX, SEG_1TB, VALID, C
 
 from strategies.core import atomics
 from strategies.core.guest import VIEW_LARGE
 from strategies.core.machine import VCPU_TLB_GENERATION
 from strategies.core.papr import H_EXACT
 from strategies.core.tlb import flush_tlbs
+from strategies.core.vcpus import enter_guest
 
 V = SEG_1TB | 0x1234 << 7
 SCANS = ("c_bit_scan", "c_bit_scan_batched", "c_bit_scan_pipelined", "hpt_sweep:1048576")
@@ -208,3 +210,73 @@ def test_a_page_that_no_hpte_maps_leads_to_no_other_page(strategy):
     assert enter(vm, 0, V, ptel_of(vm, 7), H_EXACT)[0] == 0
     vm.arrays.hpt[1] |= np.uint64(C)
     assert harvest(tracker) == {7}
+
+
+@pytest.mark.parametrize("call", [clear_mod, remove, lambda vm, i: protect(vm, i, RXRX)])
+def test_while_an_hpte_is_changed_it_is_absent_and_not_gone(call):
+    """Who looks for it then finds it, and waits; the hardware does not find it."""
+    vm, _ = build("c_bit_scan", 10)
+    vm.store([3], STAMP)
+    index = hpte_of(vm, 3)
+    states = []
+    once_before("compare_and_swap", vm.arrays.tlb, lambda: states.append(hardware(vm, index)[0]))
+    call(vm, index)
+    assert [v & (VALID | ABSENT | HVLOCK) for v in states] == [ABSENT | HVLOCK]
+
+
+@pytest.mark.parametrize("flags", [0, H_EXACT])
+def test_an_hpte_is_entered_under_its_lock(flags):
+    vm, _ = build("null", 10, populated=False)
+    locked = []
+
+    def look():
+        locked.append(bool(vm.arrays.hpt[2 * 16] & np.uint64(HVLOCK)))
+
+    once_before("store", vm.arrays.rev, look)
+    assert enter(vm, 16, V, ptel_of(vm, 2), flags)[0] == 0
+    assert locked == [True]
+
+
+def test_a_harvest_that_starts_a_page_again_forgets_nothing_it_has_taken():
+    """CHANGED of a large page is taken, then an HPTE is found locked; meanwhile the host stores."""
+    vm, tracker = build_large("c_bit_scan", 16)
+    vm.store([0], STAMP, view=VIEW_LARGE)
+    remove(vm, hpte_of(vm, 0))
+    vm.store([0], STAMP + 1)
+    lock = vm.arrays.hpt[2 * hpte_of(vm, 0) :]
+    lock[0] |= np.uint64(HVLOCK)
+
+    def go_on():
+        vm.host_store(0, STAMP + 2)
+        lock[0] &= ~np.uint64(HVLOCK)
+
+    once_before("relax", None, go_on)
+    assert harvest(tracker) == set(range(256))
+    assert harvest(tracker) == set()
+
+
+@pytest.mark.parametrize("strategy", SCANS)
+def test_the_size_of_a_large_page_is_taken_with_its_changed_bit(strategy):
+    vm, tracker = build_large(strategy, 16)
+    vm.store([0], STAMP, view=VIEW_LARGE)
+    remove(vm, hpte_of(vm, 0))
+    assert harvest(tracker) == set(range(256))
+    vm.host_store(0, STAMP + 1)
+    assert harvest(tracker) == {0}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "again"), [("c_bit_scan_batched", set()), ("hpt_sweep:1048576", {3})]
+)
+def test_what_became_valid_again_in_mid_harvest(strategy, again):
+    """It is clean then; a sweep, which does not look at it again, reports it once more."""
+    vm, tracker = build(strategy, 10, delayed_c=True)
+    vm.store([3], STAMP)
+    protect(vm, hpte_of(vm, 3), RWRW)  # brings C from the TLB
+    enter_guest(vm.machine, 0)
+    once_before("fetch_add", vm.arrays.vcpus, lambda: vm.load([3]))  # a fault, it being absent
+    before = vm.events()["map_faults"]
+    assert harvest(tracker) == {3}
+    assert vm.events()["map_faults"] == before + 1
+    assert harvest(tracker) == again
+    assert harvest(tracker) == set()
