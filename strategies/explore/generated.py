@@ -10,9 +10,9 @@ clear, so that it shows who loses them. The starts are
   logged yet, the page clean or dirty.
 
 The first vCPU has stored then, the others have loaded, through the views the other way round, so
-that TLBs have, and may owe, what the others have not. Left out is what only
-swaps threads, and what has nothing to lose or to find. Cheap ones come first: pairs, then triples
-of two threads, then of three, those with C kept back last.
+that TLBs have, and may owe, what the others have not. Left out is what only swaps threads, and what
+has nothing to lose or to find. Cheap ones come first: pairs, then triples of two threads, then of
+three, those with C kept back last.
 """
 
 from functools import cache

@@ -6,7 +6,9 @@ from strategies.core.handlers import enter_handler, leave_handler
 from strategies.core.hpt import find_hpte
 from strategies.core.hpte import HPTE_V_ABSENT, HPTE_V_VALID
 from strategies.core.locks import lock_hpte, unlock_hpte
-from strategies.core.memslot import slot_of_gfn
+from strategies.core.machine import SLOT_BASE_GFN
+from strategies.core.memslot import slot_field, slot_of_gfn
+from strategies.core.protect import RESTORE, change_page
 from strategies.explore.defect import Defect
 from strategies.mixed import dbm_hybrid
 
@@ -15,6 +17,14 @@ _open_group = open_group
 _resolve = hostfault._resolve
 _scan_open = dbm_hybrid._scan_open
 _take_marks = dbm_hybrid._take_marks
+
+
+def _open_without_look(machine, cpu, gfn):
+    """Give all pages of a group the guest's own permissions, whatever their bits say."""
+    slot = slot_of_gfn(machine, gfn)
+    base = slot_field(machine, slot, SLOT_BASE_GFN)
+    for page in range(*groups._group_of(machine, slot, gfn)):
+        change_page(machine, cpu, base + page, RESTORE)
 
 
 def claim_nothing(_machine, _cpu, _slot, _gfn):
@@ -29,7 +39,7 @@ def claim_then_open(machine, cpu, gfn):
 
 def open_then_claim(machine, cpu, gfn):
     """Give the permissions, then set the bits."""
-    _open_group(machine, cpu, gfn)
+    _open_without_look(machine, cpu, gfn)
     _claim_group(machine, cpu, slot_of_gfn(machine, gfn), gfn)
 
 
@@ -51,7 +61,7 @@ def open_after_leaving(machine, vcpu, va, shift, is_store):
         unlock_hpte(machine.hpt, index, v)
     leave_handler(machine, vcpu)
     if group != hostfault.NO_GROUP:
-        open_group(machine, vcpu, group)
+        _open_without_look(machine, vcpu, group)
     return status
 
 
