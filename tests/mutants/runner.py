@@ -217,6 +217,16 @@ class Run:
         """Return the mutants that are new, survive, or of which the function has changed."""
         return [mutant for mutant in self.mutants if self._is_due(mutant)]
 
+    def changed(self):
+        """Return the mutants of functions that the table knows as they were before an edit."""
+        digests = {(mutant.file, mutant.function): mutant.digest for mutant in self.mutants}
+        edited = {
+            place
+            for name, row in self.rows.items()
+            if digests.get(place := tuple(name.split(":")[:2])) != row["digest"]
+        }
+        return [mutant for mutant in self.mutants if (mutant.file, mutant.function) in edited]
+
     def _is_due(self, mutant):
         row = self.rows.get(mutant.name)
         return not row or row["digest"] != mutant.digest or not row["why"]
@@ -295,7 +305,8 @@ def main(arguments):
         return 2
     mutants = [mutant for file in files() for mutant in generate(file)]
     run = Run(mutants, read_table(options.table), options.each)
-    due = shuffled(run.mutants if options.all else run.due(), 0)
+    due = run.changed() if options.ci else run.mutants if options.all else run.due()
+    due = shuffled(due, 0)
     due.sort(key=lambda mutant: mutant.name in run.rows)  # first those never judged
     if options.only:
         due = [mutant for mutant in run.mutants if options.only in mutant.name]
@@ -336,7 +347,7 @@ def _parse(arguments):
     add("--only", metavar="TEXT", help="those whose name contains TEXT")
     add("--seconds", type=float, default=float("inf"), help="of all; then it ends")
     add("--each", type=float, default=SECONDS, help="CPU seconds for a mutant's checks")
-    add("--ci", action="store_true", help="what is due, and a sample; the table stays as it is")
+    add("--ci", action="store_true", help="of changed functions, and a sample; writes no table")
     add("--compiled", action="store_true", help="then the compiled tests, of who survives")
     add("--table", type=Path, default=TABLE, help="where verdicts are kept")
     return parser.parse_args(arguments)
