@@ -57,6 +57,7 @@ MEMORY_BYTES = 8 << 30
 COUNTS = "test tests/contract/test_exact_counts.py"
 """The check that an event left uncounted fails first."""
 
+CONTROL_SECONDS = 5
 CONTROL = Mutant("strategies/base.py", "<control>", "none", 0, "", "nothing", (0, 0, ""))
 """Is no mutant: all checks must pass it, or none of them means anything."""
 
@@ -242,9 +243,9 @@ class Run:
         ]
         return shuffled(killed, seed)
 
-    def judge(self, mutants, jobs, seconds, keep):
-        """Judge mutants in some processes, while there is time; call `keep` after each."""
-        waiting, running, end = list(reversed(mutants)), [], time.monotonic() + seconds
+    def judge(self, mutants, jobs, end, keep):
+        """Judge mutants in some processes until an end (monotonic); call `keep` after each."""
+        waiting, running = list(reversed(mutants)), []
         while waiting or running:
             if time.monotonic() > end:
                 for child in running:
@@ -300,7 +301,8 @@ class Run:
 def main(arguments):
     """Do what the command line asks for; return the exit status."""
     options = _parse(arguments)
-    if why := _fails(CONTROL, options.each):
+    end = time.monotonic() + options.seconds
+    if why := _fails(CONTROL, min(options.each, CONTROL_SECONDS), end):
         print(f"The correct code fails a check, so that none means anything: {why}")
         return 2
     mutants = [mutant for file in files() for mutant in generate(file)]
@@ -322,7 +324,7 @@ def main(arguments):
             run.write(options.table)
             print(f"{run.judged} judged, {len(run.survivors)} survive", flush=True)
 
-    run.judge(due, options.jobs, options.seconds, keep)
+    run.judge(due, options.jobs, end, keep)
     if options.compiled:
         run.judge_compiled()
     if not options.ci:
@@ -330,10 +332,13 @@ def main(arguments):
     return _tell(run)
 
 
-def _fails(mutant, each):
-    """Return what fails, of a mutant that is judged alone; None if nothing does."""
+def _fails(mutant, each, end):
+    """Return what fails, of a mutant that is judged alone; None if nothing does until the end."""
     child = Child(mutant, (), each)
     while not child.has_ended():
+        if time.monotonic() > end:
+            child.stop()
+            return None
         time.sleep(0.01)
     verdict, why = child.verdict
     return why if verdict == "killed" else None
