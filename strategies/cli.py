@@ -27,6 +27,7 @@ COMMANDS = {
     "report": "analysis.report.report_command:report",
     "contract": "strategies.contract.contract_command:contract",
     "explore": "strategies.explore.explore_command:explore",
+    "litmus": "strategies.litmus.litmus_command:litmus",
     "sweep": "analysis.fleet.sweep_command:sweep",
     "fleet": "analysis.fleet.fleet_command:fleet",
     "calibrate": "analysis.model.calibrate_command:calibrate",

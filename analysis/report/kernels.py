@@ -133,6 +133,7 @@ def winners(kernels):
     """
     sums = judged(kernels).groupby(["where", "trace", *CELL, "lane"], dropna=False)
     sums = sums[["predicted", "measured"]].sum(min_count=2).dropna().reset_index()
+    sums = sums[sums["measured"] > 0]  # a difference of two times can be noise below 0
     sums = sums[sums["where"] != FITTED].merge(_ranges(kernels), how="left", on=KEY)
     rows = []
     for _, group in sums.groupby(["where", "trace", *CELL], dropna=False, sort=False):
