@@ -65,3 +65,11 @@ def test_the_first_and_the_last_groups_are_swept_too():
     vm.store(sorted(ends), 1)
     assert harvest(tracker) == ends
     assert harvest(tracker) == set()
+
+
+@pytest.mark.parametrize(("npages", "sweeps"), [(1638, False), (1639, True)])
+def test_all_hptes_count_when_it_is_decided_whether_to_sweep(npages, sweeps):
+    vm, tracker = build("hpt_sweep:10", npages, populated=False)
+    before = vm.events()
+    harvest(tracker)
+    assert ("blocks_swept" in changes(vm, before)) == sweeps

@@ -4,6 +4,7 @@ As in `test_exact_counts`; here each tracker's formulas stand together, D pages 
 `WRITTEN`, or two by the host, and a harvest following at once.
 """
 
+import numpy as np
 import pytest
 from conftest import STAMP, build, build_large, harvest, hpte_of, protect
 from naive import RWRW, RXRX
@@ -11,6 +12,7 @@ from naive import RWRW, RXRX
 from strategies.contract.bench import WRITTEN
 from strategies.contract.counts import counted
 from strategies.core.guest import VIEW_BASE, VIEW_LARGE
+from strategies.core.hostfault import host_store
 from strategies.core.tlb import flush_tlbs
 
 N, W, D = 100, 2, len(WRITTEN)
@@ -229,3 +231,10 @@ def test_a_full_log_is_counted_as_an_exit():
     # Each fills the ring, which is reaped at once: its own page is read-only again, comes twice.
     assert (host, guest["log_pushes"], guest["log_exits"]) == ({}, 4, 2)
     assert harvest(tracker) == {1, 2, 3}
+
+
+def test_what_the_host_stores_for_a_vcpu_makes_it_leave_only_if_its_ring_is_full():
+    vm, _ = build("dirty_ring:66", N)
+    for gfn, exits in ((1, 0), (2, 1)):
+        _, guest = counted(vm, lambda gfn=gfn: host_store(vm.machine, 0, gfn, np.uint64(STAMP)))
+        assert (guest["log_pushes"], guest.get("log_exits", 0)) == (1, exits)

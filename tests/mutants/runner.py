@@ -57,6 +57,7 @@ MEMORY_BYTES = 8 << 30
 COUNTS = "test tests/contract/test_exact_counts.py"
 """The check that an event left uncounted fails first."""
 
+CONTROL_SECONDS = 5
 CONTROL = Mutant("strategies/base.py", "<control>", "none", 0, "", "nothing", (0, 0, ""))
 """Is no mutant: all checks must pass it, or none of them means anything."""
 
@@ -217,6 +218,16 @@ class Run:
         """Return the mutants that are new, survive, or of which the function has changed."""
         return [mutant for mutant in self.mutants if self._is_due(mutant)]
 
+    def changed(self):
+        """Return the mutants of functions that the table knows as they were before an edit."""
+        digests = {(mutant.file, mutant.function): mutant.digest for mutant in self.mutants}
+        edited = {
+            place
+            for name, row in self.rows.items()
+            if digests.get(place := tuple(name.split(":")[:2])) != row["digest"]
+        }
+        return [mutant for mutant in self.mutants if (mutant.file, mutant.function) in edited]
+
     def _is_due(self, mutant):
         row = self.rows.get(mutant.name)
         return not row or row["digest"] != mutant.digest or not row["why"]
@@ -232,9 +243,9 @@ class Run:
         ]
         return shuffled(killed, seed)
 
-    def judge(self, mutants, jobs, seconds, keep):
-        """Judge mutants in some processes, while there is time; call `keep` after each."""
-        waiting, running, end = list(reversed(mutants)), [], time.monotonic() + seconds
+    def judge(self, mutants, jobs, end, keep):
+        """Judge mutants in some processes until an end (monotonic); call `keep` after each."""
+        waiting, running = list(reversed(mutants)), []
         while waiting or running:
             if time.monotonic() > end:
                 for child in running:
@@ -290,12 +301,14 @@ class Run:
 def main(arguments):
     """Do what the command line asks for; return the exit status."""
     options = _parse(arguments)
-    if why := _fails(CONTROL, options.each):
+    end = time.monotonic() + options.seconds
+    if why := _fails(CONTROL, min(options.each, CONTROL_SECONDS), end):
         print(f"The correct code fails a check, so that none means anything: {why}")
         return 2
     mutants = [mutant for file in files() for mutant in generate(file)]
     run = Run(mutants, read_table(options.table), options.each)
-    due = shuffled(run.mutants if options.all else run.due(), 0)
+    due = run.changed() if options.ci else run.mutants if options.all else run.due()
+    due = shuffled(due, 0)
     due.sort(key=lambda mutant: mutant.name in run.rows)  # first those never judged
     if options.only:
         due = [mutant for mutant in run.mutants if options.only in mutant.name]
@@ -311,7 +324,7 @@ def main(arguments):
             run.write(options.table)
             print(f"{run.judged} judged, {len(run.survivors)} survive", flush=True)
 
-    run.judge(due, options.jobs, options.seconds, keep)
+    run.judge(due, options.jobs, end, keep)
     if options.compiled:
         run.judge_compiled()
     if not options.ci:
@@ -319,10 +332,13 @@ def main(arguments):
     return _tell(run)
 
 
-def _fails(mutant, each):
-    """Return what fails, of a mutant that is judged alone; None if nothing does."""
+def _fails(mutant, each, end):
+    """Return what fails, of a mutant that is judged alone; None if nothing does until the end."""
     child = Child(mutant, (), each)
     while not child.has_ended():
+        if time.monotonic() > end:
+            child.stop()
+            return None
         time.sleep(0.01)
     verdict, why = child.verdict
     return why if verdict == "killed" else None
@@ -336,7 +352,7 @@ def _parse(arguments):
     add("--only", metavar="TEXT", help="those whose name contains TEXT")
     add("--seconds", type=float, default=float("inf"), help="of all; then it ends")
     add("--each", type=float, default=SECONDS, help="CPU seconds for a mutant's checks")
-    add("--ci", action="store_true", help="what is due, and a sample; the table stays as it is")
+    add("--ci", action="store_true", help="of changed functions, and a sample; writes no table")
     add("--compiled", action="store_true", help="then the compiled tests, of who survives")
     add("--table", type=Path, default=TABLE, help="where verdicts are kept")
     return parser.parse_args(arguments)
