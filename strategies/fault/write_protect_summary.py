@@ -73,7 +73,7 @@ def _get_dirty_log(machine, slot, reply):
         Whether it is a list, its numbers, its masks (or the caller's whole bitmap), and how many
         words there is room for; what finds no room stays in the log.
     """
-    room = reply[3]
+    _, _, _, room = reply
     first, top = summary_start(machine, slot, 1), summary_start(machine, slot, 2)
     found = 0
     for place in range(summary_start(machine, slot, 3) - top):
