@@ -270,14 +270,15 @@ class Scene:
     def seen(self, reported):
         """Return what guest and host see of HPTEs and memory, with what a harvest reported."""
         hptes = {name: self._bits(index) for name, index in self.hptes.items()}
-        stamps = {gfn: int(self.vm.arrays.stamps[gfn]) for gfn in self.pages}
+        stamps = {gfn: int(atomics.load_own(self.machine.stamps, gfn)) for gfn in self.pages}
         return Final(hptes, stamps, reported)
 
     def _bits(self, index):
         """Return R, C and the permission that the guest sees of an HPTE; None if there is none."""
-        if index < 0 or not self.vm.arrays.hpt[2 * index] & PRESENT:
+        if index < 0 or not atomics.load_own(self.machine.hpt, 2 * index) & PRESENT:
             return None
-        return bits_of(self.vm.arrays.rev[2 * index] | self.vm.arrays.hpt[2 * index + 1] & HPTE_R_RC)
+        guest_r = atomics.load_own(self.machine.rev, 2 * index)
+        return bits_of(guest_r | atomics.load_own(self.machine.hpt, 2 * index + 1) & HPTE_R_RC)
 
     def _state(self):
         """Return what two equal states have in common: all words but event counts, and the copy."""
@@ -289,7 +290,7 @@ class Scene:
     def _judge_log(self):
         reported = self._final_harvest("with all threads stopped")
         for gfn in reported:
-            if self._is_exact and not self.vm.arrays.stamps[gfn]:
+            if self._is_exact and not atomics.load_own(self.machine.stamps, gfn):
                 raise Violation("spurious page", f"page {gfn} is reported and was never stored to")
         final = self.seen({gfn: gfn in reported for gfn in self.pages})
         stamp = LAST_STAMPS
