@@ -141,13 +141,13 @@ def _break_even(advice):
 
 
 def _settings(candidates):
-    """Yield for every strategy what to set."""
+    """Yield for every strategy what to set; why one is not priced stands elsewhere."""
     for c in candidates:
         for one in c["settings"]:
             if one["how"]:
                 since = f" (since {one['since']})" if one["since"] else ""
                 yield f"  {c['strategy']}: {one['how']}{since}"
-            else:
+            elif c["priced"]:
                 yield f"  {c['strategy']}: no kernel has it. {c.get('hypothetical') or ''}".rstrip()
 
 
