@@ -21,7 +21,7 @@ typedef int64_t i64;
 
 struct machine { /* in the order of Machine */
 	u64 *hpt, *rev, *rmap, *stamps, *bitmap, *slots, *vcpus, *tlb, *gpr, *events, *pte_locks,
-		*rings, *pml;
+		*rings, *pml, *heat, *written;
 	u64 nvcpus, page_shift, group_mask, scatter_bits, seed, delayed_c;
 };
 

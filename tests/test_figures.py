@@ -243,10 +243,13 @@ def test_colours_stand_out_on_light_and_on_dark_pages():
     assert set(styles.COLORS.values()) <= drawing.ON_DARK.keys()
 
 
-def test_a_figure_for_a_dark_page_has_no_colour_of_a_light_one(dots):
+def test_a_figure_for_a_dark_page_has_no_colour_of_a_light_one(dots, tmp_path):
     svg = drawing.svg_of(dots)
     assert drawing.INK in svg
-    assert not any(light in drawing.on_dark(svg) for light in drawing.ON_DARK)
+    drawing.write_figure(tmp_path, "dots", svg)
+    assert (tmp_path / "dots.svg").read_text() == svg
+    dark = (tmp_path / "dots-dark.svg").read_text()
+    assert not any(light in dark for light in drawing.ON_DARK)
     assert "#ffffff" not in svg
 
 

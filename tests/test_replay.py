@@ -100,7 +100,7 @@ def test_events_are_those_of_the_epochs_alone(capsys, trace_file):
 def test_state_is_what_the_bitmaps_take(capsys, trace_file):
     rows = rows_of(replay_json(capsys, trace_file)[1])
     got = {name: row["state_bytes"] for name, row in rows.items()}
-    logs = {"dirty_ring": 4096 * 16, "pml": 512 * 8}
+    logs = {"dirty_ring": 4096 * 16, "pml": 512 * 8, "write_protect_summary": 2 * 8}
     expected = {name: registry.get(name).bitmaps * 16 * 8 for name in registry.names()}
     assert got == {
         name: bitmaps + logs.get(name.removeprefix("newcomer_"), 0)

@@ -173,7 +173,7 @@ class _Session:
     def _count(self, works, keeper, asked):
         client = self.client()
         _compile(client, sorted({cell.strategy for work in works for cell in work.cells}))
-        workers = threads_of(client)
+        workers = max(threads_of(client), 1)  # all may have died this moment
         batches = batches_of(works, workers)
         click.echo(line_of(works, asked, workers), err=True)
         begin, own = time.monotonic(), 0.0

@@ -41,15 +41,15 @@ def fitted(kernels):
 
 
 def costs(kernels):
-    """Return the fitted unit costs: a row for each lane and unit."""
+    """Return the fitted unit costs: units down, lanes across."""
     rows = [
         {"lane": lane, "unit": unit, "ns": two_digits(ns)}
         for lane, by_unit in kernels.costs.items()
         for unit, ns in by_unit.items()
     ]
-    wide = pd.DataFrame(rows).pivot(index="lane", columns="unit", values="ns")
+    wide = pd.DataFrame(rows).pivot(index="unit", columns="lane", values="ns")
     order = list(dict.fromkeys(row["unit"] for row in rows))
-    return wide.reindex(columns=order, index=list(kernels.costs)).fillna("-").reset_index()
+    return wide.reindex(index=order, columns=list(kernels.costs)).fillna("-").reset_index()
 
 
 def errors(judged):

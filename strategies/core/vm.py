@@ -213,7 +213,7 @@ class Vm:
         row[SLOT_NPAGES] = npages
         row[SLOT_BITMAP] = sum(slot_words(n) for _, n in self.slots)
         row[SLOT_BITMAP_WORDS] = bitmap_words(npages)
-        row[SLOT_HEAT] = row[SLOT_BITMAP] + slot * HEAT_WORDS
+        row[SLOT_HEAT] = sum(HEAT_WORDS + 2 * bitmap_words(n) for _, n in self.slots)
         self.slots.append((base_gfn, npages))
         self.arrays.slots[SLOT_COUNT] = len(self.slots)
         return slot

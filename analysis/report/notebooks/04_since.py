@@ -12,7 +12,9 @@
 # The thread weighed a loop over all pages against faults. Since then: logs that hardware or the
 # kernel writes (PML, the dirty ring), a log that is cleared later than it is read, and scans that
 # ask less of memory. The last are proposals of this project: exact, and held to the same contract
-# as the others. `dirtylog strategies` says where each runs today.
+# as the others. So are `write_protect_summary`, which looks at what is dirty alone, and `adaptive`,
+# which takes faults for cold pages and scans hot ones, as `dbm_hybrid` does group by group; here it
+# decides by the unit costs of x86-kvm. `dirtylog strategies` says where each runs today.
 
 # %%
 """What nobody had in 2011: the younger trackers on the recorded programs."""
