@@ -35,11 +35,14 @@ class Action:
         which is unique.
     stores : bool
         It may store to a page.
+    may_mark : int or None
+        Page of which it may leave a mark and no store: its HPTE can go after the fault.
     """
 
     label: str
     run: Callable
     stores: bool = False
+    may_mark: int | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def store_through_crowd(gfn=1):
         if touch(scene.machine, vcpu, VIEW_BASE, I64(address), True, stamp):
             scene.finish(vcpu, gfn, stamp)
 
-    return Action(_label("store through a crowd", gfn, VIEW_BASE), run, stores=True)
+    return Action(_label("store through a crowd", gfn, VIEW_BASE), run, stores=True, may_mark=gfn)
 
 
 def load(gfn=0, view=VIEW_BASE):
