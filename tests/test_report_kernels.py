@@ -142,9 +142,9 @@ def test_the_section_says_what_it_is_of(kernels, results):
     said = texts.crossings_said(kernels)
     assert "512 MiB; " in said
     assert re.search(r"same where [\d.]+ to [\d.]+% of the pages", said)
-    costs = texts.costs(kernels).set_index("lane")
-    assert costs.loc["uffd_async", "page_clear"] == "40"
-    assert costs.loc["uffd_async", "word_read"] == "-"
+    costs = texts.costs(kernels).set_index("unit")
+    assert costs.loc["page_clear", "uffd_async"] == "40"
+    assert costs.loc["word_read", "uffd_async"] == "-"
 
 
 def test_the_figure_leaves_out_what_the_fit_saw(kernels):
