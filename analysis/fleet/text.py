@@ -4,6 +4,7 @@ from analysis.fleet.answer import by_axis, of_each, of_one_choice
 from strategies.units import number, percent, size_text
 
 STAR = "*"
+CHOICE = ("strategy", "right for", "CPU", "stall", "against the best")
 AXES = (
     ("page size", "page_size", size_text),
     ("interval", "interval_ms", lambda ms: f"{ms:g} ms"),
@@ -23,24 +24,22 @@ def kinds(whole, profile):
 
 def choice_rows(fleet):
     """Return rows of what one choice for all costs, the names of the columns first."""
-    rows = [("strategy", "right for", "CPU", "stall", "against the best", "worst VM")]
-    for row in of_one_choice(fleet).itertuples():
-        name = f"{row.strategy}{STAR * row.is_proposal}"
-        ratios = (_times(row.regret), _times(row.worst))
-        rows.append((name, row.right_for, number(row.cpu), percent(row.stall), *ratios))
-    return rows
+    choices = of_one_choice(fleet).to_dict("records")
+    return [(*CHOICE, "worst VM"), *((*_choice(row), _times(row["worst"])) for row in choices)]
 
 
 def axis_rows(whole):
     """Yield the title and the rows of each axis on which the VMs can be compared."""
     for title, axis, text in AXES:
-        rows = [(title, "strategy", "right for", "CPU", "stall", "against the best")]
-        for row in by_axis(whole, axis).to_dict("records"):
-            name = f"{row['strategy']}{STAR * row['is_proposal']}"
-            costs = (number(row["cpu"]), percent(row["stall"]), _times(row["regret"]))
-            rows.append((text(row[axis]), name, row["right_for"], *costs))
-        if len(rows) > 1:
-            yield title, rows
+        choices = by_axis(whole, axis).to_dict("records")
+        if choices:
+            yield title, [(title, *CHOICE), *((text(row[axis]), *_choice(row)) for row in choices)]
+
+
+def _choice(row):
+    """Return the texts of CHOICE."""
+    costs = (number(row["cpu"]), percent(row["stall"]), _times(row["regret"]))
+    return (f"{row['strategy']}{STAR * row['is_proposal']}", row["right_for"], *costs)
 
 
 def vm_rows(fleet):
