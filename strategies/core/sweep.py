@@ -195,31 +195,31 @@ def _finish(machine, slot, out, begun):
         _sweep_hpt(machine, slot, out, 0, HPTE_V_ABSENT, FINISH)
 
 
-@kernel
-def _get_dirty_log(machine, slot, out, words):
-    """Sweep for C, and over what was made absent; then the rmap; return nanoseconds.
+@inlined
+def _sweep(machine, slot, out, words, bits, action):
+    """Sweep for some bits, and over what was made absent; then the rmap; return nanoseconds.
 
     The rmap comes last: C leaves an HPTE for the rmap alone, before the HPTE goes.
     """
     start = monotonic_ns()
     clear_log(out, words)
     begun = counted(machine, machine.nvcpus, SHARED_TLBIES)
-    _sweep_hpt(machine, slot, out, 1, HPTE_R_C, ABSENT)
+    _sweep_hpt(machine, slot, out, 1, bits, action)
     _finish(machine, slot, out, begun)
     _sweep_rmap(machine, slot, out)
     return monotonic_ns() - start
 
 
 @kernel
+def _get_dirty_log(machine, slot, out, words):
+    """Sweep for C."""
+    return _sweep(machine, slot, out, words, HPTE_R_C, ABSENT)
+
+
+@kernel
 def _get_definitive_dirty_log(machine, slot, out, words):
-    """Do so to all HPTEs that permit stores; return nanoseconds."""
-    start = monotonic_ns()
-    clear_log(out, words)
-    begun = counted(machine, machine.nvcpus, SHARED_TLBIES)
-    _sweep_hpt(machine, slot, out, 1, ANY, ABSENT_WRITABLE)
-    _finish(machine, slot, out, begun)
-    _sweep_rmap(machine, slot, out)
-    return monotonic_ns() - start
+    """Sweep for all HPTEs that permit stores."""
+    return _sweep(machine, slot, out, words, ANY, ABSENT_WRITABLE)
 
 
 def sweeps(vm, slot, hptes_per_page):
