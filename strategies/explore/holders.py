@@ -1,4 +1,4 @@
-"""Each word is changed by who may: the holder of its lock, or a vCPU inside a section.
+"""Each word is changed by who may, as he may: under its lock, inside a section, in an order.
 
 A rule that is broken loses a page under few schedules, or under none of a program; here it shows in
 the first that comes by. Known defects are explored without this judge: each has a program of its
@@ -12,12 +12,16 @@ The rules, of changes alone, since who stores what is there already tells nobody
 - a slot's mode, active half and groups, and bits of its bitmap that go, by who has `slots_lock`;
 - bits of the bitmap that come, and their count, so too, or inside a handler section, or under the
   lock of the rings;
-- what is taken from a log under its lock; what is pushed by its own vCPU.
+- what is taken from a log under its lock; what is pushed by its own vCPU;
+- by a read-modify-write, which no look at another word overtakes on any machine, what others look
+  at who are looked at next: a section or an access that begins, a TLB entry that is filled, an HPTE
+  that becomes absent and stays locked, a slot's mode, the active half of a slot that is logged.
 """
 
-from strategies.core.hpte import HPTE_R_RC
+from strategies.core.hpte import HPTE_R_RC, HPTE_V_HVLOCK, HPTE_V_VALID
 from strategies.core.machine import (
     LOG_LOCK,
+    LOG_OFF,
     LOG_SIZE,
     LOG_TAKEN,
     LOG_WORDS,
@@ -26,6 +30,8 @@ from strategies.core.machine import (
     SLOT_GROUP,
     SLOT_LOG_MODE,
     SLOT_WORDS,
+    TLB_TAG,
+    TLB_WORDS,
     VCPU_HANDLER,
     VCPU_WORDS,
 )
@@ -80,12 +86,28 @@ class Holders:
         else:
             rule = self._rules.get(words.name)
             is_right = rule is None or rule(number, index, old, new)
+        if thread.operation == "store":
+            is_right = is_right and not self._must_be_ordered(words, index, old, new)
         if not is_right:
             raise Violation(
-                "lock not held",
+                "rule broken",
                 f"{words.name}[{index}] was {old:#x} and is {new:#x}: not for {thread.letter} "
-                f"to change in {thread.action}",
+                f"to {thread.operation} in {thread.action}",
             )
+
+    def _must_be_ordered(self, words, index, old, new):
+        """Say whether a change must come before what its thread looks at next."""
+        if words.name == "vcpus":
+            return is_lock("vcpus", index) and new & 1
+        if words.name == "tlb":
+            return index % TLB_WORDS == TLB_TAG and new
+        if words.name == "hpt":
+            return not index % 2 and old & ~new & int(HPTE_V_VALID) and new & int(HPTE_V_HVLOCK)
+        if words.name == "slots":
+            slot, field = divmod(index, SLOT_WORDS)
+            is_logged = int(words[slot * SLOT_WORDS + SLOT_LOG_MODE]) != LOG_OFF
+            return field == SLOT_LOG_MODE or (field == SLOT_ACTIVE and is_logged)
+        return False
 
     def _may_change_lock(self, number, words, index, old, new):
         key = words.base + index

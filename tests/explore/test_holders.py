@@ -68,7 +68,7 @@ def test_a_broken_rule_shows_in_the_first_schedule(what):
     replaced, program, strategy = BROKEN[what]
     with substituted([replaced]):
         found = explore(find(program), strategy).finding
-    assert (found.kind, found.schedules) == ("lock not held", 1)
+    assert (found.kind, found.schedules) == ("rule broken", 1)
 
 
 def changed_by(change):
@@ -95,4 +95,32 @@ def changed_by(change):
 )
 def test_each_word_has_who_may_change_it(change):
     assert changed_by(lambda _machine: None) is None
-    assert changed_by(change).kind == "lock not held"
+    assert changed_by(change).kind == "rule broken"
+
+
+@pytest.mark.parametrize(
+    ("field", "program", "strategy"),
+    [
+        ("vcpus", "store-harvest", "c_bit_scan"),
+        ("tlb", "load-harvest", "c_bit_scan"),
+        ("hpt", "store-then-remove-harvest", "c_bit_scan"),
+        ("slots", "disable-store", "write_protect"),
+        ("slots", "store-harvest", "double_buffer"),
+    ],
+)
+def test_what_others_look_at_is_changed_by_a_read_modify_write(field, program, strategy):
+    exchange = atomics.exchange
+
+    def by_load_and_store(words, index, value):
+        if words.name != field:
+            return exchange(words, index, value)
+        old = atomics.load(words, index)
+        atomics.store(words, index, value)
+        return old
+
+    atomics.exchange = by_load_and_store
+    try:
+        found = explore(find(program), strategy).finding
+    finally:
+        atomics.exchange = exchange
+    assert (found.kind, found.schedules) == ("rule broken", 1)
