@@ -38,6 +38,7 @@ import numba  # noqa: E402, F401
 import numpy as np  # noqa: E402, F401
 import pytest  # noqa: E402, F401
 import reach  # noqa: E402
+from by_hand import by_hand  # noqa: E402
 from operators import Mutant, files, generate  # noqa: E402
 
 TABLE = HERE / "table.tsv"
@@ -316,7 +317,7 @@ def main(arguments):
     if why := _fails(CONTROL, min(options.each, CONTROL_SECONDS), end):
         print(f"The correct code fails a check, so that none means anything: {why}")
         return 2
-    mutants = [mutant for file in files() for mutant in generate(file)]
+    mutants = [*by_hand(), *(mutant for file in files() for mutant in generate(file))]
     run = Run(mutants, read_table(options.table), options.each, options.first)
     due = run.killed_before() if options.ci else run.mutants if options.all else run.due()
     due = shuffled(due, 0)
