@@ -130,8 +130,8 @@ PLATFORMS = {
 }
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize(("npages", "group"), [(200, 64), (330, 128)])
+@pytest.mark.parametrize("platform", PLATFORMS)
 def test_all_that_it_learns_and_chooses_is_what_a_plain_model_does(platform, npages, group):
     costs = PLATFORMS[platform]
     vm, tracker = build(f"adaptive:{group}", npages, unit_costs=costs)

@@ -118,10 +118,10 @@ def run_all(trackers, seconds, begin):
     first, others = trackers[:FIRST], trackers[FIRST:]
     _run([life for tracker in trackers for life in _lives(tracker, SEEDS[:3])], seconds, begin)
     _run(_programs(first, ("sc",)), seconds, begin, ONE_SCHEDULE)
-    if time.process_time() < seconds:
-        _pytest(CORE_TESTS, begin)
     if len(trackers) <= FIRST and time.process_time() < seconds:  # of those alone: few
         _pytest(TRACKER_TESTS, begin, " or ".join(map(base_of, trackers)))
+    if time.process_time() < seconds:
+        _pytest(CORE_TESTS, begin)
     for some in (first, others):
         _run([clause for tracker in some for clause in _clauses(tracker)], seconds, begin)
         _run(_programs(some), seconds, begin, FEW_SCHEDULES)
