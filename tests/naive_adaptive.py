@@ -63,6 +63,12 @@ class NaiveAdaptive:
         self.patience = self.fault // self.price
         self.events = Counter()
 
+    def counted(self, names):
+        """Return how many events of some names there were since the last call."""
+        counts = {name: self.events[name] for name in names}
+        self.events.clear()
+        return counts
+
     # Faults.
 
     def store(self, gfn):
@@ -169,7 +175,6 @@ class NaiveAdaptive:
                 hot += len(pages)
         self.events["bitmap_words_read"] += read
         self.events["pages_rearmed"] += cooled
-        self.events["flushes"] += bool(reported or cooled)
         self.price = self.costs["page_scan"] + read * self.costs["word_read"] // max(hot, 1)
         self.price = max(self.price, 1)
         if cooled:
