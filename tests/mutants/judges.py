@@ -34,7 +34,15 @@ TRACKER_TESTS = (
     "tests/test_ioctl.py",
     "tests/contract/test_exact_counts.py",
     "tests/contract/test_exact_counts_by_log.py",
-    "tests/test_adaptive.py::test_all_that_it_learns_and_chooses_is_what_a_plain_model_does",
+    *(
+        f"tests/test_adaptive.py::test_{name}"
+        for name in (
+            "all_that_it_learns_and_chooses_is_what_a_plain_model_does",
+            "so_it_is_where_the_words_with_hot_pages_are_in_two_words",
+            "so_it_is_where_the_hpt_is_swept",
+            "where_c_is_kept_back_a_page_is_noted_once_in_a_harvest",
+        )
+    ),
 )
 TOO_SLOW = "not (test_many_pages_share_the_tlb or test_group_of_bolted or 1000-1000)"
 TOO_LARGE = ("full_groups", "any_size", "at_random")
