@@ -10,7 +10,7 @@ from naive_adaptive import NaiveAdaptive
 
 from analysis.model.pricing import unit_costs_of
 from analysis.model.profile import load_profile
-from strategies.core.heat import AGES, SAVED
+from strategies.core.heat import AGES, HARVEST, SAVED, SPENT
 from strategies.core.machine import SLOT_GROUP, SLOT_HEAT
 from strategies.core.vm import Vm
 from strategies.costs import X86_KVM
@@ -160,30 +160,59 @@ def test_so_it_is_where_the_hpt_is_swept():
     live_beside_a_model(SWEPT_IN_BLOCKS, 2100, 64, [range(0, 2100, 3)] * 3 + [()] * 8)
 
 
-def live_beside_a_model(costs, npages, group, lives):
+@pytest.mark.parametrize("platform", ["groups too soon", "swept"])
+def test_so_it_is_after_many_harvests(platform):
+    """Ages of any class, a number of harvests that a group's word cannot hold, full accounts."""
+    vm, tracker, model = build_both(PLATFORMS[platform], 200, 64)
+    heat, start = vm.arrays.heat, int(vm.arrays.slots[SLOT_HEAT])
+    model.now = heat[start + HARVEST] = (1 << 24) - 3
+    for k in range(AGES + 2):
+        for gfn, age in ((3 * k, 1 << k), (3 * k + 1, (1 << k) + 1)):
+            model.written[gfn] = vm.arrays.written[gfn] = model.now - age
+    step_both(vm, tracker, model, range(0, 60, 2))
+    step_both(vm, tracker, model, range(60))
+    for k in range(AGES):
+        model.saved[k] = heat[start + SAVED + k] = 10**9 * (k + 2) + 1
+        model.spent[k] = heat[start + SPENT + k] = 10**9 * (k * k % 7) + 1
+    for _ in range(8):
+        step_both(vm, tracker, model, [5, 70, 190])
+        step_both(vm, tracker, model, [])
+
+
+def build_both(costs, npages, group):
+    """Return a machine, its tracker, and the model of them."""
     vm, tracker = build(f"adaptive:{group}", npages, unit_costs=costs)
     groups_of_hpt = vm.machine.group_mask + 1
-    arguments = npages, group, costs, groups_of_hpt if groups_of_hpt <= npages else 0
-    model = NaiveAdaptive(*arguments)
+    blocks = groups_of_hpt if groups_of_hpt <= npages else 0
+    return vm, tracker, NaiveAdaptive(npages, group, costs, blocks)
+
+
+def step_both(vm, tracker, model, stores):
+    """Store to pages and harvest: all is alike afterwards."""
+    before = vm.events()
+    for gfn in stores:
+        vm.store([gfn], 1)
+        model.store(gfn)
+    assert harvest(tracker) == model.harvest()
+    assert accounts_of(vm) == accounts_by(model)
+    seen = changes(vm, before)
+    assert {name: seen.get(name, 0) for name in COUNTED} == model.counted(COUNTED)
+
+
+def live_beside_a_model(costs, npages, group, lives):
+    vm, tracker, model = build_both(costs, npages, group)
     rng = random.Random(npages)
     for stores in lives:
-        before = vm.events()
-        for gfn in stores:
-            vm.store([gfn], 1)
-            model.store(gfn)
         if rng.random() < 0.01:
             gfn = rng.randrange(npages)
             vm.host_store(gfn, 1)
             model.host_store(gfn)
-        assert harvest(tracker) == model.harvest()
-        assert accounts_of(vm) == accounts_by(model)
-        seen = changes(vm, before)
-        assert {name: seen.get(name, 0) for name in COUNTED} == model.counted(COUNTED)
+        step_both(vm, tracker, model, stores)
         if rng.random() < 0.01:
             tracker.disable_logging(0)
             vm.store([3], 1)
             tracker.enable_logging(0)
-            model = NaiveAdaptive(*arguments)
+            model = model.anew()
 
 
 def test_where_c_is_kept_back_a_page_is_noted_once_in_a_harvest():
