@@ -118,15 +118,16 @@ def test_h_enter_waits_for_a_place_that_is_locked_and_free(place):
     assert (code, gpr[0]) == (0, first + place)
 
 
-def test_where_one_group_is_all_bolted_the_other_gives_a_place():
+@pytest.mark.parametrize("place", [0, 7, 11, 15])
+def test_the_one_hpte_of_both_groups_that_is_not_bolted_gives_its_place(place):
     vm, _ = build("null", 17 * 2048, hpt_order=18, populated=False)
     gfns = list(range(0, 17 * 2048, 2048))
     vm.store(gfns[:16], STAMP)
     for gfn in gfns[:16]:
-        if gfn != gfns[11]:
+        if gfn != gfns[place]:
             vm.arrays.hpt[2 * hpte_of(vm, gfn)] |= np.uint64(BOLTED)
     assert vm.store(gfns[16:], STAMP) == 1
-    assert hptes_of(vm, gfns[11]) == []
+    assert hptes_of(vm, gfns[place]) == []
 
 
 @pytest.mark.parametrize("call", [clear_mod, clear_ref, lambda vm, i: protect(vm, i, RXRX)])
