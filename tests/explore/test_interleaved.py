@@ -449,3 +449,19 @@ def test_its_page_is_opened_with_its_group_too():
     before = vm.events()
     vm.store([gfn], STAMP)
     assert "write_faults" not in changes(vm, before)
+
+
+def test_a_load_that_maps_a_page_again_opens_no_group():
+    """The page is cooled, and its HPTE absent until the end of the harvest."""
+    costs = UnitCosts("a page cools", 1, 2, 0, 1000, 1000, 0)
+    vm, tracker = build("adaptive:64", 64, delayed_c=True, unit_costs=costs)
+    vm.store([3], STAMP)
+    harvest(tracker)
+    enter_guest(vm.machine, 0)
+    vm.store([3], STAMP + 1)
+    protect(vm, hpte_of(vm, 3), RWRW)  # brings C from the TLB
+    assert harvest(tracker) == {3}
+    before = vm.events()
+    once_before("fetch_add", vm.arrays.vcpus, lambda: vm.load([3]))
+    assert harvest(tracker) == set()
+    assert "pages_opened" not in changes(vm, before)
