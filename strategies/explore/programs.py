@@ -540,6 +540,14 @@ PROGRAMS = (
         **_DELAYED_C,
     ),
     Program(
+        "delayed-c-enable",
+        "a store while logging starts, with C of an earlier one still in a TLB",
+        (_STORE, host(enable())),
+        **_OFF,
+        **_DIRTY,
+        **_DELAYED_C,
+    ),
+    Program(
         "delayed-c-replaced-enable",
         "the TLB entry of a store, with its C, is replaced while logging starts",
         (guest(load()), host(enable())),

@@ -10,6 +10,7 @@ from conftest import (
     clear_ref,
     enter,
     hardware,
+    harvest,
     hpte_of,
     hptes_of,
     protect,
@@ -46,6 +47,7 @@ from naive import (
     R,
 )
 
+from strategies.core.guest import VIEW_LARGE
 from strategies.core.h_change import h_clear_mod, h_clear_ref, h_protect, h_read
 from strategies.core.h_remove import h_remove
 
@@ -156,6 +158,16 @@ def test_enter_shows_the_guest_its_own_r_and_c_and_the_hardware_none(vm, given):
     enter(vm, 0, V, ptel(1, RIGHTS | given))
     assert read(vm, 0)[1] & (R | C) == given
     assert hardware(vm, 0)[1] & (R | C) == 0
+
+
+@pytest.mark.parametrize("strategy", ["pml", "dbm_hybrid", "adaptive"])
+def test_enter_of_a_large_page_takes_no_c_from_a_small_one(strategy):
+    """It would speak for all pages that the large one covers."""
+    vm, tracker = build(strategy, 256, page_shift=16)
+    vm.store([0], 1)
+    remove(vm, hpte_of(vm, 0))
+    vm.populate(0, view=VIEW_LARGE)
+    assert harvest(tracker) == {0}
 
 
 # H_REMOVE.
