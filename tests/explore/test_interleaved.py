@@ -465,3 +465,13 @@ def test_a_load_that_maps_a_page_again_opens_no_group():
     once_before("fetch_add", vm.arrays.vcpus, lambda: vm.load([3]))
     assert harvest(tracker) == set()
     assert "pages_opened" not in changes(vm, before)
+
+
+def test_a_load_whose_page_another_vcpu_maps_meanwhile_changes_nothing():
+    vm, _ = build("pte_flush", 10, vcpus=2)
+    assert protect(vm, hpte_of(vm, 3), RXRX)[0] == 0
+    once_before("compare_and_swap", vm.arrays.hpt, lambda: vm.load([3], vcpu=1))
+    vm.load([3])
+    seen = vm.events()
+    faults = [seen[f"{what}_faults"] for what in ("map", "spurious", "upgrade", "write")]
+    assert faults == [1, 1, 0, 0]
