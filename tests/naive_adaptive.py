@@ -180,6 +180,7 @@ class NaiveAdaptive:
                 hot += len(pages)
         self.events["bitmap_words_read"] += read
         self.events["pages_rearmed"] += cooled
+        self.events["flushes"] += bool(reported or cooled)
         self.price = self.costs["page_scan"] + read * self.costs["word_read"] // max(hot, 1)
         self.price = max(self.price, 1)
         if cooled:

@@ -142,7 +142,7 @@ SWEPT_IN_BLOCKS = X86_KVM._replace(
 
 COUNTED = ("write_faults", "groups_opened", "pages_opened", "groups_closed", "pages_scanned")
 COUNTED += ("pages_passed", "pages_cleared", "pages_rearmed", "bitmap_words_read", "words_taken")
-COUNTED += ("blocks_swept",)
+COUNTED += ("blocks_swept", "flushes")
 
 
 @pytest.mark.parametrize(("npages", "group"), [(200, 64), (330, 128)])

@@ -446,6 +446,13 @@ PROGRAMS = (
         **_COOLING,
     ),
     Program(
+        "cool-other-harvest",
+        "a store that heats one page beside a harvest that cools another",
+        (guest(store(1)), _HARVEST),
+        pages=2,
+        **_COOLING,
+    ),
+    Program(
         "cool-open-harvest",
         "stores that open a group, a harvest that closes and cools it",
         (guest(store(0), store(1)), _HARVEST),

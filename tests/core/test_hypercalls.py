@@ -417,6 +417,14 @@ def test_read_shows_absent_as_valid():
 
 
 @pytest.mark.parametrize("clear", [clear_ref, clear_mod])
+@pytest.mark.parametrize("bits", [0, R, C, R | C])
+def test_clear_returns_what_the_hardware_set(vm, clear, bits):
+    enter(vm, 0, V, ptel(1))
+    vm.arrays.hpt[1] |= np.uint64(bits)
+    assert clear(vm, 0)[1][0] == ptel(1, RIGHTS | bits)
+
+
+@pytest.mark.parametrize("clear", [clear_ref, clear_mod])
 def test_clear_of_what_is_not_there(vm, clear):
     assert clear(vm, 0)[0] == H_NOT_FOUND
 

@@ -67,6 +67,18 @@ def test_of_two_vcpus_that_miss_the_hash_at_once_one_enters_the_hpte():
     assert vm.events()["hash_misses"] == 2
 
 
+def test_that_holds_where_a_harvest_has_made_it_absent():
+    vm, tracker = build("pte_flush", 10, vcpus=2, populated=False)
+
+    def enter_and_harvest():
+        vm.store([3], STAMP, vcpu=1)
+        assert harvest(tracker) == {3}
+
+    once_before("compare_and_swap", vm.arrays.pte_locks, enter_and_harvest)
+    vm.store([3], STAMP + 1, vcpu=0)
+    assert len(hptes_of(vm, 3)) == 1
+
+
 def test_that_holds_for_the_first_hpte_of_all_too():
     vm, _ = build("null", 4096, vcpus=2, populated=False)
     (first,) = (gfn for gfn in range(4096) if not vm.store([gfn], STAMP) or hpte_of(vm, gfn) == 0)
