@@ -160,6 +160,13 @@ def test_enter_shows_the_guest_its_own_r_and_c_and_the_hardware_none(vm, given):
     assert hardware(vm, 0)[1] & (R | C) == 0
 
 
+def test_enter_gives_the_hardware_the_r_and_c_that_the_page_is_known_to_have(vm):
+    vm.store([1], 1)
+    remove(vm, hpte_of(vm, 1))
+    enter(vm, 0, V, ptel(1, LINUX_RIGHTS))
+    assert hardware(vm, 0)[1] & (R | C) == R | C
+
+
 @pytest.mark.parametrize("strategy", ["pml", "dbm_hybrid", "adaptive"])
 def test_enter_of_a_large_page_takes_no_c_from_a_small_one(strategy):
     """It would speak for all pages that the large one covers."""
