@@ -4,8 +4,8 @@ import random
 
 import numpy as np
 import pytest
-from conftest import build, changes, harvest, hpte_of, protect
-from naive import RWRW
+from conftest import build, changes, hardware, harvest, hpte_of, protect
+from naive import RWRW, RXRX, C
 from naive_adaptive import NaiveAdaptive
 
 from analysis.model.pricing import unit_costs_of
@@ -13,7 +13,7 @@ from analysis.model.profile import load_profile
 from strategies.core.heat import AGES, HARVEST, SAVED, SPENT
 from strategies.core.machine import SLOT_GROUP, SLOT_HEAT
 from strategies.core.vm import Vm
-from strategies.costs import X86_KVM
+from strategies.costs import X86_KVM, UnitCosts
 from strategies.registry import get
 from strategies.workloads.synthetic import synthesize
 
@@ -224,3 +224,16 @@ def test_where_c_is_kept_back_a_page_is_noted_once_in_a_harvest():
         protect(vm, hpte_of(vm, 3), RWRW)  # brings C from the TLB
         assert harvest(tracker) == {3}
     assert vm.arrays.heat[saved : saved + AGES].tolist() == [1_228_000, *[0] * (AGES - 1)]
+
+
+def test_where_c_is_kept_back_cooling_takes_the_permission_and_c_alone():
+    costs = UnitCosts("a page cools", 1, 2, 0, 1000, 1000, 0)
+    vm, tracker = build("adaptive:64", 64, delayed_c=True, unit_costs=costs)
+    vm.store([3], 1)
+    index = hpte_of(vm, 3)
+    protect(vm, index, RWRW)  # brings C from the TLB
+    v, r = hardware(vm, index)
+    assert r & C
+    assert harvest(tracker) == {3}
+    assert harvest(tracker) == set()
+    assert hardware(vm, index) == (v, r & ~C & ~RWRW | RXRX)

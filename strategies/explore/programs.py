@@ -177,6 +177,13 @@ PROGRAMS = (
         (guest(store(0), store(1)), _HARVEST),
         pages=2,
     ),
+    Program(
+        "other-page-harvest",
+        "a first store to a page, a harvest that finds another one dirty",
+        (guest(store(1)), _HARVEST),
+        pages=2,
+        **_DIRTY,
+    ),
     Program("load-harvest", "a load and a store, a harvest", (guest(load(), store()), _HARVEST)),
     Program(
         "store-then-remove-harvest",

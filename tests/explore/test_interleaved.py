@@ -142,6 +142,29 @@ def test_the_one_hpte_of_both_groups_that_is_not_bolted_gives_its_place(place):
     assert hptes_of(vm, gfns[place]) == []
 
 
+def test_a_group_of_which_another_has_just_removed_an_hpte_is_not_full():
+    """All others are bolted; who wanted to evict that one finds its place free."""
+    vm, _ = build("null", 17 * 2048, hpt_order=18, populated=False)
+    *gfns, new = range(0, 17 * 2048, 2048)
+    vm.store(gfns, STAMP)
+    places = [hpte_of(vm, gfn) for gfn in gfns]
+    for place in places[1:]:
+        vm.arrays.hpt[2 * place] |= np.uint64(BOLTED)
+    nothing, locked = atomics.hook, []
+
+    def hook(operation, words, index):
+        if operation == "compare_and_swap" and words is vm.arrays.hpt and index == 2 * places[0]:
+            locked.append(index)
+            if len(locked) == 2:  # after H_ENTER has looked there
+                atomics.hook = nothing
+                assert remove(vm, places[0])[0] == 0
+
+    atomics.hook = hook
+    assert vm.store([new], STAMP) == 1
+    assert hptes_of(vm, new) == [places[0]]
+    assert len(locked) == 2
+
+
 @pytest.mark.parametrize("call", [clear_mod, clear_ref, lambda vm, i: protect(vm, i, RXRX)])
 def test_the_guests_view_of_an_hpte_changes_only_under_its_lock(call):
     vm, _ = build("c_bit_scan", 10)
@@ -487,3 +510,17 @@ def test_a_load_whose_page_another_vcpu_maps_meanwhile_changes_nothing():
     seen = vm.events()
     faults = [seen[f"{what}_faults"] for what in ("map", "spurious", "upgrade", "write")]
     assert faults == [1, 1, 0, 0]
+
+
+def test_c_of_a_large_page_that_comes_in_mid_harvest_speaks_for_all_of_it():
+    """A small page on the same memory was found written; both HPTEs are on one ring."""
+    vm, tracker = build_large("c_bit_scan_batched", 16, delayed_c=True)
+    large = hpte_of(vm, 0)
+    vm.populate(0)
+    (small,) = set(hptes_of(vm, 0)) - {large}
+    vm.store([0], STAMP, view=VIEW_LARGE)
+    vm.store([0], STAMP + 1)
+    protect(vm, small, RWRW)  # brings C from the TLB
+    enter_guest(vm.machine, 0)
+    once_before("fetch_add", vm.arrays.vcpus, lambda: protect(vm, large, RWRW))
+    assert harvest(tracker) == set(range(256))

@@ -42,6 +42,7 @@ TRACKER_TESTS = (
             "so_it_is_where_the_hpt_is_swept",
             "so_it_is_after_many_harvests",
             "where_c_is_kept_back_a_page_is_noted_once_in_a_harvest",
+            "where_c_is_kept_back_cooling_takes_the_permission_and_c_alone",
         )
     ),
 )
