@@ -215,13 +215,15 @@ def live_beside_a_model(costs, npages, group, lives):
             model = model.anew()
 
 
-def test_where_c_is_kept_back_a_page_is_noted_once_in_a_harvest():
-    """It is found at the first look, and again when its HPTE is made valid."""
+@pytest.mark.parametrize("is_brought", [True, False])
+def test_where_c_is_kept_back_a_page_is_noted_once_in_a_harvest(is_brought):
+    """It is found at the first look, if C was there, and again when its HPTE is made valid."""
     vm, tracker = build("adaptive", PAGES, delayed_c=True)
     saved = int(vm.arrays.slots[SLOT_HEAT]) + SAVED
     for stamp in range(2):
         vm.store([3], stamp)
-        protect(vm, hpte_of(vm, 3), RWRW)  # brings C from the TLB
+        if is_brought:
+            protect(vm, hpte_of(vm, 3), RWRW)  # brings C from the TLB
         assert harvest(tracker) == {3}
     assert vm.arrays.heat[saved : saved + AGES].tolist() == [1_228_000, *[0] * (AGES - 1)]
 

@@ -518,9 +518,10 @@ def test_c_of_a_large_page_that_comes_in_mid_harvest_speaks_for_all_of_it():
     large = hpte_of(vm, 0)
     vm.populate(0)
     (small,) = set(hptes_of(vm, 0)) - {large}
-    vm.store([0], STAMP, view=VIEW_LARGE)
-    vm.store([0], STAMP + 1)
+    vm.store([0], STAMP)
     protect(vm, small, RWRW)  # brings C from the TLB
+    vm.store([0], STAMP + 1, view=VIEW_LARGE)
+    assert [hardware(vm, index)[1] & C for index in (small, large)] == [C, 0]
     enter_guest(vm.machine, 0)
     once_before("fetch_add", vm.arrays.vcpus, lambda: protect(vm, large, RWRW))
     assert harvest(tracker) == set(range(256))

@@ -31,6 +31,7 @@ TRACKER_TESTS = (
     "tests/test_hpt_sweep.py",
     "tests/test_groups.py",
     "tests/test_manual_protect.py",
+    "tests/test_summary.py",
     "tests/test_ioctl.py",
     "tests/contract/test_exact_counts.py",
     "tests/contract/test_exact_counts_by_log.py",
