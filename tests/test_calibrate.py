@@ -5,8 +5,16 @@ import re
 import numpy as np
 import pytest
 
-from analysis.model.calibrate import Measured, fault, fit, middles, noise, profile_text
-from analysis.model.lanes import LANE_TERMS, columns, names_of, predicted
+from analysis.model.calibrate import (
+    Measured,
+    fault,
+    fit,
+    middles,
+    noise,
+    profile_text,
+    widened,
+)
+from analysis.model.lanes import LANE_TERMS, cached_pages, columns, names_of, predicted
 from analysis.model.profile import CONSTANTS, bundled_text, load_profile
 from analysis.model.scenario import scenario_of_trace
 from strategies.cli import main
@@ -31,7 +39,7 @@ def test_no_cell_is_fitted_and_judged():
 def names_of_cells(pages):
     trace, _ = cell_trace(pages, 3)
     counted = scenario_of_trace(trace).counted
-    return names_of(float(pages), np.diff(trace.offsets).astype(float), counted)
+    return names_of(float(pages), np.diff(trace.offsets).astype(float), counted, 1 << 16)
 
 
 @pytest.mark.parametrize("phase", ["harvest", "interval"])
@@ -67,6 +75,21 @@ def test_a_cell_has_the_lower_quartile_of_its_times_and_the_mean_of_its_counts()
     got = middles(samples)
     assert got["runs"].tolist() == [5, 3]
     assert got["harvest_ns"].tolist() == [2, 20]
+
+
+def test_the_l2_cache_tells_how_many_pages_have_their_entries_in_it(tmp_path):
+    for index, (level, size) in enumerate([("1", "48K"), ("2", "2048K")]):
+        (tmp_path / f"cache/index{index}").mkdir(parents=True)
+        (tmp_path / f"cache/index{index}/level").write_text(level + "\n")
+        (tmp_path / f"cache/index{index}/size").write_text(size + "\n")
+    assert cached_pages(tmp_path) == 2048 * 1024 // 16
+    assert cached_pages(tmp_path / "unknown") == 1024 * 1024 // 16
+
+
+def test_a_range_holds_what_other_rounds_say():
+    one = {"fault": Measured(20.0, 18.0, 21.0)}
+    rounds = [{"fault": Measured(value, 1.0, 99.0)} for value in (19.0, 20.0, 25.0)]
+    assert widened(one, rounds) == {"fault": Measured(20.0, 18.0, 25.0)}
 
 
 def test_noise_is_how_much_repetitions_deviate():

@@ -2,12 +2,12 @@
 
 import json
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from analysis.model.evaluate import value_of
-from analysis.model.lanes import COUNTED, columns
+from analysis.model.lanes import COUNTED, columns, names_of
 from analysis.model.profile import COSTS, bundled_text
 from analysis.model.scenario import scenario_of_trace
 from strategies.errors import InputError
@@ -173,7 +173,47 @@ def fit_stores(lane, names, lost_ns):
     return fit(counts, lost_ns[written])[0]
 
 
-def of_profile(lane, names, cells):
+def costs_of(lane, cells, cached):
+    """Return what a lane's cells tell: unit costs, constants of a profile, and the fit's error.
+
+    Parameters
+    ----------
+    lane : str
+    cells : dict of str to float64[n]
+        As from `middles`.
+    cached : int
+        As from `analysis.model.lanes.cached_pages`.
+
+    Returns
+    -------
+    tuple
+        Two dicts of Measured, and the median relative error of the harvests.
+    """
+    names = names_of(cells["slot_pages"], cells["dirty_pages"], cells, cached)
+    units, error = fit(columns(lane, "harvest", names), cells["harvest_ns"])
+    units |= fit_stores(lane, names, cells["lost_ns"])
+    return units, _of_profile(lane, names, cells), error
+
+
+def widened(measured, others):
+    """Return constants whose ranges hold the values that others have, too.
+
+    Parameters
+    ----------
+    measured : dict of str to Measured
+    others : list of the same
+    """
+    return {
+        name: replace(
+            one,
+            low=min(one.low, *(other[name].value for other in others)),
+            high=max(one.high, *(other[name].value for other in others)),
+        )
+        for name, one in measured.items()
+    }
+
+
+def _of_profile(lane, names, cells):
     """Return the constants of a profile that a lane's cells tell, by name."""
     formulas = PROFILE_COUNTS.get(lane, {})
     counts = {

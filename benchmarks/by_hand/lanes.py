@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.model.calibrate import TIMES, cell_samples, middles, run_lane
-from analysis.model.lanes import LANE_TERMS, names_of, predicted
+from analysis.model.lanes import LANE_TERMS, cached_pages, names_of, predicted
 from analysis.model.profile import load_profile
 from strategies.cli import main as dirtylog
 from strategies.lanes.cells import FITTED, HELD_OUT, Cell, cell_trace
@@ -98,6 +98,7 @@ def _origin(plan, loads):
         "cpus": os.cpu_count(),
         "kernel": platform.release(),
         "backend": backend(),
+        "cached_pages": cached_pages(),
         "date": date.today().isoformat(),
         "passes": plan.passes,
         "repetitions": plan.repetitions,
@@ -248,7 +249,7 @@ def calibrations(out, runs, budget):
 def _predictions(lanes):
     """Yield lane, slot, density and predicted harvest of the fixed cells."""
     for lane, (mib, density) in product(lanes, FIXED):
-        names = names_of(float(mib << 8), density * (mib << 8), {})
+        names = names_of(float(mib << 8), density * (mib << 8), {}, cached_pages())
         yield lane, mib, density, float(predicted(lane, "harvest", names, lanes[lane]))
 
 
