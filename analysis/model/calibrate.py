@@ -12,7 +12,7 @@ from analysis.model.profile import COSTS, bundled_text
 from analysis.model.scenario import scenario_of_trace
 from strategies.errors import InputError
 from strategies.lanes.cells import FITTED, cell_trace
-from strategies.lanes.session import check_slot, replay_lanes
+from strategies.lanes.session import check_slot, replay_traces
 from strategies.terminal import progress_bar
 
 PROFILE_COUNTS = {
@@ -48,20 +48,26 @@ class Measured:
     high: float
 
 
-def run_lane(lane, trace):
-    """Return by name the nanoseconds of each epoch: its harvest, and what the guest lost before.
+def run_lane(lane, traces):
+    """Return for each trace by name the nanoseconds of each epoch, all run by one process.
 
-    Time that other work had the CPU is left out. Where pages did not stay open for the second
-    stores, for a ring was full, neither tells anything: NaN.
+    `harvest_ns`, and `lost_ns`, what the guest lost before. Time that other work had the CPU is
+    left out. Where pages did not stay open for the second stores, for a ring was full, neither
+    tells anything: NaN.
 
     Raises
     ------
     InputError
         The lane failed or was not exact, or memory is short.
     """
-    check_slot(trace)
+    for trace in traces:
+        check_slot(trace)
     with progress_bar() as bar:
-        (result,) = replay_lanes(trace, [lane], thp=False, bar=bar)
+        results = replay_traces(traces, lane, thp=False, bar=bar)
+    return [_times(lane, result) for result in results]
+
+
+def _times(lane, result):
     if any(result.lost) or any(result.spurious):
         raise InputError(f"lane {lane} was not exact: its times mean nothing")
     harvest, write, again = (
@@ -72,17 +78,28 @@ def run_lane(lane, trace):
     return {name: np.where(result.opened, ns, np.nan) for name, ns in times.items()}
 
 
-def cell_samples(lane, mib, repetitions, seed=0, kinds=FITTED):
-    """Return what a lane did with cells of a slot: arrays with an entry for each epoch.
+def cell_samples(lane, sizes_mib, repetitions, seed=0, kinds=FITTED):
+    """Return what a lane did with cells of slots: arrays with an entry for each epoch.
 
-    `cell` is the index into `kinds`; the others are `slot_pages`, `dirty_pages`, COUNTED, TIMES.
+    `cell` is the index into `kinds`, those of the second slot counted on from the first's; the
+    others are `slot_pages`, `dirty_pages`, COUNTED, TIMES.
     """
-    trace, order = cell_trace(mib << 8, repetitions, seed, kinds)
+    cells = [cell_trace(mib << 8, repetitions, seed + mib, kinds) for mib in sizes_mib]
+    times = run_lane(lane, [trace for trace, _ in cells])
+    parts = [
+        _samples(trace, order + at * len(kinds), found, len(kinds))
+        for at, ((trace, order), found) in enumerate(zip(cells, times, strict=True))
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _samples(trace, cell, times, warming):
+    """Return the samples of a slot, without its first epochs."""
     counted = scenario_of_trace(trace).counted
-    samples = {"cell": order, "slot_pages": np.full(len(order), float(trace.slot_pages))}
+    samples = {"cell": cell, "slot_pages": np.full(len(cell), float(trace.slot_pages))}
     samples |= {"dirty_pages": np.diff(trace.offsets)}
-    samples |= {name: counted[name] for name in COUNTED} | run_lane(lane, trace)
-    return {name: values[len(kinds) :] for name, values in samples.items()}
+    samples |= {name: counted[name] for name in COUNTED} | times
+    return {name: values[warming:] for name, values in samples.items()}
 
 
 def middles(samples):
@@ -102,14 +119,15 @@ def _lower_quartile(ns):
     return np.percentile(ns, 25)
 
 
-def noise(cell, ns):
-    """Return how much repetitions of a cell deviate: the median over all, as a share.
+def noise(rounds):
+    """Return how much harvests of a cell deviate, in all rounds: the median over all, as a share.
 
     Parameters
     ----------
-    cell : int64[n]
-    ns : float64[n]
+    rounds : list of dict
+        As from `cell_samples`.
     """
+    cell, ns = (np.concatenate([one[name] for one in rounds]) for name in ("cell", "harvest_ns"))
     known = [ns[(cell == one) & np.isfinite(ns)] for one in np.unique(cell)]
     deviations = [np.abs(one / np.median(one) - 1) for one in known if one.size]
     return float(np.median(np.concatenate(deviations)))
@@ -195,14 +213,29 @@ def costs_of(lane, cells, cached):
     return units, _of_profile(lane, names, cells), error
 
 
-def widened(measured, others):
-    """Return constants whose ranges hold the values that others have, too.
+def costs_of_rounds(lane, rounds, cached):
+    """Return as `costs_of` what the medians of all rounds tell, with ranges that hold each round's.
 
     Parameters
     ----------
-    measured : dict of str to Measured
-    others : list of the same
+    lane : str
+    rounds : list of dict
+        As from `cell_samples`, the same cells in each.
+    cached : int
     """
+    cells = [middles(one) for one in rounds]
+    median = {name: np.median([one[name] for one in cells], axis=0) for name in cells[0]}
+    units, constants, error = costs_of(lane, median, cached)
+    others = [costs_of(lane, one, cached) for one in cells]
+    return (
+        _widened(units, [one for one, _, _ in others]),
+        _widened(constants, [one for _, one, _ in others]),
+        error,
+    )
+
+
+def _widened(measured, others):
+    """Return constants whose ranges hold the values that others have, too."""
     return {
         name: replace(
             one,

@@ -1,6 +1,7 @@
 """The command `dirtylog calibrate`."""
 
 import platform
+import time
 from datetime import date
 from pathlib import Path
 
@@ -9,12 +10,8 @@ import click
 from strategies.errors import InputError
 from strategies.units import DURATION, SIZE, number
 
-SIZES_MIB = (4, 128, 1024)
-REPETITIONS = 3
-SECONDS_A_ROUND = 10
-"""Of all lanes, on the reference machine."""
-
-LEAST_ROUNDS = 3
+SIZES_MIB = (4, 128, 512)
+REPETITIONS, LEAST_ROUNDS = 3, 3
 
 
 @click.command()
@@ -49,8 +46,8 @@ def calibrate(out, budget, base, perf_test, slot, vcpus, force):
         measured = _of_perf_test(perf_test, slot, vcpus)
         title, source = f"as {perf_test.name} tells", f"dirty_log_perf_test's {perf_test.name}"
         return _write(out, measured, base, title, source)
-    rounds = max(LEAST_ROUNDS, int(budget / 1e9 / SECONDS_A_ROUND))
-    measured, by_lane, noises, error = _measure(rounds)
+    samples = _samples(budget)
+    measured, by_lane, noises, error = _costs(samples)
     from analysis.model.calibrate import MOST_NOISE
 
     noisiest = max(noises.values())
@@ -61,7 +58,7 @@ def calibrate(out, budget, base, perf_test, slot, vcpus, force):
     if noisiest > MOST_NOISE and not force:
         click.echo("dirtylog: too noisy: no profile written; --force writes it", err=True)
         return 1
-    return _write(out, measured, base, _title(), _source(rounds, noises), by_lane)
+    return _write(out, measured, base, _title(), _source(samples, noises), by_lane)
 
 
 def _of_perf_test(path, slot, vcpus):
@@ -86,50 +83,40 @@ def _write(out, measured, base, title, source, by_lane=None):
     return 0
 
 
-def _measure(rounds):
-    """Return the profile's constants, the lanes', the noise of each lane, and the worst fit.
+def _samples(budget_ns):
+    """Return by lane the samples of its rounds.
 
     Each round has processes of its own, for where their memory lies makes a harvest of KVM's up to
     1.4 times as long.
     """
-    import numpy as np
-
-    from analysis.model import calibrate as model
-    from analysis.model.lanes import LANE_TERMS, cached_pages
+    from analysis.model.calibrate import cell_samples
+    from analysis.model.lanes import LANE_TERMS
     from strategies.lanes.session import choose
 
+    end = time.monotonic_ns() + budget_ns
     lanes = [name for name in choose(["all"])[0] if name in LANE_TERMS]
     if not lanes:
         raise InputError(f"none of {', '.join(LANE_TERMS)} is available: see `dirtylog lanes`")
-    samples = [{lane: _samples(lane, number) for lane in lanes} for number in range(rounds)]
+    samples, rounds = {lane: [] for lane in lanes}, 0
+    while rounds < LEAST_ROUNDS or time.monotonic_ns() < end:
+        for lane, of_lane in samples.items():
+            of_lane.append(cell_samples(lane, SIZES_MIB, REPETITIONS, 10_000 * rounds))
+        rounds += 1
+    return samples
+
+
+def _costs(samples):
+    """Return the profile's constants, the lanes', the noise of each lane, and the worst fit."""
+    from analysis.model import calibrate as model
+    from analysis.model.lanes import cached_pages
+
     measured, by_lane, noises, errors = {}, {}, {}, []
-    for lane in lanes:
-        of_lane = [one[lane] for one in samples]
-        cells = [model.middles(one) for one in of_lane]
-        middle = {name: np.median([one[name] for one in cells], axis=0) for name in cells[0]}
-        units, constants, error = model.costs_of(lane, middle, cached_pages())
-        others = [model.costs_of(lane, one, cached_pages())[:2] for one in cells]
-        by_lane[lane] = model.widened(units, [one for one, _ in others])
-        measured |= model.widened(constants, [one for _, one in others])
-        cell, ns = (
-            np.concatenate([one[name] for one in of_lane]) for name in ("cell", "harvest_ns")
-        )
-        noises[lane] = model.noise(cell, ns)
+    for lane, rounds in samples.items():
+        by_lane[lane], constants, error = model.costs_of_rounds(lane, rounds, cached_pages())
+        noises[lane] = model.noise(rounds)
+        measured |= constants
         errors.append(error)
     return measured, by_lane, noises, max(errors)
-
-
-def _samples(lane, number):
-    """Return the samples of a round, as arrays: all sizes, each with cells of its own."""
-    import numpy as np
-
-    from analysis.model.calibrate import cell_samples
-    from strategies.lanes.cells import FITTED
-
-    parts = [cell_samples(lane, mib, REPETITIONS, seed=1000 * number + mib) for mib in SIZES_MIB]
-    for at, part in enumerate(parts):
-        part["cell"] = part["cell"] + at * len(FITTED)
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _title():
@@ -138,13 +125,14 @@ def _title():
     return f"{cpu_model()}, measured {date.today().isoformat()}"
 
 
-def _source(rounds, noises):
+def _source(samples, noises):
     from strategies.lanes.kvm import backend
     from strategies.replay.output import cpu_model
 
+    rounds = len(next(iter(samples.values())))
     spread = ", ".join(f"{lane} {share:.1%}" for lane, share in noises.items())
     return (
         f"dirtylog calibrate, {rounds} rounds of {REPETITIONS} repetitions, "
-        f"slots of 4 to 1024 MiB, {date.today().isoformat()}; {cpu_model()}, "
+        f"slots of 4 to 512 MiB, {date.today().isoformat()}; {cpu_model()}, "
         f"Linux {platform.release()}, KVM by {backend()}; repetitions deviate by {spread}"
     )
