@@ -41,6 +41,15 @@ class StoreBuffer(Thread):
         self._stores.append((words, index, value, self.owner.access))
         self._aim()
 
+    def amend(self, words, index, value):
+        """Change the last store to a word that waits; say whether there is one."""
+        for k in reversed(range(len(self._stores))):
+            held, place, _, access = self._stores[k]
+            if held is words and place == index:
+                self._stores[k] = words, index, value, access
+                return True
+        return False
+
     def newest(self, words, index):
         """Return the value that the owner stored last to a word, or None."""
         for held, place, value, _ in reversed(self._stores):
@@ -103,10 +112,11 @@ class BufferedWords(Words):
         return super().__getitem__(index) if value is None else value
 
     def __setitem__(self, index, value):
+        buffer = self.memory.buffer
         if self.memory.is_store:
             self.memory.is_store = False
-            self.memory.buffer.take(self, index, value)
-        else:
+            buffer.take(self, index, value)
+        elif not (buffer and buffer.amend(self, index, value)):  # `store_own` comes after a store
             self.settle(index, value)
 
     def settle(self, index, value):

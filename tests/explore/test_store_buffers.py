@@ -82,3 +82,8 @@ def test_drawn_programs_end_as_the_abstract_machine_does(seed):
     ]
     found = {state for state, _ in Toy(threads, "tso").explore(HIGH, True).states}
     assert found == allowed(threads)
+
+
+def test_a_store_to_a_word_of_ones_own_comes_after_one_that_waits():
+    states = Toy([[("own", 0)], [("load", 1)]], "tso").explore(HIGH, True).states
+    assert {words for (words, _), _ in states} == {frozenset({(0, 2)})}

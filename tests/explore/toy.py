@@ -62,6 +62,9 @@ def act(words, actions, seen):
             seen.append(int(atomics.fetch_add(words, word, U64(1))))
         elif operation == "relay":
             atomics.store(words, (word + 1) % WORDS, atomics.load(words, word))
+        elif operation == "own":
+            atomics.store(words, word, U64(1))
+            atomics.store_own(words, word, U64(2))
         elif operation == "quarrel":
             while True:
                 atomics.fetch_add(words, word, U64(1))
