@@ -25,6 +25,7 @@ from strategies.core.vm import Vm
 from strategies.core.words import I64, ONE, U64, ZERO
 from strategies.explore.checks import check_debts, check_locks, check_rings
 from strategies.explore.guest_view import GuestView
+from strategies.explore.holders import Holders
 from strategies.explore.operations import OFF, bits_of, place_of
 from strategies.explore.scheduler import Violation
 from strategies.explore.sequential import Final
@@ -136,6 +137,7 @@ class Scene:
         }
         self.words = [words for words in fields.values() if isinstance(words, Words)]
         self.words += [locks, *self._finished.values()]
+        self.holders = Holders(self.machine, locks, sum(a.is_guest for a in program.threads))
 
     def _index(self, view, gfn):
         va, shift = address_of(self.machine, view, gfn), view_shift(self.machine, view)
@@ -154,6 +156,7 @@ class Scene:
     def restore(self):
         """Set everything back to the start: all state of a tracker is in the machine's words."""
         self.final = None
+        self.holders.start()
         saved, guest, (copy, order, logged_by) = self._saved
         for words, content in zip(self.words, saved, strict=True):
             words.restore(content)
@@ -164,6 +167,7 @@ class Scene:
 
     def wrote(self, thread):
         """See a changed word: note in which order stamps came into a page."""
+        self.holders.wrote(thread)
         self.guest.wrote(thread.words, thread.index)
         self.translations.wrote(thread)
         if thread.words is self.machine.stamps:

@@ -41,15 +41,6 @@ class StoreBuffer(Thread):
         self._stores.append((words, index, value, self.owner.access))
         self._aim()
 
-    def amend(self, words, index, value):
-        """Change the last store to a word that waits; say whether there is one."""
-        for k in reversed(range(len(self._stores))):
-            held, place, _, access = self._stores[k]
-            if held is words and place == index:
-                self._stores[k] = words, index, value, access
-                return True
-        return False
-
     def newest(self, words, index):
         """Return the value that the owner stored last to a word, or None."""
         for held, place, value, _ in reversed(self._stores):
@@ -116,7 +107,9 @@ class BufferedWords(Words):
         if self.memory.is_store:
             self.memory.is_store = False
             buffer.take(self, index, value)
-        elif not (buffer and buffer.amend(self, index, value)):  # `store_own` comes after a store
+        elif buffer and buffer.newest(self, index) is not None:  # no store passes one to its word
+            buffer.take(self, index, value)
+        else:
             self.settle(index, value)
 
     def settle(self, index, value):

@@ -58,13 +58,12 @@ def act(words, actions, seen):
             seen.append(int(atomics.load(words, word)))
         elif operation == "store":
             atomics.store(words, word, U64(10 * len(seen) + number))
+        elif operation == "own":
+            atomics.store_own(words, word, U64(100))
         elif operation == "add":
             seen.append(int(atomics.fetch_add(words, word, U64(1))))
         elif operation == "relay":
             atomics.store(words, (word + 1) % WORDS, atomics.load(words, word))
-        elif operation == "own":
-            atomics.store(words, word, U64(1))
-            atomics.store_own(words, word, U64(2))
         elif operation == "quarrel":
             while True:
                 atomics.fetch_add(words, word, U64(1))
