@@ -15,10 +15,10 @@ start: their HPTEs have R and C clear, so that it shows who loses them. The star
 The first vCPU has stored then, the others have loaded, through the views the other way round, so
 that TLBs have, and may owe, what the others have not: an access through another view evicts from
 the TLB what is there of the page. Stores to two pages are also made with logs that are full with
-one entry or two. Left out is what only swaps threads, and what has nothing to lose or to find; of
-large pages and of adaptive's own starts what C kept back adds, and of large pages three threads.
-Cheap ones come first: pairs, then triples of two threads, then of three, those with C kept back
-last.
+one entry or two. Left out is what only swaps threads, and what has nothing to lose or to find; and,
+as there would be too many, three threads with evictions or large pages, and these, and adaptive's
+own starts, with C kept back. Cheap ones come first: pairs, then triples of two threads, then of
+three, those with C kept back last.
 """
 
 from functools import cache
@@ -197,6 +197,10 @@ def _starts_by_costs(views, threads):
     return ("cool", "open") if names & {"store", NEXT} else ("cool",)
 
 
+def _may_be_late(views, threads, start):
+    return views != LARGE and start not in COSTS and EVICT not in _names(threads)
+
+
 def _before(start, views, pages, vcpus):
     """Return what is done first, alone, and by which vCPU."""
     gfn = _gfn_of(views)
@@ -286,5 +290,5 @@ def _programs(shapes):
         for is_late in (False, True)
         for views, threads in shapes
         for start in (*_starts(threads), *_starts_by_costs(views, threads))
-        if not is_late or (views != LARGE and start not in COSTS)
+        if not is_late or _may_be_late(views, threads, start)
     ]
