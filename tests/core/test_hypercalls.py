@@ -253,6 +253,26 @@ def test_bulk_remove_of_what_is_not_there(vm):
     assert answers(gpr)[0] == (NOT_FOUND | 1, 5)
 
 
+@pytest.mark.parametrize(
+    ("kind", "condition", "is_removed"),
+    [
+        (ABSOLUTE, VALID, True),
+        (ANDCOND, BOLTED, False),
+        (ANDCOND, VALID, False),
+        (ANDCOND, ABSENT | HVLOCK, True),
+        (AVPN, V, True),
+        (AVPN, V ^ 0x80, False),
+    ],
+)
+@pytest.mark.parametrize("strategy", ["null", "pte_flush"])
+def test_bulk_remove_conditions(strategy, kind, condition, is_removed):
+    """The same for an HPTE that the host has made absent."""
+    vm, _ = build(strategy, NPAGES, populated=False)
+    enter(vm, 0, V | BOLTED, ptel(1))
+    bulk_remove(vm, kind << 56 | 0, condition, END)
+    assert hptes_of(vm, 1) == ([] if is_removed else [0])
+
+
 def test_bulk_remove_stops_at_the_end_mark(vm):
     for index in range(2):
         enter(vm, index, V, ptel(1), H_EXACT)

@@ -13,6 +13,7 @@ from conftest import (
     harvest,
     hpte_of,
     hptes_of,
+    log_mode_of,
     protect,
     ptel_of,
     read,
@@ -22,10 +23,14 @@ from naive import ABSENT, BOLTED, HVLOCK, RWRW, RXRX, SEG_1TB, VALID, C
 
 from strategies.core import atomics
 from strategies.core.guest import VIEW_LARGE
-from strategies.core.machine import VCPU_TLB_GENERATION
+from strategies.core.handlers import enter_handler, leave_handler
+from strategies.core.heat import FAULTS, HEAT_WORDS
+from strategies.core.machine import LOG_OFF, SLOT_HEAT, VCPU_TLB_GENERATION
+from strategies.core.memslot import log_mode
 from strategies.core.papr import H_EXACT
 from strategies.core.tlb import flush_tlbs
 from strategies.core.vcpus import enter_guest
+from strategies.costs import UnitCosts
 
 V = SEG_1TB | 0x1234 << 7
 SCANS = ("c_bit_scan", "c_bit_scan_batched", "c_bit_scan_pipelined", "hpt_sweep:1048576")
@@ -144,10 +149,12 @@ def test_the_guests_view_of_an_hpte_changes_only_under_its_lock(call):
         "write_protect",
         "write_protect_batched",
         "double_buffer",
+        "write_protect_summary",
         "dirty_ring",
         "pml",
         "manual_protect",
         "dbm_hybrid",
+        "adaptive",
         "pte_flush",
     ],
 )
@@ -280,3 +287,101 @@ def test_what_became_valid_again_in_mid_harvest(strategy, again):
     assert vm.events()["map_faults"] == before + 1
     assert harvest(tracker) == again
     assert harvest(tracker) == set()
+
+
+@pytest.mark.parametrize("is_start", [False, True])
+def test_a_log_begins_and_ends_when_nobody_marks_by_the_mode_before(strategy, is_start):
+    """The mode is set, and then waited for who is inside a section."""
+    vm, tracker = build(strategy, 10, enabled=not is_start)
+    enter_handler(vm.machine, 0)
+    modes = []
+
+    def leave():
+        modes.append(log_mode(vm.machine, 0))
+        leave_handler(vm.machine, 0)
+
+    once_before("relax", None, leave)
+    (tracker.enable_logging if is_start else tracker.disable_logging)(0)
+    assert modes == [log_mode_of(strategy) if is_start else LOG_OFF]
+
+
+SUMMARY = "write_protect_summary"
+WORDS = 3 * 64
+"""Three words of a bitmap: its halves are words 0 to 5, its summaries words 6 and 7."""
+
+
+def once_at(words, index, operations, step):
+    """Take a step before the next of some operations on a word."""
+    nothing = atomics.hook
+
+    def hook(operation, array, at):
+        if array is words and at == index and operation in operations:
+            atomics.hook = nothing
+            step()
+
+    atomics.hook = hook
+
+
+WRITES = ("exchange", "fetch_or", "fetch_and", "compare_and_swap", "store")
+
+
+@pytest.mark.parametrize("summary", [6, 7])
+def test_a_mark_that_comes_while_a_summary_is_taken_is_not_lost(summary):
+    vm, tracker = build(SUMMARY, WORDS)
+    vm.host_store(3, STAMP)
+    once_at(vm.arrays.bitmap, summary, WRITES, lambda: vm.host_store(69, STAMP))
+    assert harvest(tracker) | harvest(tracker) == {3, 69}
+
+
+@pytest.mark.parametrize("word", [0, 6, 7])
+def test_of_two_marks_at_once_none_is_lost(word):
+    vm, tracker = build(SUMMARY, 64 * WORDS)
+    word = {0: 0, 6: 2 * WORDS, 7: 2 * WORDS + 3}[word]
+    other = {0: 5, 2 * WORDS: 69, 2 * WORDS + 3: 64 * 64 + 5}[word]
+    once_at(vm.arrays.bitmap, word, WRITES, lambda: vm.store([other], STAMP))
+    vm.host_store(3, STAMP)
+    assert harvest(tracker) == {3, other}
+
+
+@pytest.mark.parametrize("summary", [6, 7])
+def test_a_mark_that_comes_while_a_summary_is_put_back_is_not_lost(summary):
+    """The list has room for one word; that there is another is put back."""
+    vm, tracker = build(SUMMARY, WORDS)
+    vm.host_store(3, STAMP)
+    vm.host_store(69, STAMP)
+    numbers, masks = np.zeros((2, 1), np.uint64)
+    once_at(vm.arrays.bitmap, summary, ("fetch_or", "store"), lambda: vm.host_store(130, STAMP))
+    assert tracker.get_dirty_words(0, numbers, masks)[0] == 1
+    assert (numbers[0], masks[0]) == (0, 1 << 3)
+    assert harvest(tracker) == {69, 130}
+
+
+COSTS = UnitCosts("of three faults", 22, 0, 0, 1, 1, 0)
+"""The third fault opens a group of 64 pages, and time lowers no debt."""
+
+
+@pytest.mark.parametrize("is_beside_a_harvest", [False, True])
+def test_of_the_faults_of_a_group_each_is_counted(is_beside_a_harvest):
+    """Also one that comes while a harvest, or another fault, writes what it owes."""
+    vm, tracker = build("adaptive:64", 64, vcpus=2, unit_costs=COSTS)
+    group = int(vm.arrays.slots[SLOT_HEAT]) + HEAT_WORDS
+    beside = ("compare_and_swap", "store")
+    if is_beside_a_harvest:
+        vm.store([3], STAMP)
+        once_at(vm.arrays.heat, group, beside, lambda: vm.store([5], STAMP, vcpu=1))
+        harvest(tracker)
+    else:
+        once_at(vm.arrays.heat, group, beside, lambda: vm.store([5], STAMP, vcpu=1))
+        vm.store([3], STAMP)
+    assert vm.events()["groups_opened"] == 0
+    vm.store([7], STAMP)
+    assert vm.events()["groups_opened"] == 1
+
+
+def test_of_two_pages_heated_at_once_each_is_counted():
+    vm, _ = build("adaptive:64", 64, vcpus=2, unit_costs=COSTS)
+    faults = int(vm.arrays.slots[SLOT_HEAT]) + FAULTS
+    writes = ("fetch_add", "store")
+    once_at(vm.arrays.heat, faults, writes, lambda: vm.store([5], STAMP, vcpu=1))
+    vm.store([3], STAMP)
+    assert vm.arrays.heat[faults] == 2
