@@ -29,20 +29,20 @@ def rounds(vm, tracker, times, gfns=()):
     return changes(vm, before)
 
 
-def test_a_page_that_is_written_again_faults_no_more():
+def test_a_page_cools_at_once_until_waiting_would_have_saved_a_fault():
     vm, tracker = build("adaptive", PAGES)
-    assert rounds(vm, tracker, 1, [70])["write_faults"] == 1
+    assert rounds(vm, tracker, 1, [70])["pages_rearmed"] == 1
+    assert rounds(vm, tracker, 2, [70])["write_faults"] == 2
     seen = rounds(vm, tracker, 20, [70])
     assert "write_faults" not in seen
     assert seen["pages_scanned"] == 20
 
 
-def test_a_page_that_is_written_no_more_cools_and_costs_nothing():
+def test_a_page_that_is_written_no_more_cools_and_costs_a_look_at_the_summary():
     vm, tracker = build("adaptive", PAGES)
-    rounds(vm, tracker, 1, [70])
+    rounds(vm, tracker, 3, [70])
     assert rounds(vm, tracker, 900)["pages_rearmed"] == 1
-    seen = rounds(vm, tracker, 10)
-    assert seen == {"bitmap_words_read": 10}
+    assert rounds(vm, tracker, 10) == {"bitmap_words_read": 10}
     assert rounds(vm, tracker, 1, [70])["write_faults"] == 1
 
 
@@ -54,6 +54,22 @@ def test_faults_side_by_side_open_their_group_and_no_other():
     assert seen["write_faults"] < 11
     assert "write_faults" not in rounds(vm, tracker, 1, [500])
     assert rounds(vm, tracker, 1, [601])["write_faults"] == 1
+
+
+def test_no_group_opens_while_faults_are_cheaper_than_scanning_everything():
+    """Ten faults cost as much as a scan of 8,192 pages; five are the price of opening a group."""
+    vm, tracker = build("adaptive", 8192)
+    assert "groups_opened" not in rounds(vm, tracker, 1, range(300, 309))
+    vm, tracker = build("adaptive", 8192)
+    assert rounds(vm, tracker, 1, range(300, 311))["groups_opened"] == 1
+
+
+def test_a_group_opens_where_faults_lead_once_it_costs_an_eighth_of_what_they_did():
+    vm, tracker = build("adaptive", 8192)
+    seen = [rounds(vm, tracker, 1, range(300 + n, 309 + n)) for n in range(0, 180, 9)]
+    opened = [n for n, events in enumerate(seen) if "groups_opened" in events]
+    assert opened
+    assert opened[0] >= 8
 
 
 def test_an_open_group_that_is_written_no_more_closes():
