@@ -114,13 +114,14 @@ def accounts_of(vm):
     heat, start = vm.arrays.heat, int(vm.arrays.slots[SLOT_HEAT])
     words = heat[start : start + 64].tolist()
     groups = -(-vm.slots[0][1] // int(vm.arrays.slots[SLOT_GROUP]))
-    known = words[:11], words[32:48], words[48:64]
+    known = words[:16], words[32:48], words[48:64]
     return *known, heat[start + 64 : start + 64 + groups].tolist(), vm.arrays.written.tolist()
 
 
 def accounts_by(model):
-    known = [model.now, model.faults, int(model.is_swept), model.patience, model.price]
-    known += [model.waited, model.hot_pages, model.warm_pages, model.total]
+    known = [model.now, model.faults, model.opened, int(model.is_swept), model.patience]
+    known += [model.price, model.waited, model.hot_pages, model.warm_pages]
+    known += [model.by_faults, model.by_scans, model.own, model.lead, model.stakes]
     known += [model.regret_cold, model.regret_swept]
     groups = [group.word for group in model.groups]
     return known, model.saved, model.spent, groups, model.written
