@@ -253,6 +253,26 @@ def test_bulk_remove_of_what_is_not_there(vm):
     assert answers(gpr)[0] == (NOT_FOUND | 1, 5)
 
 
+@pytest.mark.parametrize(
+    ("kind", "condition", "is_removed"),
+    [
+        (ABSOLUTE, VALID, True),
+        (ANDCOND, BOLTED, False),
+        (ANDCOND, VALID, False),
+        (ANDCOND, ABSENT | HVLOCK, True),
+        (AVPN, V, True),
+        (AVPN, V ^ 0x80, False),
+    ],
+)
+@pytest.mark.parametrize("strategy", ["null", "pte_flush"])
+def test_bulk_remove_conditions(strategy, kind, condition, is_removed):
+    """The same for an HPTE that the host has made absent."""
+    vm, _ = build(strategy, NPAGES, populated=False)
+    enter(vm, 0, V | BOLTED, ptel(1))
+    bulk_remove(vm, kind << 56 | 0, condition, END)
+    assert hptes_of(vm, 1) == ([] if is_removed else [0])
+
+
 def test_bulk_remove_stops_at_the_end_mark(vm):
     for index in range(2):
         enter(vm, index, V, ptel(1), H_EXACT)
@@ -358,6 +378,13 @@ def test_read_four(vm):
 def test_read_four_at_the_end_of_the_hpt(vm):
     enter(vm, NHPTES - 1, V, ptel(1), H_EXACT)
     assert vm.hypercall(h_read, H_READ_4, NHPTES - 1)[1].tolist() == [0] * 6 + [V | VALID, ptel(1)]
+
+
+def test_read_of_what_is_not_there_tells_dword_1_as_the_hardware_has_it(vm):
+    enter(vm, 0, V, ptel(1, LINUX_RIGHTS))
+    remove(vm, 0)
+    assert read(vm, 0) == hardware(vm, 0)
+    assert read(vm, 0) != (0, ptel(1, LINUX_RIGHTS))
 
 
 def test_read_does_not_show_the_lock(vm):
