@@ -180,6 +180,7 @@ def test_nothing_is_lost_through_a_large_page():
     assert_nothing_lost(*run_storms(*LOGGING, pages=4096, rounds=40, accesses=2_000))
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_without_the_jit():
     assert_nothing_lost(*run_storms(*LOGGING, jit=False, pages=40, rounds=150, accesses=60))
 
