@@ -6,8 +6,8 @@ from typing import NamedTuple
 class UnitCosts(NamedTuple):
     """Unit costs in nanoseconds, as far as a tracker's choices need them.
 
-    The names are those of the model (`analysis.model.profile.COSTS`), but for `first_write`: all
-    that a write-protection fault and re-arming its page cost.
+    The names are those of the model (`analysis.model.profile.COSTS`), but for those of several
+    costs together, `first_write` and `page_written`.
 
     Attributes
     ----------
@@ -27,6 +27,8 @@ class UnitCosts(NamedTuple):
         Reading 128 bytes of the HPT in the order of memory; 0: there is none.
     page_pass : float
         Looking at a clean page of a whole slot, HPTEs fetched ahead; 0: there is no HPT.
+    page_written : float
+        Setting the changed bit of a page that is hot, and clearing it.
     """
 
     platform: str = "x86-kvm"
@@ -38,6 +40,7 @@ class UnitCosts(NamedTuple):
     flush: float = 1500.0
     block_sweep: float = 0.0
     page_pass: float = 0.0
+    page_written: float = 95.0
 
 
 X86_KVM = UnitCosts()

@@ -38,6 +38,7 @@ class NaiveAdaptive:
 
     def __init__(self, npages, group_pages, costs, blocks_of_hpt):
         """`blocks_of_hpt`: groups of HPTEs that a sweep reads; 0: it goes page by page."""
+        self._arguments = npages, group_pages, costs, blocks_of_hpt
         ps = {name: round(ns * 1000) for name, ns in costs._asdict().items() if name != "platform"}
         self.costs = ps
         self.npages, self.blocks_of_hpt = npages, blocks_of_hpt
@@ -62,6 +63,16 @@ class NaiveAdaptive:
         self.price = max(ps["page_scan"], 1)
         self.patience = self.fault // self.price
         self.events = Counter()
+
+    def anew(self):
+        """Return the model of a new log."""
+        return NaiveAdaptive(*self._arguments)
+
+    def counted(self, names):
+        """Return how many events of some names there were since the last call."""
+        counts = {name: self.events[name] for name in names}
+        self.events.clear()
+        return counts
 
     # Faults.
 
@@ -169,7 +180,6 @@ class NaiveAdaptive:
                 hot += len(pages)
         self.events["bitmap_words_read"] += read
         self.events["pages_rearmed"] += cooled
-        self.events["flushes"] += bool(reported or cooled)
         self.price = self.costs["page_scan"] + read * self.costs["word_read"] // max(hot, 1)
         self.price = max(self.price, 1)
         if cooled:

@@ -4,11 +4,13 @@ import random
 
 import numpy as np
 import pytest
-from conftest import build, changes, harvest
+from conftest import build, changes, harvest, hpte_of, protect
+from naive import RWRW
 from naive_adaptive import NaiveAdaptive
 
 from analysis.model.pricing import unit_costs_of
 from analysis.model.profile import load_profile
+from strategies.core.heat import AGES, HARVEST, SAVED, SPENT
 from strategies.core.machine import SLOT_GROUP, SLOT_HEAT
 from strategies.core.vm import Vm
 from strategies.costs import X86_KVM
@@ -27,20 +29,20 @@ def rounds(vm, tracker, times, gfns=()):
     return changes(vm, before)
 
 
-def test_a_page_that_is_written_again_faults_no_more():
+def test_a_page_cools_at_once_until_waiting_would_have_saved_a_fault():
     vm, tracker = build("adaptive", PAGES)
-    assert rounds(vm, tracker, 1, [70])["write_faults"] == 1
+    assert rounds(vm, tracker, 1, [70])["pages_rearmed"] == 1
+    assert rounds(vm, tracker, 2, [70])["write_faults"] == 2
     seen = rounds(vm, tracker, 20, [70])
     assert "write_faults" not in seen
     assert seen["pages_scanned"] == 20
 
 
-def test_a_page_that_is_written_no_more_cools_and_costs_nothing():
+def test_a_page_that_is_written_no_more_cools_and_costs_a_look_at_the_summary():
     vm, tracker = build("adaptive", PAGES)
-    rounds(vm, tracker, 1, [70])
+    rounds(vm, tracker, 3, [70])
     assert rounds(vm, tracker, 900)["pages_rearmed"] == 1
-    seen = rounds(vm, tracker, 10)
-    assert seen == {"bitmap_words_read": 10}
+    assert rounds(vm, tracker, 10) == {"bitmap_words_read": 10}
     assert rounds(vm, tracker, 1, [70])["write_faults"] == 1
 
 
@@ -52,6 +54,22 @@ def test_faults_side_by_side_open_their_group_and_no_other():
     assert seen["write_faults"] < 11
     assert "write_faults" not in rounds(vm, tracker, 1, [500])
     assert rounds(vm, tracker, 1, [601])["write_faults"] == 1
+
+
+def test_no_group_opens_while_faults_are_cheaper_than_scanning_everything():
+    """Ten faults cost as much as a scan of 8,192 pages; five are the price of opening a group."""
+    vm, tracker = build("adaptive", 8192)
+    assert "groups_opened" not in rounds(vm, tracker, 1, range(300, 309))
+    vm, tracker = build("adaptive", 8192)
+    assert rounds(vm, tracker, 1, range(300, 311))["groups_opened"] == 1
+
+
+def test_a_group_opens_where_faults_lead_once_it_costs_an_eighth_of_what_they_did():
+    vm, tracker = build("adaptive", 8192)
+    seen = [rounds(vm, tracker, 1, range(300 + n, 309 + n)) for n in range(0, 180, 9)]
+    opened = [n for n, events in enumerate(seen) if "groups_opened" in events]
+    assert opened
+    assert opened[0] >= 8
 
 
 def test_an_open_group_that_is_written_no_more_closes():
@@ -108,10 +126,10 @@ def accounts_by(model):
     return known, model.saved, model.spent, groups, model.written
 
 
-def lives(rng, npages):
-    """Yield what each harvest of a guest finds written: parts that grow, rest and move."""
-    working = []
-    while True:
+def lives(seed, npages, parts=40):
+    """Yield what each harvest of a guest finds written: parts of memory, and rests."""
+    rng = random.Random(seed)
+    for _ in range(parts):
         first, size = rng.randrange(npages), rng.choice((1, 2, 5, 20, 70, npages))
         working = [(first + k) % npages for k in range(size)]
         stores = rng.choice((1, 3, size, size))
@@ -125,30 +143,100 @@ PLATFORMS = {
     "groups too soon": X86_KVM._replace(page_scan=10.0, page_open=25.0, page_cool=40.0),
     "groups come and go": X86_KVM._replace(page_scan=12.0, page_open=2.0, page_cool=9.0),
     "pages dear to open": X86_KVM._replace(page_open=300.0, page_cool=500.0, flush=40_000.0),
+    "in whole steps": X86_KVM._replace(
+        first_write=96.0, page_scan=1.0, page_open=3.0, page_cool=3.0
+    ),
     "swept": X86_KVM._replace(page_scan=10.0, page_pass=4.0, page_open=1.5, page_cool=2.5),
     "all cheap": X86_KVM._replace(first_write=30.0, page_scan=0.0, word_read=0.3),
 }
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
+SWEPT_IN_BLOCKS = X86_KVM._replace(
+    first_write=9000.0, page_scan=10.0, block_sweep=2.0, page_open=1.5, page_cool=2.5
+)
+
+
+COUNTED = ("write_faults", "groups_opened", "pages_opened", "groups_closed", "pages_scanned")
+COUNTED += ("pages_passed", "pages_cleared", "pages_rearmed", "bitmap_words_read", "words_taken")
+COUNTED += ("blocks_swept",)
+
+
 @pytest.mark.parametrize(("npages", "group"), [(200, 64), (330, 128)])
+@pytest.mark.parametrize("platform", PLATFORMS)
 def test_all_that_it_learns_and_chooses_is_what_a_plain_model_does(platform, npages, group):
-    costs = PLATFORMS[platform]
+    live_beside_a_model(PLATFORMS[platform], npages, group, lives(f"{platform} {npages}", npages))
+
+
+def test_so_it_is_where_the_words_with_hot_pages_are_in_two_words():
+    stores = [[5], [4100], [5, 4100], [], [4100, 4101, 4160], *[[]] * 20, [5], [4161]]
+    live_beside_a_model(PLATFORMS["groups too soon"], 64 * 64 + 100, 64, stores)
+
+
+def test_so_it_is_where_the_hpt_is_swept():
+    live_beside_a_model(SWEPT_IN_BLOCKS, 2100, 64, [range(0, 2100, 3)] * 3 + [()] * 8)
+
+
+@pytest.mark.parametrize("platform", ["groups too soon", "swept"])
+def test_so_it_is_after_many_harvests(platform):
+    """Ages of any class, a number of harvests that a group's word cannot hold, full accounts."""
+    vm, tracker, model = build_both(PLATFORMS[platform], 200, 64)
+    heat, start = vm.arrays.heat, int(vm.arrays.slots[SLOT_HEAT])
+    model.now = heat[start + HARVEST] = (1 << 24) - 3
+    for k in range(AGES + 2):
+        for gfn, age in ((3 * k, 1 << k), (3 * k + 1, (1 << k) + 1)):
+            model.written[gfn] = vm.arrays.written[gfn] = model.now - age
+    step_both(vm, tracker, model, range(0, 60, 2))
+    step_both(vm, tracker, model, range(60))
+    for k in range(AGES):
+        model.saved[k] = heat[start + SAVED + k] = 10**9 * (k + 2) + 1
+        model.spent[k] = heat[start + SPENT + k] = 10**9 * (k * k % 7) + 1
+    for _ in range(8):
+        step_both(vm, tracker, model, [5, 70, 190])
+        step_both(vm, tracker, model, [])
+
+
+def build_both(costs, npages, group):
+    """Return a machine, its tracker, and the model of them."""
     vm, tracker = build(f"adaptive:{group}", npages, unit_costs=costs)
-    model = NaiveAdaptive(npages, group, costs, 0)
-    rng = random.Random(f"{platform} {npages}")
-    begun = vm.events()
-    for _, stores in zip(range(400), lives(rng, npages), strict=False):
-        for gfn in stores:
-            vm.store([gfn], 1)
-            model.store(gfn)
+    groups_of_hpt = vm.machine.group_mask + 1
+    blocks = groups_of_hpt if groups_of_hpt <= npages else 0
+    return vm, tracker, NaiveAdaptive(npages, group, costs, blocks)
+
+
+def step_both(vm, tracker, model, stores):
+    """Store to pages and harvest: all is alike afterwards."""
+    before = vm.events()
+    for gfn in stores:
+        vm.store([gfn], 1)
+        model.store(gfn)
+    assert harvest(tracker) == model.harvest()
+    assert accounts_of(vm) == accounts_by(model)
+    seen = changes(vm, before)
+    assert {name: seen.get(name, 0) for name in COUNTED} == model.counted(COUNTED)
+
+
+def live_beside_a_model(costs, npages, group, lives):
+    vm, tracker, model = build_both(costs, npages, group)
+    rng = random.Random(npages)
+    for stores in lives:
         if rng.random() < 0.01:
             gfn = rng.randrange(npages)
             vm.host_store(gfn, 1)
             model.host_store(gfn)
-        assert harvest(tracker) == model.harvest()
-        assert accounts_of(vm) == accounts_by(model)
-    seen = changes(vm, begun)
-    for name, times in model.events.items():
-        if name != "flushes" or not costs.page_pass:
-            assert seen.get(name, 0) == times, name
+        step_both(vm, tracker, model, stores)
+        if rng.random() < 0.01:
+            tracker.disable_logging(0)
+            vm.store([3], 1)
+            tracker.enable_logging(0)
+            model = model.anew()
+
+
+def test_where_c_is_kept_back_a_page_is_noted_once_in_a_harvest():
+    """It is found at the first look, and again when its HPTE is made valid."""
+    vm, tracker = build("adaptive", PAGES, delayed_c=True)
+    saved = int(vm.arrays.slots[SLOT_HEAT]) + SAVED
+    for stamp in range(2):
+        vm.store([3], stamp)
+        protect(vm, hpte_of(vm, 3), RWRW)  # brings C from the TLB
+        assert harvest(tracker) == {3}
+    assert vm.arrays.heat[saved : saved + AGES].tolist() == [1_228_000, *[0] * (AGES - 1)]

@@ -53,6 +53,18 @@ def test_recorded_programs_keep_the_bound(tables, name):
     assert tables[name]["ratio"].max() <= BOUND
 
 
+@pytest.mark.parametrize("name", ["recordings", "held_out", "page_scan"])
+def test_none_costs_less_than_choosing_must(tables, name):
+    rows = tables[name]
+    assert (rows["least_cpu_us"] <= rows[["cpu_us", "best_cpu_us"]].min(axis=1)).all()
+
+
+def test_only_one_recording_leaves_room_for_2_5_times_the_best_of_2011_on_x86(tables):
+    rows = tables["recordings"].query("profile == 'x86-kvm'").set_index("trace")
+    room = rows["times_possible_than_2011"]
+    assert set(room[room >= 2.5].index) == {"redis_ycsb"}
+
+
 def test_rivals_are_all_that_software_offers():
     names = others(make("sparse", {"epochs": 3, "rate": 5}), load_profile("power9"))
     assert {"hpt_sweep", "c_bit_scan_pipelined", "dirty_ring", "manual_protect"} <= names.keys()

@@ -44,6 +44,7 @@ def unit_costs_of(profile, trace, *, vcpus=1, mapping="linear"):
         flush=(1 - has_hpt) * at["flush"],
         block_sweep=has_hpt * at["block_sweep"],
         page_pass=has_hpt * at["page_pass"],
+        page_written=at["set_changed"] + at["page_clear"] + has_hpt * at["tlbie_shared"],
     )
 
 

@@ -5,12 +5,12 @@ word in `heat`, where a harvest looks first: its HPTEs may permit stores, and C 
 cold page's HPTEs are read-only, with C clear; the first store faults and heats it. Each group of
 pages has a word of its own: a debt, which faults raise and time lowers, and whether the group is
 open, that is, hot as a whole. Who raises the debt to the price of opening opens the group
-(`core/groups`). That price doubles when a group closes that was not worth opening.
+(`core/groups`), if that price is not too much to lose (`may_open`).
 
 Words of a slot in `heat`: HEAT_WORDS of what is known of all of it, a word for each group, then a
 bit for each word of the bitmap that may name a hot page. A group's word is read and written by
-vCPUs and the harvest; of the others vCPUs change FAULTS and the bits, and read costs, HARVEST and
-IS_SWEPT.
+vCPUs and the harvest; of the others vCPUs change FAULTS, OPENED and the bits, and read costs,
+HARVEST, IS_SWEPT, LEAD and STAKES.
 """
 
 from strategies.core import atomics
@@ -27,34 +27,36 @@ from strategies.core.words import I64, ONE, U64, ZERO, bit
 
 HARVEST = 0  # number of the harvest to come, from 1 on
 FAULTS = 1  # pages heated since the last harvest
-IS_SWEPT = 2  # 1: the next harvest sweeps, whatever is hot
-PATIENCE = 3  # harvests for which a page stays hot after its last store
-PRICE = 4  # of a hot page in a harvest, bitmap words included
-WAITED = 5  # what pages have cost that waited to be cooled
-HOT = 6  # hot pages at the last harvest that looked
-WARM = 7  # pages written within the patience, when they were last counted
-TOTAL = 8  # what all harvests and faults have cost
-REGRET_COLD = 9  # by how much more than a sweep of everything
-REGRET_SWEPT = 10  # by how much a sweep has cost more than to scan what is warm
+OPENED = 2  # pages opened with their groups since then
+IS_SWEPT = 3  # 1: the next harvest sweeps, whatever is hot
+PATIENCE = 4  # harvests for which a page stays hot after its last store
+PRICE = 5  # of a hot page in a harvest, bitmap words included
+WAITED = 6  # what pages have cost that waited to be cooled
+HOT = 7  # hot pages at the last harvest that looked
+WARM = 8  # pages written within the patience, when they were last counted
+BY_FAULTS = 9  # what all harvests would have cost if all that was written had faulted
+BY_SCANS = 10  # if everything had been open, and scanned
+OWN = 11  # what they have cost
+LEAD = 12  # more faults than that in an interval: scanning everything would have cost less
+STAKES = 13  # with fewer, what opening groups in it may cost
+REGRET_COLD = 14  # by how much more than a sweep of everything
+REGRET_SWEPT = 15  # by how much a sweep has cost more than to scan what is warm
 COSTS = 16  # unit costs in picoseconds, in the order of `UnitCosts`, then two for sweeps
 FIRST_WRITE, PAGE_SCAN, WORD_READ, PAGE_OPEN, PAGE_COOL, FLUSH = range(COSTS, COSTS + 6)
-SWEEP = COSTS + 8  # a sweep of a clean slot; 0: none is offered
-SWEEP_AGAIN = COSTS + 9  # what it costs more where anything is dirty
+PAGE_WRITTEN = COSTS + 8
+SWEEP = COSTS + 9  # a sweep of a clean slot; 0: none is offered
+SWEEP_AGAIN = COSTS + 10  # what it costs more where anything is dirty
 SAVED = 32  # by age: faults that waiting to that age has saved
 SPENT = 48  # by age: what it has cost
 AGES = 16
 HEAT_WORDS = 64
 
 OPEN = bit(63)
-PAID = bit(62)  # it was worth opening
-LEVEL_SHIFT = U64(56)  # by how many powers of two its price is raised
-LEVEL_MASK = U64(7)
 HARVEST_SHIFT = U64(32)  # up to which harvest time has lowered its debt, modulo 2**24
 HARVESTS = 1 << 24
 DEBT_MASK = U64(0xFFFFFFFF)  # in ns
 """A group's word."""
 
-MAX_LEVEL = 6
 PS_PER_NS = 1000
 
 
@@ -74,6 +76,12 @@ def known(machine, heat, field):
 def learn(machine, heat, field, value):
     """Change a word of a slot that vCPUs do not read."""
     atomics.store_own(machine.heat, heat + field, U64(value))
+
+
+@inlined
+def add(machine, heat, field, value):
+    """Add to a word of a slot that vCPUs do not read."""
+    learn(machine, heat, field, known(machine, heat, field) + value)
 
 
 @inlined
@@ -110,19 +118,34 @@ def group_pages(machine, slot, group):
 
 
 @inlined
+def toggle_price(machine, heat):
+    """Return what opening a page and cooling it again cost, in ps."""
+    return known(machine, heat, PAGE_OPEN) + known(machine, heat, PAGE_COOL)
+
+
+@inlined
 def opening_price(machine, heat, pages):
     """Return the debt in ns at which a group of so many pages opens, or closes.
 
     Half of what opening and cooling it again cost.
     """
-    price = known(machine, heat, PAGE_OPEN) + known(machine, heat, PAGE_COOL)
-    return max(pages * price // (2 * PS_PER_NS), 1)
+    return max(pages * toggle_price(machine, heat) // (2 * PS_PER_NS), 1)
 
 
 @inlined
-def level_of(word):
-    """Return by how many powers of two the price of opening a group is raised."""
-    return I64(word >> LEVEL_SHIFT & LEVEL_MASK)
+def may_open(machine, heat, pages):
+    """Say whether a group of so many pages may be opened.
+
+    It may where scanning everything would have cost less by now than faults alone. Else opening and
+    cooling all groups of the interval must not cost more than may be lost; vCPUs that open groups
+    side by side may each spend what is left.
+    """
+    if I64(atomics.load(machine.heat, heat + FAULTS)) > I64(
+        atomics.load(machine.heat, heat + LEAD)
+    ):
+        return True
+    pages += I64(atomics.load(machine.heat, heat + OPENED))
+    return pages * toggle_price(machine, heat) <= I64(atomics.load(machine.heat, heat + STAKES))
 
 
 @inlined
@@ -141,10 +164,9 @@ def debt_at(machine, heat, word, pages, harvest):
 
 
 @inlined
-def group_word(flags, level, harvest, debt):
+def group_word(flags, harvest, debt):
     """Return a group's word."""
-    word = flags | U64(level) << LEVEL_SHIFT | U64(harvest % HARVESTS) << HARVEST_SHIFT
-    return word | U64(min(debt, 0xFFFFFFFF))
+    return flags | U64(harvest % HARVESTS) << HARVEST_SHIFT | U64(min(debt, 0xFFFFFFFF))
 
 
 @inlined
@@ -161,14 +183,13 @@ def owe_fault(machine, slot, group):
         word = atomics.load(machine.heat, at)
         if word & OPEN:
             return False
-        level = level_of(word)
         harvest = I64(atomics.load(machine.heat, heat + HARVEST))
         debt = debt_at(machine, heat, word, pages, harvest) + fault
-        opens = debt >= opening_price(machine, heat, pages) << level
-        new = group_word(ZERO, level, harvest, debt)
-        if opens:
-            new = group_word(OPEN, level, harvest, 0)
+        opens = debt >= opening_price(machine, heat, pages) and may_open(machine, heat, pages)
+        new = group_word(OPEN, harvest, 0) if opens else group_word(ZERO, harvest, debt)
         if atomics.compare_and_swap(machine.heat, at, word, new) == word:
+            if opens:
+                atomics.fetch_add(machine.heat, heat + OPENED, U64(pages))
             return opens
 
 

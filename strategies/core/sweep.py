@@ -39,7 +39,6 @@ from strategies.core.words import ONE, U64, ZERO, ctz
 
 BLOCKS_PER_CHUNK = 64
 BLOCK_WORDS = 16
-GROUP_WORDS = 2 * HPTES_PER_GROUP
 ANY = ~ZERO
 
 

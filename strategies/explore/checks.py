@@ -104,7 +104,7 @@ def check_debts(machine, pages):
     if int(slots[SLOT_LOG_MODE]) != LOG_HEAT or word & OPEN:
         return
     toggle = sum(int(heat[start + price]) for price in (PAGE_OPEN, PAGE_COOL))
-    limit = max(len(pages) * toggle // 2000, 1) << (word >> 56 & 7)
+    limit = max(len(pages) * toggle // 2000, 1)
     if word & DEBT >= limit:
         raise Violation("debt not paid", f"a closed group owes {word & DEBT} ns, of {limit}")
     owed = int(heat[start + FAULTS]) * (int(heat[start + FIRST_WRITE]) // 1000)

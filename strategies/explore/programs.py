@@ -150,8 +150,8 @@ _IMPATIENT = UnitCosts("impatient", 1, 2, 0, 1000, 1000, 0)
 _RASH = _IMPATIENT._replace(platform="rash", page_open=0, page_cool=0)
 """The first fault opens its group, the first harvest closes it."""
 
-_TWO_FAULTS = _IMPATIENT._replace(platform="two faults", page_open=1, page_cool=1)
-"""In a slot of two pages the second fault opens the group."""
+_TWO_FAULTS = _IMPATIENT._replace(platform="two faults", page_scan=0, page_open=1, page_cool=1)
+"""In a slot of two pages the second fault opens the group; scans lead, for they cost nothing."""
 
 _MORE_FAULTS = _IMPATIENT._replace(platform="more faults", page_open=2, page_cool=2)
 """Two do not."""

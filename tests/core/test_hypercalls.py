@@ -380,6 +380,13 @@ def test_read_four_at_the_end_of_the_hpt(vm):
     assert vm.hypercall(h_read, H_READ_4, NHPTES - 1)[1].tolist() == [0] * 6 + [V | VALID, ptel(1)]
 
 
+def test_read_of_what_is_not_there_tells_dword_1_as_the_hardware_has_it(vm):
+    enter(vm, 0, V, ptel(1, LINUX_RIGHTS))
+    remove(vm, 0)
+    assert read(vm, 0) == hardware(vm, 0)
+    assert read(vm, 0) != (0, ptel(1, LINUX_RIGHTS))
+
+
 def test_read_does_not_show_the_lock(vm):
     v = V | VALID
     assert enter(vm, 8, v, ptel(1), H_EXACT)[0] == H_SUCCESS

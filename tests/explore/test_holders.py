@@ -7,12 +7,13 @@ from strategies.core.hpte import HPTE_R_C, HPTE_R_N
 from strategies.core.locks import RMAP_LOCK
 from strategies.core.machine import TLB_OWED_C, VCPU_HANDLER
 from strategies.core.words import I64, ONE, ZERO
-from strategies.explore import scene
+from strategies.explore import catalogue, scene
 from strategies.explore.actions import Action
 from strategies.explore.defect import substituted
 from strategies.explore.explorer import explore
-from strategies.explore.programs import Program, guest, host, store
+from strategies.explore.programs import PROGRAMS, Program, guest, host, store
 from strategies.explore.session import find
+from strategies.registry import BASELINE, base_of, names
 
 _h_protect = h_change.h_protect
 
@@ -124,3 +125,13 @@ def test_what_others_look_at_is_changed_by_a_read_modify_write(field, program, s
     finally:
         atomics.exchange = exchange
     assert (found.kind, found.schedules) == ("rule broken", 1)
+
+
+@pytest.mark.parametrize("memory", ["sc", "tso"])
+@pytest.mark.parametrize("base", [name for name in names() if name != BASELINE])
+def test_a_schedule_of_each_program_breaks_no_rule(base, memory):
+    for program in (*PROGRAMS, *catalogue.PROGRAMS):
+        for strategy in program.strategies:
+            if base_of(strategy) == base:
+                found = explore(program, strategy, memory=memory, limit=1).finding
+                assert found is None, (program.name, strategy, found.text)

@@ -6,6 +6,7 @@ from conftest import (
     STAMP,
     build,
     build_large,
+    changes,
     clear_mod,
     clear_ref,
     enter,
@@ -22,9 +23,11 @@ from conftest import (
 from naive import ABSENT, BOLTED, HVLOCK, RWRW, RXRX, SEG_1TB, VALID, C
 
 from strategies.core import atomics
-from strategies.core.guest import VIEW_LARGE
+from strategies.core.guest import VIEW_BASE, VIEW_LARGE, address_of
 from strategies.core.handlers import enter_handler, leave_handler
 from strategies.core.heat import FAULTS, HEAT_WORDS
+from strategies.core.hpt import group_of
+from strategies.core.hpte import SHIFT_4K
 from strategies.core.machine import LOG_OFF, SLOT_HEAT, VCPU_TLB_GENERATION
 from strategies.core.memslot import log_mode
 from strategies.core.papr import H_EXACT
@@ -115,15 +118,16 @@ def test_h_enter_waits_for_a_place_that_is_locked_and_free(place):
     assert (code, gpr[0]) == (0, first + place)
 
 
-def test_where_one_group_is_all_bolted_the_other_gives_a_place():
+@pytest.mark.parametrize("place", [0, 7, 11, 15])
+def test_the_one_hpte_of_both_groups_that_is_not_bolted_gives_its_place(place):
     vm, _ = build("null", 17 * 2048, hpt_order=18, populated=False)
     gfns = list(range(0, 17 * 2048, 2048))
     vm.store(gfns[:16], STAMP)
     for gfn in gfns[:16]:
-        if gfn != gfns[11]:
+        if gfn != gfns[place]:
             vm.arrays.hpt[2 * hpte_of(vm, gfn)] |= np.uint64(BOLTED)
     assert vm.store(gfns[16:], STAMP) == 1
-    assert hptes_of(vm, gfns[11]) == []
+    assert hptes_of(vm, gfns[place]) == []
 
 
 @pytest.mark.parametrize("call", [clear_mod, clear_ref, lambda vm, i: protect(vm, i, RXRX)])
@@ -333,11 +337,13 @@ def test_a_mark_that_comes_while_a_summary_is_taken_is_not_lost(summary):
     assert harvest(tracker) | harvest(tracker) == {3, 69}
 
 
-@pytest.mark.parametrize("word", [0, 6, 7])
-def test_of_two_marks_at_once_none_is_lost(word):
-    vm, tracker = build(SUMMARY, 64 * WORDS)
-    word = {0: 0, 6: 2 * WORDS, 7: 2 * WORDS + 3}[word]
-    other = {0: 5, 2 * WORDS: 69, 2 * WORDS + 3: 64 * 64 + 5}[word]
+MANY = 64 * 64 + 64
+"""Pages, of 65 words: the halves are words 0 to 129, the summaries 130 and 131, and 132."""
+
+
+@pytest.mark.parametrize(("word", "other"), [(0, 5), (130, 69), (132, 64 * 64 + 5)])
+def test_of_two_marks_at_once_none_is_lost(word, other):
+    vm, tracker = build(SUMMARY, MANY)
     once_at(vm.arrays.bitmap, word, WRITES, lambda: vm.store([other], STAMP))
     vm.host_store(3, STAMP)
     assert harvest(tracker) == {3, other}
@@ -354,6 +360,28 @@ def test_a_mark_that_comes_while_a_summary_is_put_back_is_not_lost(summary):
     assert tracker.get_dirty_words(0, numbers, masks)[0] == 1
     assert (numbers[0], masks[0]) == (0, 1 << 3)
     assert harvest(tracker) == {69, 130}
+
+
+def listed(tracker, room):
+    """Return the pages of a list of so many words."""
+    numbers, masks = np.zeros((2, room), np.uint64)
+    found = tracker.get_dirty_words(0, numbers, masks)[0]
+    words = zip(numbers[:found].tolist(), masks[:found].tolist(), strict=True)
+    return [64 * number + bit for number, mask in words for bit in range(64) if mask >> bit & 1]
+
+
+def test_what_finds_no_room_in_a_list_is_in_the_next():
+    vm, tracker = build(SUMMARY, 3 * 64 * 64)
+    dirty = [1, 70, 64 * 64 - 1, 64 * 64, 64 * 64 + 130, 64 * 64 + 200, 2 * 64 * 64 + 5]
+    for gfn in dirty:
+        vm.host_store(gfn, STAMP)
+    assert [listed(tracker, 2) for _ in range(5)] == [
+        dirty[:2],
+        dirty[2:4],
+        dirty[4:6],
+        dirty[6:],
+        [],
+    ]
 
 
 COSTS = UnitCosts("of three faults", 22, 0, 0, 1, 1, 0)
@@ -385,3 +413,55 @@ def test_of_two_pages_heated_at_once_each_is_counted():
     once_at(vm.arrays.heat, faults, writes, lambda: vm.store([5], STAMP, vcpu=1))
     vm.store([3], STAMP)
     assert vm.arrays.heat[faults] == 2
+
+
+def build_first(strategy):
+    """Return a machine, the tracker, and a page to which the guest gives HPTE 0."""
+    vm, tracker = build(strategy, 4096, populated=False)
+    places = ((gfn, address_of(vm.machine, VIEW_BASE, gfn)) for gfn in range(4096))
+    return vm, tracker, next(g for g, va in places if group_of(vm.machine, va, SHIFT_4K, 0) == 0)
+
+
+def release_at_relax(vm):
+    """Lock HPTE 0; who waits for it finds it free the next time."""
+    hpt = vm.arrays.hpt
+    hpt[0] |= np.uint64(HVLOCK)
+    once_before("relax", None, lambda: hpt.__setitem__(0, hpt[0] & ~np.uint64(HVLOCK)))
+
+
+@pytest.mark.parametrize("strategy", [*SCANS, "write_protect", "pml", "dbm_hybrid", "adaptive"])
+def test_a_page_is_started_again_where_the_first_hpte_of_all_is_locked(strategy):
+    vm, tracker, gfn = build_first(strategy)
+    vm.store([gfn], STAMP)
+    assert hpte_of(vm, gfn) == 0
+    release_at_relax(vm)
+    assert harvest(tracker) == {gfn}
+    vm.store([gfn], STAMP + 1)
+    assert harvest(tracker) == {gfn}
+
+
+def test_its_page_is_opened_with_its_group_too():
+    vm, _, gfn = build_first("dbm_hybrid")
+    vm.load([gfn])
+    assert hpte_of(vm, gfn) == 0
+    release_at_relax(vm)
+    vm.store([gfn ^ 1], STAMP)
+    before = vm.events()
+    vm.store([gfn], STAMP)
+    assert "write_faults" not in changes(vm, before)
+
+
+def test_a_load_that_maps_a_page_again_opens_no_group():
+    """The page is cooled, and its HPTE absent until the end of the harvest."""
+    costs = UnitCosts("a page cools", 1, 2, 0, 1000, 1000, 0)
+    vm, tracker = build("adaptive:64", 64, delayed_c=True, unit_costs=costs)
+    vm.store([3], STAMP)
+    harvest(tracker)
+    enter_guest(vm.machine, 0)
+    vm.store([3], STAMP + 1)
+    protect(vm, hpte_of(vm, 3), RWRW)  # brings C from the TLB
+    assert harvest(tracker) == {3}
+    before = vm.events()
+    once_before("fetch_add", vm.arrays.vcpus, lambda: vm.load([3]))
+    assert harvest(tracker) == set()
+    assert "pages_opened" not in changes(vm, before)

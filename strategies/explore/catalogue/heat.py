@@ -8,13 +8,13 @@ from strategies.core.memslot import bitmap_start, log_mode, slot_of_gfn
 from strategies.core.protect import RESTORE, change_page
 from strategies.core.words import I64, U64, ZERO
 from strategies.explore.defect import Defect
-from strategies.mixed import adaptive
+from strategies.mixed import cooling
 
 _claim = claim
 _open_group = open_group
 _is_open = groups.is_open
-_cool_word = adaptive._cool_word
-_look_again = adaptive._look_again
+_cool_word = cooling.cool_word
+_look_again = cooling.look_again
 
 
 def claim_nothing(_machine, _cpu, _slot, _mode, _gfn):
@@ -79,9 +79,10 @@ def owe_and_pass(machine, slot, group):
     fault = heat.known(machine, start, heat.FIRST_WRITE) // heat.PS_PER_NS
     harvest = I64(atomics.load(machine.heat, start + HARVEST))
     debt = heat.debt_at(machine, start, word, pages, harvest) + fault
-    new = heat.group_word(ZERO, 0, harvest, debt)
+    new = heat.group_word(ZERO, harvest, debt)
     atomics.fetch_add(machine.heat, at, U64((int(new) - int(word)) % (1 << 64)))
-    if debt < heat.opening_price(machine, start, pages):
+    price = heat.opening_price(machine, start, pages)
+    if debt < price or not heat.may_open(machine, start, pages):
         return False
     atomics.exchange(machine.heat, at, OPEN)
     return True
@@ -105,7 +106,7 @@ DEFECTS = (
         lived="-",
         program="cool-store-harvest",
         strategy="adaptive",
-        replaces=((adaptive._cool_word, cool_before_bits),),
+        replaces=((cooling.cool_word, cool_before_bits),),
     ),
     Defect(
         name="heat-not-looked-at-again",
@@ -115,7 +116,7 @@ DEFECTS = (
         lived="-",
         program="cool-store-harvest",
         strategy="adaptive",
-        replaces=((adaptive._look_again, look_not_again),),
+        replaces=((cooling.look_again, look_not_again),),
     ),
     Defect(
         name="heat-opened-though-cold",
@@ -152,7 +153,7 @@ DEFECTS = (
         lived="-",
         program="cool-store-harvest",
         strategy="adaptive",
-        replaces=((adaptive._drop_word, drop_at_one_look),),
+        replaces=((cooling.drop_word, drop_at_one_look),),
     ),
     Defect(
         name="heat-debt-passed-by-two",
@@ -171,6 +172,6 @@ DEFECTS = (
         lived="-",
         program="cool-store-harvest",
         strategy="adaptive",
-        replaces=((adaptive._look_again, look_without_flush),),
+        replaces=((cooling.look_again, look_without_flush),),
     ),
 )
