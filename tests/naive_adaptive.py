@@ -7,7 +7,7 @@ Money is in picoseconds, but for debts, which are in nanoseconds.
 from collections import Counter
 from dataclasses import dataclass
 
-WORD, AGES, MAX_LEVEL = 64, 16, 6
+WORD, AGES = 64, 16
 HARVESTS, MOST_DEBT = 1 << 24, 0xFFFFFFFF
 
 
@@ -17,16 +17,13 @@ class Group:
 
     pages: range
     is_open: bool = False
-    is_paid: bool = False
-    level: int = 0
     harvest: int = 0
     debt: int = 0
 
     @property
     def word(self):
         """Its word, as the machine keeps it."""
-        flags = self.is_open << 63 | self.is_paid << 62 | self.level << 56
-        return flags | self.harvest % HARVESTS << 32 | self.debt
+        return self.is_open << 63 | self.harvest % HARVESTS << 32 | self.debt
 
 
 def age_class(age):
@@ -57,12 +54,14 @@ class NaiveAdaptive:
         self.hot, self.dirty, self.marks = set(), set(), set()
         self.written = [0] * npages
         self.saved, self.spent = [0] * AGES, [0] * AGES
-        self.now, self.faults, self.waited = 1, 0, 0
+        self.now, self.patience, self.price = 1, 0, max(ps["page_scan"], 1)
+        self.toggle = ps["page_open"] + ps["page_cool"]
+        self.faults = self.opened = self.waited = 0
         self.is_swept = self.host_stored = False
-        self.hot_pages = self.warm_pages = self.total = self.regret_cold = self.regret_swept = 0
-        self.price = max(ps["page_scan"], 1)
-        self.patience = self.fault // self.price
+        self.hot_pages = self.warm_pages = self.regret_cold = self.regret_swept = 0
+        self.by_faults = self.by_scans = self.own = 0
         self.events = Counter()
+        self._set_stakes()
 
     def anew(self):
         """Return the model of a new log."""
@@ -91,9 +90,10 @@ class NaiveAdaptive:
         self.faults += 1
         group = self.groups[gfn // self.group_pages]
         group.debt = self._debt(group, self.now) + self.fault // 1000
-        group.harvest, group.is_paid = self.now, False
-        if group.debt >= self._opening_price(group) << group.level:
+        group.harvest = self.now
+        if group.debt >= self._opening_price(group) and self._may_open(group):
             group.is_open, group.debt = True, 0
+            self.opened += len(group.pages)
             self._open(group)
         group.debt = min(group.debt, MOST_DEBT)
 
@@ -103,8 +103,28 @@ class NaiveAdaptive:
         self.events["pages_opened"] += len(group.pages)
 
     def _opening_price(self, group):
-        toggle = self.costs["page_open"] + self.costs["page_cool"]
-        return max(len(group.pages) * toggle // 2000, 1)
+        return max(len(group.pages) * self.toggle // 2000, 1)
+
+    def _may_open(self, group):
+        if self.faults > self.lead:
+            return True
+        return (self.opened + len(group.pages)) * self.toggle <= self.stakes
+
+    def _set_stakes(self):
+        ahead = max(self.by_scans + self._clean_scan - self.by_faults, 0)
+        self.lead, self.stakes = ahead // self.fault, max(self._left_to_lose, 0)
+
+    @property
+    def _clean_scan(self):
+        return self.sweep or self.npages * self.costs["page_scan"]
+
+    @property
+    def _left_to_lose(self):
+        return self.by_faults + self.by_faults // 8 - self.own
+
+    @property
+    def _faults_lead(self):
+        return self.by_faults <= self.by_scans
 
     def _debt(self, group, harvest):
         """Time lowers it by scans of the whole group, unless all is swept anyway."""
@@ -122,12 +142,12 @@ class NaiveAdaptive:
             reported, hot, missed = self._by_sweep()
         else:
             reported, hot, missed = self._by_pages()
-        any_dirty = bool(reported)
+        written = len(reported)
         self.dirty.clear()
         if self.host_stored:
             self.events["bitmap_words_read"] += self._words
             self.events["words_taken"] += len({gfn // WORD for gfn in self.marks})
-        self._settle(hot, missed, any_dirty)
+        self._settle(hot, missed, written)
         reported |= self.marks
         self.marks = set()
         return reported
@@ -140,7 +160,7 @@ class NaiveAdaptive:
         return self.now - self.written[gfn]
 
     def _is_warm(self, gfn):
-        return self.written[gfn] > 0 and self._age(gfn) <= self.patience
+        return self.written[gfn] > 0 and 0 < self.patience >= self._age(gfn)
 
     def _note_written(self, gfn):
         """Return what a fault would have cost, if it would have come had the page been cooled."""
@@ -180,6 +200,7 @@ class NaiveAdaptive:
                 hot += len(pages)
         self.events["bitmap_words_read"] += read
         self.events["pages_rearmed"] += cooled
+        self.events["flushes"] += bool(reported or cooled)
         self.price = self.costs["page_scan"] + read * self.costs["word_read"] // max(hot, 1)
         self.price = max(self.price, 1)
         if cooled:
@@ -200,22 +221,17 @@ class NaiveAdaptive:
         self.events["pages_passed"] += len(pages) - len(written)
         self.events["pages_cleared"] += len(written)
         warm = sum(map(self._is_warm, pages))
-        warm += sum(not self._is_warm(gfn) for gfn in written)
-        self._weigh(group, warm, len(written), spared)
+        self._weigh(group, warm, spared)
         return warm
 
-    def _weigh(self, group, warm, written, spared):
+    def _weigh(self, group, warm, spared):
         idle = (len(group.pages) - warm) * self.costs["page_scan"] // 1000
-        limit = self._opening_price(group)
         if not group.is_open:
             group.debt = max(self._debt(group, self.now - 1) - idle, 0)
         else:
             group.debt = max(group.debt + idle - spared // 1000, 0)
-            group.is_paid |= written * self.fault // 1000 >= 3 * limit
-            if group.debt >= limit:
-                step = -1 if group.is_paid else 1
-                group.level = min(max(group.level + step, 0), MAX_LEVEL)
-                group.is_open, group.is_paid, group.debt = False, False, 0
+            if group.debt >= self._opening_price(group):
+                group.is_open, group.debt = False, 0
                 self.events["groups_closed"] += 1
         group.harvest = self.now
 
@@ -229,33 +245,42 @@ class NaiveAdaptive:
         else:
             self.events["pages_scanned"] += len(reported)
             self.events["pages_passed"] += self.npages - len(reported)
-        if self.now % 32 == 0 or not self.warm_pages:
-            self.warm_pages = sum(map(self._is_warm, range(self.npages)))
-            self.hot_pages = len(self.hot)
-            self.events["blocks_swept"] += self.npages // 16
-            self.events["bitmap_words_read"] += self._words
         return reported, self.hot_pages, missed
 
     # What follows from a harvest.
 
-    def _settle(self, hot, missed, any_dirty):
+    def _settle(self, hot, missed, written):
         faults, self.faults = self.faults, 0
-        scan = self.sweep if self.is_swept else hot * self.price
-        self.total += faults * self.fault + scan
+        sweep = self.sweep + (self.sweep_again if written else 0)
+        self._note_costs(sweep if self.is_swept else hot * self.price, faults, written)
         if self.sweep:
-            self._weigh_sweep(hot, faults, missed, self.sweep + any_dirty * self.sweep_again)
+            self._weigh_sweep(hot, faults, missed, sweep)
         self._settle_patience()
+        self._set_stakes()
         self.now += 1
+
+    def _note_costs(self, scan, faults, written):
+        """What was opened pays at once for being cooled again."""
+        opening, self.opened = self.opened * self.toggle, 0
+        both = written * self.costs["page_written"]
+        flush = self.costs["flush"] if written else 0
+        again = self.sweep_again if written else 0
+        self.by_faults += written * self.fault + flush
+        self.by_scans += self._clean_scan + again + both + flush
+        self.own += scan + faults * self.fault + opening + both + flush
 
     def _weigh_sweep(self, hot, faults, missed, sweep):
         page_scan = self.costs["page_scan"]
-        toggle = self.costs["page_open"] + self.costs["page_cool"]
-        paid = faults * self.fault
+        if self.is_swept and (self.now % 32 == 0 or not self.warm_pages):
+            hot = self._take_stock()
+        self.regret_cold += faults * self.fault
         if not self.is_swept:
-            paid += hot * page_scan - sweep
-        self.regret_cold = max(self.regret_cold + paid, 0)
-        cold = self.npages - hot
-        if cold and self.regret_cold >= cold * toggle:
+            self.regret_cold += hot * page_scan - sweep
+        self.regret_cold = max(self.regret_cold, 0)
+        price = (self.npages - hot) * self.toggle
+        may_lose = not self._faults_lead or price <= self._left_to_lose
+        if hot < self.npages and self.regret_cold >= price and may_lose:
+            self.opened += self.npages - hot
             for group in self.groups:
                 self._open(group)
             hot, self.regret_cold = self.npages, 0
@@ -264,20 +289,25 @@ class NaiveAdaptive:
         if self.is_swept:
             self.regret_swept += sweep - self.warm_pages * page_scan - missed
             self.regret_swept = max(self.regret_swept, 0)
-            cooling = hot * toggle
-            if self.regret_swept >= cooling and self.total >= 8 * cooling:
+            has_lost = self._faults_lead and self._left_to_lose < 0
+            if has_lost or self.regret_swept >= hot * self.toggle:
                 for group in self.groups:
-                    group.is_open = group.is_paid = False
-                    group.level = group.harvest = group.debt = 0
+                    group.is_open, group.harvest, group.debt = False, 0, 0
                 is_next_swept, self.regret_swept = False, 0
         self.is_swept = is_next_swept
+
+    def _take_stock(self):
+        self.warm_pages = sum(map(self._is_warm, range(self.npages)))
+        self.events["blocks_swept"] += self.npages // 16
+        self.events["bitmap_words_read"] += self._words
+        return len(self.hot)
 
     def _settle_patience(self):
         earned = most = patience = 0
         volume = sum(self.saved) + sum(self.spent)
         for j in range(AGES):
-            earned += self.saved[j] - self.spent[j] + self.fault // 10
-            if earned >= most:
+            earned += self.saved[j] - self.spent[j]
+            if earned > most:
                 most, patience = earned, 1 << j
         if volume > 1000 * self.fault:
             self.saved = [account // 2 for account in self.saved]

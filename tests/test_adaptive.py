@@ -4,8 +4,8 @@ import random
 
 import numpy as np
 import pytest
-from conftest import build, changes, harvest, hpte_of, protect
-from naive import RWRW
+from conftest import build, changes, hardware, harvest, hpte_of, protect
+from naive import RWRW, RXRX, C
 from naive_adaptive import NaiveAdaptive
 
 from analysis.model.pricing import unit_costs_of
@@ -13,7 +13,7 @@ from analysis.model.profile import load_profile
 from strategies.core.heat import AGES, HARVEST, SAVED, SPENT
 from strategies.core.machine import SLOT_GROUP, SLOT_HEAT
 from strategies.core.vm import Vm
-from strategies.costs import X86_KVM
+from strategies.costs import X86_KVM, UnitCosts
 from strategies.registry import get
 from strategies.workloads.synthetic import synthesize
 
@@ -114,13 +114,14 @@ def accounts_of(vm):
     heat, start = vm.arrays.heat, int(vm.arrays.slots[SLOT_HEAT])
     words = heat[start : start + 64].tolist()
     groups = -(-vm.slots[0][1] // int(vm.arrays.slots[SLOT_GROUP]))
-    known = words[:11], words[32:48], words[48:64]
+    known = words[:16], words[32:48], words[48:64]
     return *known, heat[start + 64 : start + 64 + groups].tolist(), vm.arrays.written.tolist()
 
 
 def accounts_by(model):
-    known = [model.now, model.faults, int(model.is_swept), model.patience, model.price]
-    known += [model.waited, model.hot_pages, model.warm_pages, model.total]
+    known = [model.now, model.faults, model.opened, int(model.is_swept), model.patience]
+    known += [model.price, model.waited, model.hot_pages, model.warm_pages]
+    known += [model.by_faults, model.by_scans, model.own, model.lead, model.stakes]
     known += [model.regret_cold, model.regret_swept]
     groups = [group.word for group in model.groups]
     return known, model.saved, model.spent, groups, model.written
@@ -158,7 +159,7 @@ SWEPT_IN_BLOCKS = X86_KVM._replace(
 
 COUNTED = ("write_faults", "groups_opened", "pages_opened", "groups_closed", "pages_scanned")
 COUNTED += ("pages_passed", "pages_cleared", "pages_rearmed", "bitmap_words_read", "words_taken")
-COUNTED += ("blocks_swept",)
+COUNTED += ("blocks_swept", "flushes")
 
 
 @pytest.mark.parametrize(("npages", "group"), [(200, 64), (330, 128)])
@@ -231,12 +232,27 @@ def live_beside_a_model(costs, npages, group, lives):
             model = model.anew()
 
 
-def test_where_c_is_kept_back_a_page_is_noted_once_in_a_harvest():
-    """It is found at the first look, and again when its HPTE is made valid."""
+@pytest.mark.parametrize("is_brought", [True, False])
+def test_where_c_is_kept_back_a_page_is_noted_once_in_a_harvest(is_brought):
+    """It is found at the first look, if C was there, and again when its HPTE is made valid."""
     vm, tracker = build("adaptive", PAGES, delayed_c=True)
     saved = int(vm.arrays.slots[SLOT_HEAT]) + SAVED
     for stamp in range(2):
         vm.store([3], stamp)
-        protect(vm, hpte_of(vm, 3), RWRW)  # brings C from the TLB
+        if is_brought:
+            protect(vm, hpte_of(vm, 3), RWRW)  # brings C from the TLB
         assert harvest(tracker) == {3}
     assert vm.arrays.heat[saved : saved + AGES].tolist() == [1_228_000, *[0] * (AGES - 1)]
+
+
+def test_where_c_is_kept_back_cooling_takes_the_permission_and_c_alone():
+    costs = UnitCosts("a page cools", 1, 2, 0, 1000, 1000, 0)
+    vm, tracker = build("adaptive:64", 64, delayed_c=True, unit_costs=costs)
+    vm.store([3], 1)
+    index = hpte_of(vm, 3)
+    protect(vm, index, RWRW)  # brings C from the TLB
+    v, r = hardware(vm, index)
+    assert r & C
+    assert harvest(tracker) == {3}
+    assert harvest(tracker) == set()
+    assert hardware(vm, index) == (v, r & ~C & ~RWRW | RXRX)

@@ -177,6 +177,13 @@ PROGRAMS = (
         (guest(store(0), store(1)), _HARVEST),
         pages=2,
     ),
+    Program(
+        "other-page-harvest",
+        "a first store to a page, a harvest that finds another one dirty",
+        (guest(store(1)), _HARVEST),
+        pages=2,
+        **_DIRTY,
+    ),
     Program("load-harvest", "a load and a store, a harvest", (guest(load(), store()), _HARVEST)),
     Program(
         "store-then-remove-harvest",
@@ -446,6 +453,13 @@ PROGRAMS = (
         **_COOLING,
     ),
     Program(
+        "cool-other-harvest",
+        "a store that heats one page beside a harvest that cools another",
+        (guest(store(1)), _HARVEST),
+        pages=2,
+        **_COOLING,
+    ),
+    Program(
         "cool-open-harvest",
         "stores that open a group, a harvest that closes and cools it",
         (guest(store(0), store(1)), _HARVEST),
@@ -537,6 +551,14 @@ PROGRAMS = (
         "a load; the TLB entry of a store, with its C, is replaced",
         (guest(load()), guest(store(), load(view=VIEW_ALIAS))),
         **_ALIASED,
+        **_DELAYED_C,
+    ),
+    Program(
+        "delayed-c-enable",
+        "a store while logging starts, with C of an earlier one still in a TLB",
+        (_STORE, host(enable())),
+        **_OFF,
+        **_DIRTY,
         **_DELAYED_C,
     ),
     Program(

@@ -10,6 +10,7 @@ from conftest import (
     clear_ref,
     enter,
     hardware,
+    harvest,
     hpte_of,
     hptes_of,
     protect,
@@ -46,6 +47,7 @@ from naive import (
     R,
 )
 
+from strategies.core.guest import VIEW_LARGE
 from strategies.core.h_change import h_clear_mod, h_clear_ref, h_protect, h_read
 from strategies.core.h_remove import h_remove
 
@@ -156,6 +158,23 @@ def test_enter_shows_the_guest_its_own_r_and_c_and_the_hardware_none(vm, given):
     enter(vm, 0, V, ptel(1, RIGHTS | given))
     assert read(vm, 0)[1] & (R | C) == given
     assert hardware(vm, 0)[1] & (R | C) == 0
+
+
+def test_enter_gives_the_hardware_the_r_and_c_that_the_page_is_known_to_have(vm):
+    vm.store([1], 1)
+    remove(vm, hpte_of(vm, 1))
+    enter(vm, 0, V, ptel(1, LINUX_RIGHTS))
+    assert hardware(vm, 0)[1] & (R | C) == R | C
+
+
+@pytest.mark.parametrize("strategy", ["pml", "dbm_hybrid", "adaptive"])
+def test_enter_of_a_large_page_takes_no_c_from_a_small_one(strategy):
+    """It would speak for all pages that the large one covers."""
+    vm, tracker = build(strategy, 256, page_shift=16)
+    vm.store([0], 1)
+    remove(vm, hpte_of(vm, 0))
+    vm.populate(0, view=VIEW_LARGE)
+    assert harvest(tracker) == {0}
 
 
 # H_REMOVE.
@@ -402,6 +421,14 @@ def test_read_shows_absent_as_valid():
 
 
 # H_CLEAR_REF, H_CLEAR_MOD.
+
+
+@pytest.mark.parametrize("clear", [clear_ref, clear_mod])
+@pytest.mark.parametrize("bits", [0, R, C, R | C])
+def test_clear_returns_what_the_hardware_set(vm, clear, bits):
+    enter(vm, 0, V, ptel(1))
+    vm.arrays.hpt[1] |= np.uint64(bits)
+    assert clear(vm, 0)[1][0] == ptel(1, RIGHTS | bits)
 
 
 @pytest.mark.parametrize("clear", [clear_ref, clear_mod])

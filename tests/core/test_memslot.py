@@ -49,6 +49,7 @@ def test_mark_sets_a_bit_and_counts_it_once():
         vm.host_store(gfn, STAMP)
     assert vm.arrays.bitmap[:3].tolist() == [1 | 1 << 63, 1, 2]
     assert row(vm)[SLOT_DIRTY] == 4
+    assert vm.events()["host_stores"] == 5
 
 
 def test_marks_of_a_slot_stay_in_its_words():

@@ -67,6 +67,18 @@ def test_of_two_vcpus_that_miss_the_hash_at_once_one_enters_the_hpte():
     assert vm.events()["hash_misses"] == 2
 
 
+def test_that_holds_where_a_harvest_has_made_it_absent():
+    vm, tracker = build("pte_flush", 10, vcpus=2, populated=False)
+
+    def enter_and_harvest():
+        vm.store([3], STAMP, vcpu=1)
+        assert harvest(tracker) == {3}
+
+    once_before("compare_and_swap", vm.arrays.pte_locks, enter_and_harvest)
+    vm.store([3], STAMP + 1, vcpu=0)
+    assert len(hptes_of(vm, 3)) == 1
+
+
 def test_that_holds_for_the_first_hpte_of_all_too():
     vm, _ = build("null", 4096, vcpus=2, populated=False)
     (first,) = (gfn for gfn in range(4096) if not vm.store([gfn], STAMP) or hpte_of(vm, gfn) == 0)
@@ -128,6 +140,29 @@ def test_the_one_hpte_of_both_groups_that_is_not_bolted_gives_its_place(place):
             vm.arrays.hpt[2 * hpte_of(vm, gfn)] |= np.uint64(BOLTED)
     assert vm.store(gfns[16:], STAMP) == 1
     assert hptes_of(vm, gfns[place]) == []
+
+
+def test_a_group_of_which_another_has_just_removed_an_hpte_is_not_full():
+    """All others are bolted; who wanted to evict that one finds its place free."""
+    vm, _ = build("null", 17 * 2048, hpt_order=18, populated=False)
+    *gfns, new = range(0, 17 * 2048, 2048)
+    vm.store(gfns, STAMP)
+    places = [hpte_of(vm, gfn) for gfn in gfns]
+    for place in places[1:]:
+        vm.arrays.hpt[2 * place] |= np.uint64(BOLTED)
+    nothing, locked = atomics.hook, []
+
+    def hook(operation, words, index):
+        if operation == "compare_and_swap" and words is vm.arrays.hpt and index == 2 * places[0]:
+            locked.append(index)
+            if len(locked) == 2:  # after H_ENTER has looked there
+                atomics.hook = nothing
+                assert remove(vm, places[0])[0] == 0
+
+    atomics.hook = hook
+    assert vm.store([new], STAMP) == 1
+    assert hptes_of(vm, new) == [places[0]]
+    assert len(locked) == 2
 
 
 @pytest.mark.parametrize("call", [clear_mod, clear_ref, lambda vm, i: protect(vm, i, RXRX)])
@@ -465,3 +500,28 @@ def test_a_load_that_maps_a_page_again_opens_no_group():
     once_before("fetch_add", vm.arrays.vcpus, lambda: vm.load([3]))
     assert harvest(tracker) == set()
     assert "pages_opened" not in changes(vm, before)
+
+
+def test_a_load_whose_page_another_vcpu_maps_meanwhile_changes_nothing():
+    vm, _ = build("pte_flush", 10, vcpus=2)
+    assert protect(vm, hpte_of(vm, 3), RXRX)[0] == 0
+    once_before("compare_and_swap", vm.arrays.hpt, lambda: vm.load([3], vcpu=1))
+    vm.load([3])
+    seen = vm.events()
+    faults = [seen[f"{what}_faults"] for what in ("map", "spurious", "upgrade", "write")]
+    assert faults == [1, 1, 0, 0]
+
+
+def test_c_of_a_large_page_that_comes_in_mid_harvest_speaks_for_all_of_it():
+    """A small page on the same memory was found written; both HPTEs are on one ring."""
+    vm, tracker = build_large("c_bit_scan_batched", 16, delayed_c=True)
+    large = hpte_of(vm, 0)
+    vm.populate(0)
+    (small,) = set(hptes_of(vm, 0)) - {large}
+    vm.store([0], STAMP)
+    protect(vm, small, RWRW)  # brings C from the TLB
+    vm.store([0], STAMP + 1, view=VIEW_LARGE)
+    assert [hardware(vm, index)[1] & C for index in (small, large)] == [C, 0]
+    enter_guest(vm.machine, 0)
+    once_before("fetch_add", vm.arrays.vcpus, lambda: protect(vm, large, RWRW))
+    assert harvest(tracker) == set(range(256))

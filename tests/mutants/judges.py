@@ -31,6 +31,7 @@ TRACKER_TESTS = (
     "tests/test_hpt_sweep.py",
     "tests/test_groups.py",
     "tests/test_manual_protect.py",
+    "tests/test_summary.py",
     "tests/test_ioctl.py",
     "tests/contract/test_exact_counts.py",
     "tests/contract/test_exact_counts_by_log.py",
@@ -42,6 +43,7 @@ TRACKER_TESTS = (
             "so_it_is_where_the_hpt_is_swept",
             "so_it_is_after_many_harvests",
             "where_c_is_kept_back_a_page_is_noted_once_in_a_harvest",
+            "where_c_is_kept_back_cooling_takes_the_permission_and_c_alone",
         )
     ),
 )
