@@ -99,6 +99,7 @@ def test_a_mutant_is_killed_and_the_table_says_by_what(tmp_path):
     assert row[4].partition(" ")[0] in judges.KINDS
 
 
+@pytest.mark.slow
 def test_a_survivor_fails_the_run_unless_the_table_has_a_reason(tmp_path):
     table = tmp_path / "table.tsv"
     survivor = "strategies/core/vcpus.py:storing_threads:bound:0"
@@ -110,6 +111,7 @@ def test_a_survivor_fails_the_run_unless_the_table_has_a_reason(tmp_path):
     assert table.read_text() == argued
 
 
+@pytest.mark.slow
 def test_in_ci_a_mutant_that_was_killed_once_must_be_killed_again(tmp_path):
     table = tmp_path / "table.tsv"
     survivor = "strategies/core/vcpus.py:storing_threads:bound:0"
