@@ -23,12 +23,13 @@ from conftest import (
 from naive import ABSENT, BOLTED, HVLOCK, RWRW, RXRX, SEG_1TB, VALID, C
 
 from strategies.core import atomics
+from strategies.core.groups import is_open
 from strategies.core.guest import VIEW_BASE, VIEW_LARGE, address_of
 from strategies.core.handlers import enter_handler, leave_handler
-from strategies.core.heat import FAULTS, HEAT_WORDS
+from strategies.core.heat import FAULTS, HEAT_WORDS, owe_fault, word_bit
 from strategies.core.hpt import group_of
 from strategies.core.hpte import SHIFT_4K
-from strategies.core.machine import LOG_OFF, SLOT_HEAT, VCPU_TLB_GENERATION
+from strategies.core.machine import LOG_HEAT, LOG_OFF, SLOT_HEAT, SLOT_LOG_MODE, VCPU_TLB_GENERATION
 from strategies.core.memslot import log_mode
 from strategies.core.papr import H_EXACT
 from strategies.core.tlb import flush_tlbs
@@ -419,8 +420,8 @@ def test_what_finds_no_room_in_a_list_is_in_the_next():
     ]
 
 
-COSTS = UnitCosts("of three faults", 22, 0, 0, 1, 1, 0)
-"""The third fault opens a group of 64 pages, and time lowers no debt."""
+COSTS = UnitCosts("of three faults", 22, 0, 0, 1, 1, 0, page_written=0)
+"""The third fault opens a group of 64 pages: scans cost nothing, and time lowers no debt."""
 
 
 @pytest.mark.parametrize("is_beside_a_harvest", [False, True])
@@ -525,3 +526,37 @@ def test_c_of_a_large_page_that_comes_in_mid_harvest_speaks_for_all_of_it():
     enter_guest(vm.machine, 0)
     once_before("fetch_add", vm.arrays.vcpus, lambda: protect(vm, large, RWRW))
     assert harvest(tracker) == set(range(256))
+
+
+def test_a_page_is_hot_when_the_bit_of_its_own_word_is_set():
+    """Until then a harvest does not look there, and a store must fault; another word is hot."""
+    vm, _ = build("adaptive", 128)
+    vm.store([70], STAMP)
+    place = int(word_bit(vm.machine, 0, 0)[0])
+    seen = []
+    once_at(vm.arrays.heat, place, WRITES, lambda: seen.append(is_open(vm.machine, 0, LOG_HEAT, 3)))
+    vm.store([3], STAMP)
+    assert (seen, is_open(vm.machine, 0, LOG_HEAT, 3)) == ([False], True)
+
+
+def test_a_group_that_another_vcpu_is_about_to_open_is_left_to_it():
+    vm, _ = build("adaptive:64", 64, unit_costs=COSTS)
+    vm.store([3, 5], STAMP)
+    group = int(vm.arrays.slots[SLOT_HEAT]) + HEAT_WORDS
+    beside = ("compare_and_swap", "store")
+    opens = []
+    once_at(vm.arrays.heat, group, beside, lambda: opens.append(owe_fault(vm.machine, 0, 0)))
+    vm.store([7], STAMP)
+    assert (opens, vm.events()["groups_opened"]) == ([True], 0)
+
+
+@pytest.mark.parametrize("strategy", ["dbm_hybrid", "adaptive"])
+def test_what_is_stored_while_a_log_starts_is_not_in_it(strategy):
+    """C that it set is cleared with the others'; a group that is opened later does not show it."""
+    costs = UnitCosts("the first fault opens", 1, 0, 0, 0, 0, 0)
+    vm, tracker = build(strategy, 64, enabled=False, unit_costs=costs)
+    mode = SLOT_LOG_MODE
+    once_at(vm.arrays.slots, mode, ("exchange",), lambda: vm.store([3], STAMP))
+    tracker.enable_logging(0)
+    vm.store([4], STAMP)
+    assert harvest(tracker) == {4}
