@@ -77,15 +77,21 @@ def _check_ring(rev, gfn, word, hptes):
     )
 
 
-PAGE_OPEN, PAGE_COOL, GROUPS, OPEN, DEBT = 19, 20, 64, 1 << 63, 0xFFFFFFFF
+HARVEST, FAULTS, LEAD, PAGE_OPEN, PAGE_COOL, GROUPS = 0, 1, 12, 19, 20, 64
+OPEN, DEBT = 1 << 63, 0xFFFFFFFF
 
 
 def check_debts(machine, pages):
-    """Raise Violation if the one group of slot 0 is closed, and owes what it opens at."""
+    """Raise Violation if the one group of slot 0 is closed, and owes what it opens at.
+
+    Before the first harvest, for each changes how many faults make it open.
+    """
     slots, heat = machine.slots, machine.heat
     start = int(slots[SLOT_HEAT])
     word = int(heat[start + GROUPS])
     if int(slots[SLOT_LOG_MODE]) != LOG_HEAT or word & OPEN:
+        return
+    if heat[start + HARVEST] != 1 or heat[start + FAULTS] < heat[start + LEAD]:
         return
     toggle = sum(int(heat[start + price]) for price in (PAGE_OPEN, PAGE_COOL))
     limit = max(len(pages) * toggle // 2000, 1)
