@@ -37,7 +37,7 @@ WARM = 8  # pages written within the patience, when they were last counted
 BY_FAULTS = 9  # what all harvests would have cost if all that was written had faulted
 BY_SCANS = 10  # if everything had been open, and scanned
 OWN = 11  # what they have cost
-LEAD = 12  # more faults than that in an interval: scanning everything would have cost less
+LEAD = 12  # so many faults in an interval, and scanning everything would have cost less
 STAKES = 13  # with fewer, what opening groups in it may cost
 REGRET_COLD = 14  # by how much more than a sweep of everything
 REGRET_SWEPT = 15  # by how much a sweep has cost more than to scan what is warm
@@ -140,9 +140,7 @@ def may_open(machine, heat, pages):
     cooling all groups of the interval must not cost more than may be lost; vCPUs that open groups
     side by side may each spend what is left.
     """
-    if I64(atomics.load(machine.heat, heat + FAULTS)) > I64(
-        atomics.load(machine.heat, heat + LEAD)
-    ):
+    if atomics.load(machine.heat, heat + FAULTS) >= atomics.load(machine.heat, heat + LEAD):
         return True
     pages += I64(atomics.load(machine.heat, heat + OPENED))
     return pages * toggle_price(machine, heat) <= I64(atomics.load(machine.heat, heat + STAKES))
