@@ -10,7 +10,7 @@ BASE ?= main
 # $(call lack,what,Debian package): ends the recipe in one line.
 lack = { echo "dirtylog: $(1) is missing; on Debian and Ubuntu: apt install $(2)" >&2; exit 1; }
 
-.PHONY: study bench gate history notebook test mutants conformance lint clean
+.PHONY: study bench gate history notebook test test-slow mutants conformance lint clean
 
 study: .venv/ready
 	@$(BIN)/dirtylog study
@@ -29,7 +29,10 @@ notebook: .venv/notebook
 	$(BIN)/jupyter lab analysis/report/notebooks
 
 test: .venv/dev
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist loadgroup -m "not slow"
+
+test-slow: .venv/dev
+	$(BIN)/pytest -n auto --dist loadgroup -m slow
 
 mutants: .venv/dev
 	$(BIN)/python tests/mutants/runner.py $(MUTANTS)

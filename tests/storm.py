@@ -1,11 +1,12 @@
 """A guest that stores and changes its HPT while the host harvests, for test_concurrency.
 
-    python tests/storm.py TRACKER --pages N --threads N --rounds N --accesses N
+    python tests/storm.py TRACKER ... --pages N --threads N --rounds N --accesses N
 
 Each round is judged as a migration is: after each harvest the reported pages are copied; at the end
 the vCPUs stop, one more harvest is copied, and the copy must equal memory. Rounds are short, for a
-page that was lost is safe again once it is stored to again. Prints one JSON object; the exit status
-is 1 if a page was lost. The work is bounded, the time is not: the caller sets a limit.
+page that was lost is safe again once it is stored to again. Prints a JSON object a line, one for
+each tracker; the exit status is 1 if a page was lost. The work is bounded, the time is not: the
+caller sets a limit.
 """
 
 import argparse
@@ -98,7 +99,7 @@ def storm(tracker_name, pages, threads, rounds, accesses, seed, delayed_c):
             harvests += 1
         guests.join()
         lost += [(number, int(gfn)) for gfn in np.flatnonzero(copy != vm.arrays.stamps)]
-    return {"lost": lost, "harvests": harvests, "events": vm.events()}
+    return {"tracker": tracker_name, "lost": lost, "harvests": harvests, "events": vm.events()}
 
 
 def guest_round(vm, number, accesses, seed):
@@ -118,10 +119,14 @@ def guest_round(vm, number, accesses, seed):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("tracker_name")
+    parser.add_argument("trackers", nargs="+")
     for option in ("pages", "threads", "rounds", "accesses", "seed"):
         parser.add_argument(f"--{option}", type=int, required=True)
     parser.add_argument("--delayed_c", type=int, default=0)
-    result = storm(**vars(parser.parse_args()))
-    print(json.dumps(result))
-    sys.exit(bool(result["lost"]))
+    options = vars(parser.parse_args())
+    is_lost = False
+    for name in options.pop("trackers"):
+        result = storm(name, **options)
+        print(json.dumps(result), flush=True)
+        is_lost |= bool(result["lost"])
+    sys.exit(is_lost)

@@ -1,13 +1,19 @@
 """What adaptive has chosen, by the events that it counts."""
 
+import random
+
 import numpy as np
 import pytest
-from conftest import build, changes, harvest
+from conftest import build, changes, hardware, harvest, hpte_of, protect
+from naive import RWRW, RXRX, C
+from naive_adaptive import NaiveAdaptive
 
 from analysis.model.pricing import unit_costs_of
 from analysis.model.profile import load_profile
+from strategies.core.heat import AGES, HARVEST, SAVED, SPENT
+from strategies.core.machine import SLOT_GROUP, SLOT_HEAT
 from strategies.core.vm import Vm
-from strategies.costs import X86_KVM
+from strategies.costs import X86_KVM, UnitCosts
 from strategies.registry import get
 from strategies.workloads.synthetic import synthesize
 
@@ -101,3 +107,152 @@ def test_a_new_log_has_forgotten_what_was_hot():
     tracker.enable_logging(0)
     assert harvest(tracker) == set()
     assert rounds(vm, tracker, 1, [5])["write_faults"] == 1
+
+
+def accounts_of(vm):
+    """Return what the machine keeps of slot 0 that the model has, too."""
+    heat, start = vm.arrays.heat, int(vm.arrays.slots[SLOT_HEAT])
+    words = heat[start : start + 64].tolist()
+    groups = -(-vm.slots[0][1] // int(vm.arrays.slots[SLOT_GROUP]))
+    known = words[:16], words[32:48], words[48:64]
+    return *known, heat[start + 64 : start + 64 + groups].tolist(), vm.arrays.written.tolist()
+
+
+def accounts_by(model):
+    known = [model.now, model.faults, model.opened, int(model.is_swept), model.patience]
+    known += [model.price, model.waited, model.hot_pages, model.warm_pages]
+    known += [model.by_faults, model.by_scans, model.own, model.lead, model.stakes]
+    known += [model.regret_cold, model.regret_swept]
+    groups = [group.word for group in model.groups]
+    return known, model.saved, model.spent, groups, model.written
+
+
+def lives(seed, npages, parts=40):
+    """Yield what each harvest of a guest finds written: parts of memory, and rests."""
+    rng = random.Random(seed)
+    for _ in range(parts):
+        first, size = rng.randrange(npages), rng.choice((1, 2, 5, 20, 70, npages))
+        working = [(first + k) % npages for k in range(size)]
+        stores = rng.choice((1, 3, size, size))
+        for _ in range(rng.choice((1, 1, 2, 8, 20))):
+            yield rng.sample(working, min(stores, size))
+        for _ in range(rng.choice((0, 1, 6, 25, 60))):
+            yield ()
+
+
+PLATFORMS = {
+    "groups too soon": X86_KVM._replace(page_scan=10.0, page_open=25.0, page_cool=40.0),
+    "groups come and go": X86_KVM._replace(page_scan=12.0, page_open=2.0, page_cool=9.0),
+    "pages dear to open": X86_KVM._replace(page_open=300.0, page_cool=500.0, flush=40_000.0),
+    "in whole steps": X86_KVM._replace(
+        first_write=96.0, page_scan=1.0, page_open=3.0, page_cool=3.0
+    ),
+    "swept": X86_KVM._replace(page_scan=10.0, page_pass=4.0, page_open=1.5, page_cool=2.5),
+    "all cheap": X86_KVM._replace(first_write=30.0, page_scan=0.0, word_read=0.3),
+}
+
+
+SWEPT_IN_BLOCKS = X86_KVM._replace(
+    first_write=9000.0, page_scan=10.0, block_sweep=2.0, page_open=1.5, page_cool=2.5
+)
+
+
+COUNTED = ("write_faults", "groups_opened", "pages_opened", "groups_closed", "pages_scanned")
+COUNTED += ("pages_passed", "pages_cleared", "pages_rearmed", "bitmap_words_read", "words_taken")
+COUNTED += ("blocks_swept", "flushes")
+
+
+@pytest.mark.parametrize(("npages", "group"), [(200, 64), (330, 128)])
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_all_that_it_learns_and_chooses_is_what_a_plain_model_does(platform, npages, group):
+    live_beside_a_model(PLATFORMS[platform], npages, group, lives(f"{platform} {npages}", npages))
+
+
+def test_so_it_is_where_the_words_with_hot_pages_are_in_two_words():
+    stores = [[5], [4100], [5, 4100], [], [4100, 4101, 4160], *[[]] * 20, [5], [4161]]
+    live_beside_a_model(PLATFORMS["groups too soon"], 64 * 64 + 100, 64, stores)
+
+
+def test_so_it_is_where_the_hpt_is_swept():
+    live_beside_a_model(SWEPT_IN_BLOCKS, 2100, 64, [range(0, 2100, 3)] * 3 + [()] * 8)
+
+
+@pytest.mark.parametrize("platform", ["groups too soon", "swept"])
+def test_so_it_is_after_many_harvests(platform):
+    """Ages of any class, a number of harvests that a group's word cannot hold, full accounts."""
+    vm, tracker, model = build_both(PLATFORMS[platform], 200, 64)
+    heat, start = vm.arrays.heat, int(vm.arrays.slots[SLOT_HEAT])
+    model.now = heat[start + HARVEST] = (1 << 24) - 3
+    for k in range(AGES + 2):
+        for gfn, age in ((3 * k, 1 << k), (3 * k + 1, (1 << k) + 1)):
+            model.written[gfn] = vm.arrays.written[gfn] = model.now - age
+    step_both(vm, tracker, model, range(0, 60, 2))
+    step_both(vm, tracker, model, range(60))
+    for k in range(AGES):
+        model.saved[k] = heat[start + SAVED + k] = 10**9 * (k + 2) + 1
+        model.spent[k] = heat[start + SPENT + k] = 10**9 * (k * k % 7) + 1
+    for _ in range(8):
+        step_both(vm, tracker, model, [5, 70, 190])
+        step_both(vm, tracker, model, [])
+
+
+def build_both(costs, npages, group):
+    """Return a machine, its tracker, and the model of them."""
+    vm, tracker = build(f"adaptive:{group}", npages, unit_costs=costs)
+    groups_of_hpt = vm.machine.group_mask + 1
+    blocks = groups_of_hpt if groups_of_hpt <= npages else 0
+    return vm, tracker, NaiveAdaptive(npages, group, costs, blocks)
+
+
+def step_both(vm, tracker, model, stores):
+    """Store to pages and harvest: all is alike afterwards."""
+    before = vm.events()
+    for gfn in stores:
+        vm.store([gfn], 1)
+        model.store(gfn)
+    assert harvest(tracker) == model.harvest()
+    assert accounts_of(vm) == accounts_by(model)
+    seen = changes(vm, before)
+    assert {name: seen.get(name, 0) for name in COUNTED} == model.counted(COUNTED)
+
+
+def live_beside_a_model(costs, npages, group, lives):
+    vm, tracker, model = build_both(costs, npages, group)
+    rng = random.Random(npages)
+    for stores in lives:
+        if rng.random() < 0.01:
+            gfn = rng.randrange(npages)
+            vm.host_store(gfn, 1)
+            model.host_store(gfn)
+        step_both(vm, tracker, model, stores)
+        if rng.random() < 0.01:
+            tracker.disable_logging(0)
+            vm.store([3], 1)
+            tracker.enable_logging(0)
+            model = model.anew()
+
+
+@pytest.mark.parametrize("is_brought", [True, False])
+def test_where_c_is_kept_back_a_page_is_noted_once_in_a_harvest(is_brought):
+    """It is found at the first look, if C was there, and again when its HPTE is made valid."""
+    vm, tracker = build("adaptive", PAGES, delayed_c=True)
+    saved = int(vm.arrays.slots[SLOT_HEAT]) + SAVED
+    for stamp in range(2):
+        vm.store([3], stamp)
+        if is_brought:
+            protect(vm, hpte_of(vm, 3), RWRW)  # brings C from the TLB
+        assert harvest(tracker) == {3}
+    assert vm.arrays.heat[saved : saved + AGES].tolist() == [1_228_000, *[0] * (AGES - 1)]
+
+
+def test_where_c_is_kept_back_cooling_takes_the_permission_and_c_alone():
+    costs = UnitCosts("a page cools", 1, 2, 0, 1000, 1000, 0)
+    vm, tracker = build("adaptive:64", 64, delayed_c=True, unit_costs=costs)
+    vm.store([3], 1)
+    index = hpte_of(vm, 3)
+    protect(vm, index, RWRW)  # brings C from the TLB
+    v, r = hardware(vm, index)
+    assert r & C
+    assert harvest(tracker) == {3}
+    assert harvest(tracker) == set()
+    assert hardware(vm, index) == (v, r & ~C & ~RWRW | RXRX)

@@ -156,6 +156,7 @@ def test_the_readme_names_asvs_commands_and_targets_of_make():
     assert set(by_program["make"]) <= set(targets)
 
 
+@pytest.mark.slow
 def test_the_readmes_smoke_is_of_the_whole_small_grid_in_60_lines(tmp_path):
     cache = os.environ.get("NUMBA_CACHE_DIR", user_cache_dir("dirtylog"))
     check, smoke = (c for c in commands_of_the_readme() if c[1] in ("check", "run"))

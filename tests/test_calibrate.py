@@ -5,8 +5,16 @@ import re
 import numpy as np
 import pytest
 
-from analysis.model.calibrate import Measured, fault, fit, middles, noise, profile_text
-from analysis.model.lanes import LANE_TERMS, columns, names_of, predicted
+from analysis.model.calibrate import (
+    Measured,
+    costs_of_rounds,
+    fault,
+    fit,
+    middles,
+    noise,
+    profile_text,
+)
+from analysis.model.lanes import COUNTED, LANE_TERMS, cached_pages, columns, names_of, predicted
 from analysis.model.profile import CONSTANTS, bundled_text, load_profile
 from analysis.model.scenario import scenario_of_trace
 from strategies.cli import main
@@ -31,7 +39,7 @@ def test_no_cell_is_fitted_and_judged():
 def names_of_cells(pages):
     trace, _ = cell_trace(pages, 3)
     counted = scenario_of_trace(trace).counted
-    return names_of(float(pages), np.diff(trace.offsets).astype(float), counted)
+    return names_of(float(pages), np.diff(trace.offsets).astype(float), counted, 1 << 16)
 
 
 @pytest.mark.parametrize("phase", ["harvest", "interval"])
@@ -69,10 +77,45 @@ def test_a_cell_has_the_lower_quartile_of_its_times_and_the_mean_of_its_counts()
     assert got["harvest_ns"].tolist() == [2, 20]
 
 
-def test_noise_is_how_much_repetitions_deviate():
-    cell = np.repeat([0, 1], 3)
-    assert noise(cell, np.array([10.0, 10, 10, 500, 500, 500])) == 0
-    assert noise(cell, np.array([8.0, 10, 12, 400, 500, 600])) == pytest.approx(0.2)
+def test_the_l2_cache_tells_how_many_pages_have_their_entries_in_it(tmp_path):
+    for index, (level, size) in enumerate([("1", "48K"), ("2", "2048K")]):
+        (tmp_path / f"cache/index{index}").mkdir(parents=True)
+        (tmp_path / f"cache/index{index}/level").write_text(level + "\n")
+        (tmp_path / f"cache/index{index}/size").write_text(size + "\n")
+    assert cached_pages(tmp_path) == 2048 * 1024 // 16
+    assert cached_pages(tmp_path / "unknown") == 1024 * 1024 // 16
+
+
+def test_costs_are_of_the_median_round_and_ranges_hold_all_rounds():
+    lane = "uffd_async"
+    parts = [names_of_cells(pages) for pages in (1 << 14, 1 << 17)]
+    true = {term.unit: 100.0 * (at + 1) for at, term in enumerate(LANE_TERMS[lane])}
+    cells = {
+        name: np.concatenate([part[name] + 0 * part["dirty_pages"] for part in parts])
+        for name in ("slot_pages", "dirty_pages", *COUNTED)
+    }
+    cells["cell"] = np.arange(len(cells["slot_pages"]))
+    harvest, cells["lost_ns"] = (
+        np.concatenate([predicted(lane, phase, part, true) for part in parts])
+        for phase in ("harvest", "interval")
+    )
+    rounds = [cells | {"harvest_ns": factor * harvest} for factor in (0.9, 1.0, 1.2)]
+    units, _, error = costs_of_rounds(lane, rounds, 1 << 16)
+    assert error < 1e-6
+    for unit in columns(lane, "harvest", parts[0]):
+        assert units[unit].value == pytest.approx(true[unit], rel=1e-4)
+        assert units[unit].low <= 0.9001 * true[unit]
+        assert units[unit].high >= 1.1999 * true[unit]
+
+
+def test_noise_is_how_much_harvests_of_a_cell_deviate():
+    def of(*rounds):
+        return noise(
+            [{"cell": np.array([0, 1]), "harvest_ns": np.array(ns, float)} for ns in rounds]
+        )
+
+    assert of((10, 500), (10, 500), (10, 500)) == 0
+    assert of((8, 400), (10, 500), (12, 600)) == pytest.approx(0.2)
 
 
 def test_a_fault_is_the_time_lost_per_page():

@@ -119,6 +119,7 @@ def test_embedded_cluster_counts_what_a_serial_run_does(recordings, tmp_path):
     assert all(same(got[key], row) for key, row in expected.items())
 
 
+@pytest.mark.slow
 def test_counts_are_the_same_while_workers_are_killed(recordings, tmp_path, cluster):
     pattern, killed = f"{recordings}/*.npz", []
     ended = threading.Event()
@@ -222,6 +223,7 @@ def test_a_bad_recording_is_a_row_with_its_reason(recordings, tmp_path, cluster,
     assert "less than an interval" in rows["ok", 1000]
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_a_reason(cluster, recordings):
     asked = merge(None, [f"{recordings}/vm0.npz"], {"strategy": ["null"], "vcpus": [1, 2]})
     (source,) = find_sources(asked).values()

@@ -240,6 +240,7 @@ def run_gate(clone, *arguments):
     return done
 
 
+@pytest.mark.slow
 def test_a_registry_in_another_order_changes_nothing(clone):
     with (clone / "strategies/registry.py").open("a") as file:
         file.write("\nTRACKERS = dict(reversed(TRACKERS.items()))\n")

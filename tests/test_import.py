@@ -16,6 +16,7 @@ MEMCACHED = {  # Andrei Gudkov, qemu-devel, 2023-04-27
     "n-sampled-pages": 16392,
     "n-total-pages": 8392704,
 }  # fmt: skip
+CURVE = ("periods", "n-dirty-pages")
 
 
 @pytest.fixture
@@ -67,6 +68,20 @@ def test_a_file_is_the_bitmap_of_an_epoch(tmp_path):
     trace = load_trace(out)
     assert epochs_of(trace) == [[0, 7, 17], [23]]
     assert trace.slot_pages == 24
+
+
+def test_a_bitmap_takes_memory_by_its_bits_and_has_at_most_those_of_a_slot(tmp_path, capsys):
+    path, out = tmp_path / "sparse", tmp_path / "x.npz"
+    with path.open("wb") as file:
+        file.truncate(1 << 24)
+        file.seek(1 << 20)
+        file.write(b"\x82")
+    assert main(["import", "bitmap", str(path), "--out", str(out)]) == 0
+    assert epochs_of(load_trace(out)) == [[(1 << 23) + 1, (1 << 23) + 7]]
+    with path.open("r+b") as file:
+        file.truncate((1 << 28) + 1)
+    assert main(["import", "bitmap", str(path), "--out", str(out), "--force"]) == 2
+    assert "is too long; accepted: at most 2147483648 bits" in capsys.readouterr().err
 
 
 LACKEY = """==7== Lackey, an example Valgrind tool
@@ -124,7 +139,7 @@ def test_one_figure_is_one_point(imported):
         ("gfns", "1 2\n3 four\n", "line 2: 'four' is no number; accepted: 17 or 0x11"),
         ("gfns", "1 2\n-3\n", "line 2: '-3' is no number"),
         ("gfns", "epoch,gfn\n0,1\n\n7\n", "line 4: 1 columns; accepted: 2"),
-        ("gfns", "epoch,gfn\n9999999999,1\n", "line 2: epoch 9999999999"),
+        ("gfns", "epoch,gfn\n16777216,1\n", "line 2: epoch 16777216; accepted: below 16777216"),
         ("gfns", "99999999999", "gfn 99999999999 is too large"),
         ("gfns", b"\xff\xfe1", "is no text"),
         ("addresses", "-\n-\n", "no page was seen"),
@@ -137,6 +152,9 @@ def test_one_figure_is_one_point(imported):
         ("dirty-rate", '{"dirty-rate": 5}', "guest's memory; accepted: with --slot"),
         ("dirty-rate", json.dumps(MEMCACHED | {"periods": [1]}), "lists of one length"),
         ("dirty-rate", json.dumps(MEMCACHED | {"n-sampled-pages": 0}), "must be a number above 0"),
+        ("dirty-rate", f'{{"n-total-pages": {"9" * 5000}}}', "no JSON"),
+        ("dirty-rate", json.dumps(MEMCACHED | {"n-total-pages": 2**31}), "at most 67108864"),
+        ("dirty-rate", json.dumps(MEMCACHED | dict.fromkeys(CURVE, [1] * 1001)), "1001 points"),
         ("csv", "", "no format 'csv'; accepted: gfns, addresses, bitmap, lackey, dirty-rate"),
     ],
 )  # fmt: skip

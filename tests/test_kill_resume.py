@@ -38,6 +38,7 @@ def children(pid):
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
 def test_a_killed_suite_goes_on_where_it_was(tmp_path):
     """One group is measured; in the middle of the next one the command is killed."""
@@ -136,6 +137,7 @@ def check_whole(out):
         assert imread(path).shape[0] > 600
 
 
+@pytest.mark.slow
 def test_a_killed_study_of_recordings_goes_on(tmp_path):
     """It is killed while the second recording is replayed, then while the third one is."""
     for seed, name in enumerate(TRACES):

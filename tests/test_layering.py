@@ -1,6 +1,7 @@
 """Who may import whom, and who may touch what, read from the sources."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ LOCAL_ARRAYS = {"gfns", "out"}
 """What kernels may index: arrays of their caller's that no other thread touches."""
 
 
+@cache
 def tree_of(path):
     return ast.parse(path.read_text(), path.name)
 

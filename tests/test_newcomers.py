@@ -17,8 +17,10 @@ LIMIT_SECONDS = 600
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("contract", "-k", "newcomer_"),
-        ("test_stateful.py", "-k", "newcomer_ and many_lives"),
+        pytest.param(("contract", "-k", "newcomer_"), marks=pytest.mark.slow),
+        pytest.param(
+            ("test_stateful.py", "-k", "newcomer_ and many_lives"), marks=pytest.mark.slow
+        ),
         ("test_ioctl.py",),
         ("test_replay.py", "-k", "every_tracker or state_is"),
     ],

@@ -219,7 +219,7 @@ def test_a_lost_page_ends_with_status_1_and_is_named(capsys, monkeypatch, trace_
 
 def test_a_guest_too_large_for_this_machine_is_refused_and_leaves_nothing(tmp_path, capsys):
     path, out = tmp_path / "huge.npz", tmp_path / "out"
-    save_trace(synthesize("uniform", slot_pages=2**31, density=1e-9, epochs=1), path)
+    save_trace(synthesize("uniform", slot_pages=2**31, density=2**-11, epochs=1), path)
     assert main(["replay", str(path), "--out", str(out)]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1

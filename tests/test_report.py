@@ -307,6 +307,7 @@ def test_without_the_packages_of_the_report_it_says_what_to_install():
     assert line.endswith("this needs jupytext; accepted: pip install 'dirtylog[report]'")
 
 
+@pytest.mark.slow
 def test_the_study_writes_its_report_again_only_if_something_has_changed(tmp_path, monkeypatch):
     monkeypatch.setattr(write, "TITLES", {"00_answer": "The answer"})
     write_asv(tmp_path / "raw", harvest_seconds)
@@ -358,6 +359,7 @@ def without_pictures(page):
     return re.sub(r"<svg .*?</svg>", "", page, flags=re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_committed_report_follows_from_the_committed_results(tmp_path):
     done = report(COMMITTED, tmp_path)
     assert done.returncode == 0, done.stderr

@@ -24,14 +24,15 @@ from strategies.lanes import cells
 from strategies.workloads.trace import load_trace
 
 KINDS = (*cells.FITTED, *cells.HELD_OUT)
+CACHED = 1 << 14
 FIT_PAGES, HELD_PAGES = (1 << 12, 1 << 17), (1 << 14,)
 SLOWER = {0: 1.0, 1: 1.0, 2: 1.3}
 """How much slower each pass was."""
 
 NS = {
     "call": 800, "flush": 1500, "page_scan": 1, "word_read": 2, "page_clear": 40, "page_rearm": 30,
-    "table_take": 250, "word_take": 45, "run_take": 12, "fault_run": 100,
-    "fault_table": 300,
+    "table_take": 250, "word_take": 45, "run_take": 12, "cold_run": 40,
+    "fault_run": 100, "fault_table": 300,
 }  # fmt: skip
 COSTS = {
     lane: {term.unit: NS.get(term.unit, 500 if lane == "uffd_async" else 2500) for term in terms}
@@ -42,7 +43,7 @@ COSTS = {
 def rows_of(lane, pages, number):
     trace, order = cells.cell_trace(pages, 1, kinds=KINDS)
     one = scenario_of_trace(trace)
-    names = names_of(float(pages), one.dirty_pages, one.counted)
+    names = names_of(float(pages), one.dirty_pages, one.counted, CACHED)
     frame = pd.DataFrame(KINDS).loc[order].reset_index(drop=True)
     frame = frame.assign(slot_pages=pages, dirty_pages=one.dirty_pages, **one.counted)
     times = {"harvest_ns": "harvest", "lost_ns": "interval"}
@@ -56,7 +57,7 @@ def rows_of(lane, pages, number):
 def recording_of(lane, name):
     trace = load_trace(name)
     one = scenario_of_trace(trace)
-    names = names_of(float(trace.slot_pages), one.dirty_pages, one.counted)
+    names = names_of(float(trace.slot_pages), one.dirty_pages, one.counted, CACHED)
     row = {"lane": lane, "trace": name, "harvests": trace.epochs}
     for column, phase in (("harvest_ns", "harvest"), ("lost_ns", "interval")):
         ns = predicted(lane, phase, names, COSTS[lane]).sum()
@@ -78,7 +79,7 @@ def results(tmp_path_factory):
     recordings = pd.DataFrame([recording_of(lane, "vga_desktop") for lane in COSTS])
     recordings.to_csv(folder / "lanes" / "recordings.csv", index=False)
     origin = {"cpu": "a CPU", "cpus": 2, "kernel": "6.99", "backend": "other", "date": "2026-01-02"}
-    origin |= {"passes": 3, "repetitions": 1, "load": [0.5, 1.25]}
+    origin |= {"cached_pages": CACHED, "passes": 3, "repetitions": 1, "load": [0.5, 1.25]}
     (folder / "lanes" / "origin.json").write_text(json.dumps(origin))
     return folder
 
@@ -113,7 +114,7 @@ def test_walk_and_log_meet_where_their_terms_do(kernels, with_faults):
     both = met.loc[max(FIT_PAGES)]
     assert both["least"] <= both["median"] <= both["most"]
     assert both["median"] == pytest.approx(both["predicted"], rel=0.25)
-    names = names_of(float(max(FIT_PAGES)), both["predicted"] * max(FIT_PAGES), {})
+    names = names_of(float(max(FIT_PAGES)), both["predicted"] * max(FIT_PAGES), {}, CACHED)
     walk, log = (
         sum(predicted(lane, phase, names, COSTS[lane]) for phase in phases)
         for lane, phases in (

@@ -162,10 +162,14 @@ def test_expected_counts_are_means_over_random_pages():
     assert names["touched_words"] == pytest.approx(words, rel=0.01)
     assert names["dirty_entries"] == pytest.approx(entries, rel=0.01)
     lines, tables = (np.mean([len(np.unique(s // n)) for s in samples]) for n in (8, 512))
-    runs = np.mean([1 + np.sum(np.diff(np.sort(sample)) > 1) for sample in samples])
+    runs, line_runs = (
+        np.mean([1 + np.sum(np.diff(np.sort(sample // size)) > 1) for sample in samples])
+        for size in (1, 8)
+    )
     assert names["touched_lines"] == pytest.approx(lines, rel=0.01)
     assert names["touched_tables"] == pytest.approx(tables, rel=0.01)
     assert names["runs"] == pytest.approx(runs, rel=0.01)
+    assert names["line_runs"] == pytest.approx(line_runs, rel=0.01)
 
 
 def test_a_recording_is_counted_not_expected():
@@ -176,7 +180,8 @@ def test_a_recording_is_counted_not_expected():
         assert one.dirty_pages[epoch] == len(gfns)
         assert one.counted["touched_words"][epoch] == len(np.unique(gfns // 64))
         assert one.counted["dirty_entries"][epoch] == len(gfns)
-        assert one.counted["touched_lines"][epoch] == len(np.unique(gfns // 8))
+        line_runs = 1 + np.sum(np.diff(gfns.astype(int) // 8) > 1)
+        assert one.counted["line_runs"][epoch] == line_runs
         assert one.counted["touched_tables"][epoch] == len(np.unique(gfns // 512))
         assert one.counted["runs"][epoch] == 1 + np.sum(np.diff(gfns.astype(int)) > 1)
 

@@ -11,8 +11,10 @@ import zipfile
 import numpy as np
 import pytest
 
+from strategies.cli import main
 from strategies.errors import InputError
 from strategies.workloads import checks
+from strategies.workloads.checks import check_work
 from strategies.workloads.trace import Trace, bundled, load_trace, save_trace
 
 META = {"name": "toy", "page_size": 4096, "slot_pages": 100, "epoch_ms": 10.0, "epochs": 3}
@@ -111,6 +113,15 @@ BAD_META = {
     "epochs of inf ms": (META | {"epoch_ms": float("inf")}, "epoch_ms must be a number above 0"),
     "no epochs": (META | {"epochs": 0}, "epochs must be 1 or more, not 0"),
     "another number of epochs": (META | {"epochs": 4}, r"epochs \+ 1 = 5 values, not 4"),
+    "too many epochs": (META | {"epochs": 2**24 + 1}, "epochs must be at most 16777216"),
+    "recorded pages as text": (META | {"recorded_page_size": "x" * 9}, "recorded_page_size must"),
+    "recorded pages of 10^400": (META | {"recorded_page_size": 10**400}, "recorded_page_size must"),
+    "a note of nan": (META | {"note": [float("nan")]}, "meta must be JSON"),
+    "a note of infinity": (META | {"note": {"a": float("inf")}}, "meta must be JSON"),
+    "large pages by the million": (
+        META | {"page_size": 1 << 36, "slot_pages": 128},
+        "335544320 bytes once cut into pages of 4096; accepted: at most 268435456",
+    ),
 }
 
 
@@ -208,6 +219,15 @@ def memory_and_message(path):
     return int(done.stdout), done.stderr.decode()
 
 
+def write_fast(path, arrays, meta):
+    """As `write_npz`, but tens of megabytes within a second."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+        for name, array in (arrays | {"meta": np.array(json.dumps(meta))}).items():
+            with file.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array)
+    return path
+
+
 def zeros_of(count):
     return {"offsets": np.array([0, 2, 2, count]), "gfns": np.zeros(count, np.uint32)}
 
@@ -221,14 +241,14 @@ def ascending(count):
 
 HOSTILE = {
     "a bomb": (zeros_of(1 << 28), "1073742212 bytes once read; accepted: at most"),
-    "zeros, as many as are read": (zeros_of((1 << 24) - 1000), "gfn 0 in epoch 0"),
-    "the last page is wrong": (ascending((1 << 24) - 1000), "not written in the same epoch"),
+    "zeros, as many as are read": (zeros_of((1 << 25) - 1000), "gfn 0 in epoch 0"),
+    "the last page is wrong": (ascending((1 << 25) - 1000), "not written in the same epoch"),
 }
 
 
 @pytest.mark.parametrize(("arrays", "saying"), HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_file_is_refused_within_500_mb(tmp_path, arrays, saying):
-    path = write_npz(tmp_path / "bad.npz", arrays, META | {"slot_pages": 1 << 24})
+    path = write_fast(tmp_path / "bad.npz", arrays, META | {"slot_pages": 1 << 24})
     nbytes, message = memory_and_message(path)
     assert saying in message
     assert nbytes < 500e6
@@ -240,6 +260,46 @@ def test_what_compresses_too_well_is_saved_as_it_is_and_read_again(tmp_path):
     meta = META | {"slot_pages": 7000, "epochs": epochs}
     save_trace(Trace(np.arange(epochs + 1) * 7000, pages, meta), tmp_path / "same.npz")
     assert (load_trace(tmp_path / "same.npz").gfns == pages).all()
+
+
+def test_an_archive_of_very_many_members_is_refused_unread(tmp_path):
+    path = tmp_path / "bad.npz"
+    with zipfile.ZipFile(path, "w") as file:
+        for number in range(1 << 14):
+            file.writestr(f"{number:020}", b"")
+    assert_refused(path, "a directory of 1081344 bytes; accepted: at most 1048576")
+
+
+def test_an_archive_whose_directory_is_elsewhere_is_refused(tmp_path):
+    """zipfile would look for the last one that it finds, or for one of 64 bits."""
+    whole = write_npz(tmp_path / "bad.npz").read_bytes()
+    wide = b"PK\x06\x07" + bytes(16)
+    for content in (whole[:-2] + b"\x01\x00x", whole[:-22] + wide + whole[-22:]):
+        (tmp_path / "bad.npz").write_bytes(content)
+        assert_refused(tmp_path / "bad.npz", "unreadable or damaged")
+
+
+IDLE = {
+    "epochs": (META | {"epochs": 2**17 + 1}, "131073 epochs in which 0 pages are written"),
+    "pages": (META | {"slot_pages": 2 * 10**8}, "a slot of 762 GiB in which 0 pages are written"),
+}
+
+
+@pytest.mark.parametrize(("meta", "saying"), IDLE.values(), ids=IDLE)
+def test_a_replay_of_very_much_of_nothing_is_refused_and_advice_is_not(
+    tmp_path, capsys, meta, saying
+):
+    nothing = {"offsets": np.zeros(meta["epochs"] + 1, np.int64), "gfns": np.zeros(0, np.uint32)}
+    path = write_npz(tmp_path / "idle.npz", nothing, meta)
+    assert main(["replay", str(path)]) == 2
+    assert saying in capsys.readouterr().err
+    assert main(["advise", "--trace", str(path)]) == 0
+
+
+def test_a_replay_of_as_many_epochs_as_pages_is_accepted():
+    pages = 2**18
+    meta = META | {"epochs": pages, "slot_pages": 2 * 10**8}
+    check_work(Trace(np.arange(pages + 1), np.zeros(pages, np.uint32), meta))
 
 
 def test_an_array_header_that_states_another_shape_is_refused(tmp_path):

@@ -158,12 +158,10 @@ def _reference(advice, priced):
     if not any("reference machine" in one["source"] for one in constants):
         return
     found = {c["strategy"]: c["reference_harvest_ns"] for c in priced}
-    times = ", ".join(
-        f"{name} {'not measured yet' if ns is None else time(ns)}" for name, ns in found.items()
-    )
+    times = ", ".join(f"{name} {time(ns)}" for name, ns in found.items() if ns is not None)
     yield (
         f"Such a harvest of the simulated HPT on the reference machine, {origin['cpu']} "
-        f"({origin['date']}), from the fit of measured walks: {times}."
+        f"({origin['date']}), from the fit of measured walks: {times}. The others have no fit."
     )
     if not origin["covers"]:
         yield "Its grid does not reach so far: the costs of its edge are used."

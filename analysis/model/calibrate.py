@@ -2,17 +2,17 @@
 
 import json
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from analysis.model.evaluate import value_of
-from analysis.model.lanes import COUNTED, columns
+from analysis.model.lanes import COUNTED, columns, names_of
 from analysis.model.profile import COSTS, bundled_text
 from analysis.model.scenario import scenario_of_trace
 from strategies.errors import InputError
 from strategies.lanes.cells import FITTED, cell_trace
-from strategies.lanes.session import check_slot, replay_lanes
+from strategies.lanes.session import check_slot, replay_traces
 from strategies.terminal import progress_bar
 
 PROFILE_COUNTS = {
@@ -48,20 +48,26 @@ class Measured:
     high: float
 
 
-def run_lane(lane, trace):
-    """Return by name the nanoseconds of each epoch: its harvest, and what the guest lost before.
+def run_lane(lane, traces):
+    """Return for each trace by name the nanoseconds of each epoch, all run by one process.
 
-    Time that other work had the CPU is left out. Where pages did not stay open for the second
-    stores, for a ring was full, neither tells anything: NaN.
+    `harvest_ns`, and `lost_ns`, what the guest lost before. Time that other work had the CPU is
+    left out. Where pages did not stay open for the second stores, for a ring was full, neither
+    tells anything: NaN.
 
     Raises
     ------
     InputError
         The lane failed or was not exact, or memory is short.
     """
-    check_slot(trace)
+    for trace in traces:
+        check_slot(trace)
     with progress_bar() as bar:
-        (result,) = replay_lanes(trace, [lane], thp=False, bar=bar)
+        results = replay_traces(traces, lane, thp=False, bar=bar)
+    return [_times(lane, result) for result in results]
+
+
+def _times(lane, result):
     if any(result.lost) or any(result.spurious):
         raise InputError(f"lane {lane} was not exact: its times mean nothing")
     harvest, write, again = (
@@ -72,17 +78,28 @@ def run_lane(lane, trace):
     return {name: np.where(result.opened, ns, np.nan) for name, ns in times.items()}
 
 
-def cell_samples(lane, mib, repetitions, seed=0, kinds=FITTED):
-    """Return what a lane did with cells of a slot: arrays with an entry for each epoch.
+def cell_samples(lane, sizes_mib, repetitions, seed=0, kinds=FITTED):
+    """Return what a lane did with cells of slots: arrays with an entry for each epoch.
 
-    `cell` is the index into `kinds`; the others are `slot_pages`, `dirty_pages`, COUNTED, TIMES.
+    `cell` is the index into `kinds`, those of the second slot counted on from the first's; the
+    others are `slot_pages`, `dirty_pages`, COUNTED, TIMES.
     """
-    trace, order = cell_trace(mib << 8, repetitions, seed, kinds)
+    cells = [cell_trace(mib << 8, repetitions, seed + mib, kinds) for mib in sizes_mib]
+    times = run_lane(lane, [trace for trace, _ in cells])
+    parts = [
+        _samples(trace, order + at * len(kinds), found, len(kinds))
+        for at, ((trace, order), found) in enumerate(zip(cells, times, strict=True))
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _samples(trace, cell, times, warming):
+    """Return the samples of a slot, without its first epochs."""
     counted = scenario_of_trace(trace).counted
-    samples = {"cell": order, "slot_pages": np.full(len(order), float(trace.slot_pages))}
+    samples = {"cell": cell, "slot_pages": np.full(len(cell), float(trace.slot_pages))}
     samples |= {"dirty_pages": np.diff(trace.offsets)}
-    samples |= {name: counted[name] for name in COUNTED} | run_lane(lane, trace)
-    return {name: values[len(kinds) :] for name, values in samples.items()}
+    samples |= {name: counted[name] for name in COUNTED} | times
+    return {name: values[warming:] for name, values in samples.items()}
 
 
 def middles(samples):
@@ -102,14 +119,15 @@ def _lower_quartile(ns):
     return np.percentile(ns, 25)
 
 
-def noise(cell, ns):
-    """Return how much repetitions of a cell deviate: the median over all, as a share.
+def noise(rounds):
+    """Return how much harvests of a cell deviate, in all rounds: the median over all, as a share.
 
     Parameters
     ----------
-    cell : int64[n]
-    ns : float64[n]
+    rounds : list of dict
+        As from `cell_samples`.
     """
+    cell, ns = (np.concatenate([one[name] for one in rounds]) for name in ("cell", "harvest_ns"))
     known = [ns[(cell == one) & np.isfinite(ns)] for one in np.unique(cell)]
     deviations = [np.abs(one / np.median(one) - 1) for one in known if one.size]
     return float(np.median(np.concatenate(deviations)))
@@ -173,7 +191,62 @@ def fit_stores(lane, names, lost_ns):
     return fit(counts, lost_ns[written])[0]
 
 
-def of_profile(lane, names, cells):
+def costs_of(lane, cells, cached):
+    """Return what a lane's cells tell: unit costs, constants of a profile, and the fit's error.
+
+    Parameters
+    ----------
+    lane : str
+    cells : dict of str to float64[n]
+        As from `middles`.
+    cached : int
+        As from `analysis.model.lanes.cached_pages`.
+
+    Returns
+    -------
+    tuple
+        Two dicts of Measured, and the median relative error of the harvests.
+    """
+    names = names_of(cells["slot_pages"], cells["dirty_pages"], cells, cached)
+    units, error = fit(columns(lane, "harvest", names), cells["harvest_ns"])
+    units |= fit_stores(lane, names, cells["lost_ns"])
+    return units, _of_profile(lane, names, cells), error
+
+
+def costs_of_rounds(lane, rounds, cached):
+    """Return as `costs_of` what the medians of all rounds tell, with ranges that hold each round's.
+
+    Parameters
+    ----------
+    lane : str
+    rounds : list of dict
+        As from `cell_samples`, the same cells in each.
+    cached : int
+    """
+    cells = [middles(one) for one in rounds]
+    median = {name: np.median([one[name] for one in cells], axis=0) for name in cells[0]}
+    units, constants, error = costs_of(lane, median, cached)
+    others = [costs_of(lane, one, cached) for one in cells]
+    return (
+        _widened(units, [one for one, _, _ in others]),
+        _widened(constants, [one for _, one, _ in others]),
+        error,
+    )
+
+
+def _widened(measured, others):
+    """Return constants whose ranges hold the values that others have, too."""
+    return {
+        name: replace(
+            one,
+            low=min(one.low, *(other[name].value for other in others)),
+            high=max(one.high, *(other[name].value for other in others)),
+        )
+        for name, one in measured.items()
+    }
+
+
+def _of_profile(lane, names, cells):
     """Return the constants of a profile that a lane's cells tell, by name."""
     formulas = PROFILE_COUNTS.get(lane, {})
     counts = {

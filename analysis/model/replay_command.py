@@ -50,6 +50,7 @@ def replay(
     """
     from functools import partial
 
+    from strategies.workloads.checks import check_work
     from strategies.workloads.trace import load_trace
 
     # First, so that what is wrong here is said before the machine is imported.
@@ -59,6 +60,7 @@ def replay(
     names = strategy_names(chosen)
     setting = {"vcpus": vcpus, "mapping": mapping}
     lanes = _lanes(wanted_lanes, loaded) if wanted_lanes else ()
+    check_work(loaded)
     if thp and not wanted_lanes:
         raise InputError("--thp is of lanes; accepted: with --lane")
     price, costs = None, {}

@@ -109,9 +109,9 @@ def scenario_of_trace(trace, vcpus=1, entry_pages=1):
             "touched_summaries": _distinct(trace, epochs, max(PAGES_PER_SUMMARY, entry_pages))
             * max(1, entry_pages // PAGES_PER_SUMMARY),
             "dirty_entries": _distinct(trace, epochs, entry_pages),
-            "touched_lines": _distinct(trace, epochs, PAGES_PER_LINE),
+            "line_runs": _runs(trace, epochs, PAGES_PER_LINE),
             "touched_tables": _distinct(trace, epochs, PAGES_PER_TABLE),
-            "runs": _runs(trace, epochs),
+            "runs": _runs(trace, epochs, 1),
         },
     )
 
@@ -122,9 +122,10 @@ def _distinct(trace, epochs, pages):
     return _begun(trace, epochs, groups[1:] != groups[:-1])
 
 
-def _runs(trace, epochs):
-    """Return how many runs of adjacent pages were written in each epoch."""
-    return _begun(trace, epochs, trace.gfns[1:] != trace.gfns[:-1] + np.uint32(1))
+def _runs(trace, epochs, pages):
+    """Return for each epoch how many runs of adjacent such groups something was written in."""
+    groups = trace.gfns // np.uint32(pages)
+    return _begun(trace, epochs, groups[1:] > groups[:-1] + np.uint32(1))
 
 
 def _begun(trace, epochs, begins):

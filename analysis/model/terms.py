@@ -35,6 +35,8 @@ COUNTS = {
     "huge_pages": "min(entry_pages - 1, 1) * slot_pages / entry_pages",
     "looked_words": "any_dirty * words",
     "touched_lines": "ceil(slot_pages / 8) * (1 - max(1 - density, 0) ** min(slot_pages, 8))",
+    "line_runs": "touched_lines * (ceil(slot_pages / 8) - touched_lines + 1)"
+    " / ceil(slot_pages / 8)",
     "touched_tables": "ceil(slot_pages / 512) * (1 - max(1 - density, 0) ** min(slot_pages, 512))",
     "runs": "dirty_pages * (slot_pages - dirty_pages + 1) / slot_pages",
     "further_vcpus": "vcpus - 1",
@@ -51,7 +53,8 @@ COUNTS = {
 `dirty_entries`, `touched_words`, and `touched_summaries`, of 64 words each: expected, written pages
 being scattered at random.
 `touched_lines`, `touched_tables`: cache lines of page-table entries (8) and tables (512) in which
-there is a written page. `runs`: of adjacent written pages. Expected likewise; of the lanes alone.
+there is a written page. `runs`, `line_runs`: of adjacent written pages, and of adjacent such lines.
+Expected likewise; of the lanes alone.
 """
 
 COUNTS_OF = {

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.model.calibrate import fit, fit_stores
-from analysis.model.lanes import COUNTED, columns, names_of, predicted
+from analysis.model.calibrate import costs_of
+from analysis.model.lanes import COUNTED, names_of, predicted
 from analysis.model.scenario import scenario_of_trace
 from strategies.workloads.trace import load_trace
 
@@ -36,7 +36,7 @@ class Kernels(NamedTuple):
     recordings : DataFrame
         A row for each lane and recording, all its epochs together.
     origin : dict
-        Machine, kernel, backend, date, load.
+        Machine, kernel, backend, date, load; `cached_pages`, as of `analysis.model.lanes`.
     costs : dict of dict
         Nanoseconds by lane and unit, fitted to the cells that are for that.
     """
@@ -59,22 +59,24 @@ def load_kernels(results):
     cells = medians.join(by_cell[["dirty_pages", *COUNTED]].mean()).reset_index()
     recordings = pd.read_csv(folder / "recordings.csv")
     origin = json.loads((folder / "origin.json").read_text(encoding="utf-8"))
-    costs = {lane: _costs(lane, rows) for lane, rows in cells.groupby("lane", sort=False)}
+    by_lane = cells.groupby("lane", sort=False)
+    costs = {lane: _costs(lane, rows, origin) for lane, rows in by_lane}
     return Kernels(passes, cells, recordings, origin, costs)
 
 
-def _names(rows):
+def _names(rows, origin):
     counted = {name: rows[name].to_numpy() for name in COUNTED}
-    return names_of(rows["slot_pages"].to_numpy(float), rows["dirty_pages"].to_numpy(), counted)
+    pages = rows["slot_pages"].to_numpy(float), rows["dirty_pages"].to_numpy()
+    return names_of(*pages, counted, origin["cached_pages"])
 
 
-def _costs(lane, rows):
+def _costs(lane, rows, origin):
     """Return what each unit costs, from the cells that are fitted."""
     rows = rows[rows["is_fitted"]]
-    names = _names(rows)
-    found, _ = fit(columns(lane, "harvest", names), rows["harvest_ns"].to_numpy())
-    found |= fit_stores(lane, names, rows["lost_ns"].to_numpy())
-    return {unit: one.value for unit, one in found.items()}
+    names = ("slot_pages", "dirty_pages", *COUNTED, *TIMES.values())
+    cells = {name: rows[name].to_numpy(float) for name in names}
+    units, _, _ = costs_of(lane, cells, origin["cached_pages"])
+    return {unit: one.value for unit, one in units.items()}
 
 
 def judged(kernels):
@@ -91,7 +93,7 @@ def judged(kernels):
 
 
 def _judged_cells(kernels, lane, rows):
-    names, costs = _names(rows), kernels.costs[lane]
+    names, costs = _names(rows, kernels.origin), kernels.costs[lane]
     where = np.where(rows["is_fitted"], FITTED, CELLS)
     labels = rows[["lane", *CELL]].assign(where=where, trace=None)
     return pd.concat(
@@ -105,7 +107,8 @@ def _judged_cells(kernels, lane, rows):
 def _judged_recording(kernels, row):
     trace = load_trace(row.trace)
     one = scenario_of_trace(trace)
-    names = names_of(float(trace.slot_pages), one.dirty_pages, one.counted)
+    cached = kernels.origin["cached_pages"]
+    names = names_of(float(trace.slot_pages), one.dirty_pages, one.counted, cached)
     return pd.DataFrame(
         {
             "lane": row.lane,
@@ -211,7 +214,8 @@ def _crossing(ratio):
 
 def _predicted_crossing(kernels, slot_pages, with_scan_faults):
     densities = np.geomspace(1e-5, 1, 401)
-    names = names_of(float(slot_pages), densities * slot_pages, {})
+    cached = kernels.origin["cached_pages"]
+    names = names_of(float(slot_pages), densities * slot_pages, {}, cached)
     walk, log = kernels.costs[WALK], kernels.costs[LOG]
     of_walk = predicted(WALK, "harvest", names, walk)
     if with_scan_faults:

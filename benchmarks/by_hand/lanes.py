@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.model.calibrate import TIMES, cell_samples, middles, run_lane
-from analysis.model.lanes import LANE_TERMS, names_of, predicted
+from analysis.model.lanes import LANE_TERMS, cached_pages, names_of, predicted
 from analysis.model.profile import load_profile
 from strategies.cli import main as dirtylog
 from strategies.lanes.cells import FITTED, HELD_OUT, Cell, cell_trace
@@ -57,7 +57,7 @@ class Plan(NamedTuple):
     recordings: tuple
 
 
-WHOLE = Plan(tuple(LANE_TERMS), (4, 16, 128, 1024), (64, 512), 3, 3, bundled())
+WHOLE = Plan(tuple(LANE_TERMS), (4, 16, 128, 1024), (64, 512), 5, 3, bundled())
 SHORT = Plan(("uffd_async", "kvm_bitmap"), (4, 256), (64,), 1, 3, ("vga_desktop",))
 
 
@@ -98,6 +98,7 @@ def _origin(plan, loads):
         "cpus": os.cpu_count(),
         "kernel": platform.release(),
         "backend": backend(),
+        "cached_pages": cached_pages(),
         "date": date.today().isoformat(),
         "passes": plan.passes,
         "repetitions": plan.repetitions,
@@ -107,8 +108,8 @@ def _origin(plan, loads):
 
 def _cells(lane, mib, number, plan):
     """Return a row for each cell of a slot."""
-    seed = 1000 * number + mib
-    found = pd.DataFrame(middles(cell_samples(lane, mib, plan.repetitions, seed, KINDS)))
+    samples = cell_samples(lane, [mib], plan.repetitions, 1000 * number, KINDS)
+    found = pd.DataFrame(middles(samples))
     kinds = pd.DataFrame(KINDS)
     is_fitted = [mib in plan.fit_mib and kind in FITTED for kind in KINDS]
     labels = pd.DataFrame({"lane": lane, "pass": number, "is_fitted": is_fitted})
@@ -118,7 +119,7 @@ def _cells(lane, mib, number, plan):
 def _recordings(lane, name, passes):
     """Return the row of a recording: all its epochs together, each the median of the passes."""
     trace = load_trace(name)
-    runs = [run_lane(lane, trace) for _ in range(passes)]
+    runs = [run_lane(lane, [trace])[0] for _ in range(passes)]
     row = {"lane": lane, "trace": name, "harvests": trace.epochs}
     for key in TIMES:
         ns = np.array([run[key] for run in runs])
@@ -194,7 +195,7 @@ def _times(lane):
     """Return by slot and cell the harvest of a lane and of its twin."""
     found = {}
     for mib, kinds in _kinds_by_slot().items():
-        kernel = middles(cell_samples(lane, mib, REPETITIONS, mib, kinds))["harvest_ns"]
+        kernel = middles(cell_samples(lane, [mib], REPETITIONS, 0, kinds))["harvest_ns"]
         both = zip(kernel, _simulated(TWINS[lane], mib, kinds), strict=True)
         found |= {(mib, kind): times for kind, times in zip(kinds, both, strict=True)}
     return found
@@ -224,7 +225,7 @@ def transfer(out):
 @main.command()
 @OUT
 @click.option("--runs", default=5, show_default=True)
-@click.option("--budget", default="60s", show_default=True)
+@click.option("--budget", default="90s", show_default=True)
 def calibrations(out, runs, budget):
     """Calibrate several times, and compare what the profiles predict for the same cells."""
     rows = []
@@ -248,7 +249,7 @@ def calibrations(out, runs, budget):
 def _predictions(lanes):
     """Yield lane, slot, density and predicted harvest of the fixed cells."""
     for lane, (mib, density) in product(lanes, FIXED):
-        names = names_of(float(mib << 8), density * (mib << 8), {})
+        names = names_of(float(mib << 8), density * (mib << 8), {}, cached_pages())
         yield lane, mib, density, float(predicted(lane, "harvest", names, lanes[lane]))
 
 

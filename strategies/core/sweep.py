@@ -39,7 +39,6 @@ from strategies.core.words import ONE, U64, ZERO, ctz
 
 BLOCKS_PER_CHUNK = 64
 BLOCK_WORDS = 16
-GROUP_WORDS = 2 * HPTES_PER_GROUP
 ANY = ~ZERO
 
 
@@ -62,10 +61,9 @@ if config.DISABLE_JIT:
         blocks = range(chunk * BLOCKS_PER_CHUNK, (chunk + 1) * BLOCKS_PER_CHUNK)
         if isinstance(words, dict):
             return sorted({int(word) // BLOCK_WORDS for word in words} & set(blocks))
-        part = words[blocks.start * BLOCK_WORDS : blocks.stop * BLOCK_WORDS]
-        return [
-            blocks.start + int(k) for k in part.reshape(-1, BLOCK_WORDS).any(axis=1).nonzero()[0]
-        ]
+        rows = words[blocks.start * BLOCK_WORDS : blocks.stop * BLOCK_WORDS]
+        rows = rows.reshape(BLOCKS_PER_CHUNK, BLOCK_WORDS)  # all are there
+        return [blocks.start + int(k) for k in rows.any(axis=1).nonzero()[0]]
 
     def blocks_with(words, chunk, offset, step, bits):
         """Return which of the 64 blocks of a chunk have a bit in a word `offset + k * step`."""

@@ -10,14 +10,16 @@ from strategies.core.machine import (
     LOG_WORDS,
     SLOT_HEAT,
     SLOT_LOG_MODE,
+    TLB_OWED_C,
+    TLB_WORDS,
     VCPU_ACCESS,
     VCPU_HANDLER,
     VCPU_WORDS,
 )
 from strategies.explore.scheduler import Violation
 
-PRESENT, HVLOCK = 0x21, 0x40
-RMAP_LOCK, RMAP_PRESENT, LOW_HALF = 1 << 63, 1 << 32, 0xFFFFFFFF
+PRESENT = 0x21
+RMAP_PRESENT, LOW_HALF = 1 << 32, 0xFFFFFFFF
 RPN = 0x0FFFFFFFFFFFF000
 
 
@@ -25,20 +27,30 @@ def check_locks(arrays):
     """Raise Violation if a lock is held, or a section entered, in an iterable of Words."""
     for words in arrays:
         for index, value in words.items():
-            if _is_held(words.name, int(index), int(value)):
+            if is_lock(words.name, index) and is_held(words.name, int(value)):
                 raise Violation("lock held", f"{words.name}[{index}] is {int(value):#x} at the end")
 
 
-def _is_held(name, index, word):
+def is_lock(name, index):
+    """Say whether a word of an array is a lock, has one in it, or says who is inside a section."""
     if name == "hpt":
-        return index % 2 == 0 and word & HVLOCK
-    if name == "rmap":
-        return word & RMAP_LOCK
+        return index % 2 == 0
     if name == "vcpus":
-        return index % VCPU_WORDS in (VCPU_ACCESS, VCPU_HANDLER) and word & 1
+        return index % VCPU_WORDS in (VCPU_ACCESS, VCPU_HANDLER)
     if name in ("rings", "pml"):
-        return index % LOG_WORDS == LOG_LOCK and word
-    return name in ("pte_locks", "host_locks") and word
+        return index % LOG_WORDS == LOG_LOCK
+    if name == "tlb":
+        return index % TLB_WORDS == TLB_OWED_C
+    return name in ("rmap", "pte_locks", "host_locks")
+
+
+HELD = {"hpt": 0x40, "rmap": 1 << 63, "tlb": 1 << 63}
+"""The bit that says that a lock is held; elsewhere it is the lowest."""
+
+
+def is_held(name, word):
+    """Say whether a word that is a lock says that it is held."""
+    return word & HELD.get(name, 1)
 
 
 def check_rings(machine, pages):
@@ -77,23 +89,26 @@ def _check_ring(rev, gfn, word, hptes):
     )
 
 
-HARVEST, FAULTS, LEAD, PAGE_OPEN, PAGE_COOL, GROUPS = 0, 1, 12, 19, 20, 64
+HARVEST, FAULTS, LEAD, FIRST_WRITE, PAGE_OPEN, PAGE_COOL, GROUPS = 0, 1, 12, 16, 19, 20, 64
 OPEN, DEBT = 1 << 63, 0xFFFFFFFF
 
 
 def check_debts(machine, pages):
-    """Raise Violation if the one group of slot 0 is closed, and owes what it opens at.
+    """Raise Violation if the one group of slot 0 is closed, and does not owe all its faults.
 
-    Before the first harvest, for each changes how many faults make it open.
+    Or owes what it opens at, with so many faults that it may. Before the first harvest, for each
+    settles debts and changes how many those are.
     """
     slots, heat = machine.slots, machine.heat
     start = int(slots[SLOT_HEAT])
     word = int(heat[start + GROUPS])
-    if int(slots[SLOT_LOG_MODE]) != LOG_HEAT or word & OPEN:
+    if int(slots[SLOT_LOG_MODE]) != LOG_HEAT or word & OPEN or int(heat[start + HARVEST]) != 1:
         return
-    if heat[start + HARVEST] != 1 or heat[start + FAULTS] < heat[start + LEAD]:
-        return
+    faults = int(heat[start + FAULTS])
+    owed = faults * (int(heat[start + FIRST_WRITE]) // 1000)
+    if word & DEBT != owed:
+        raise Violation("debt not paid", f"a group owes {word & DEBT} ns, of {owed} of faults")
     toggle = sum(int(heat[start + price]) for price in (PAGE_OPEN, PAGE_COOL))
     limit = max(len(pages) * toggle // 2000, 1)
-    if word & DEBT >= limit:
+    if word & DEBT >= limit and faults >= int(heat[start + LEAD]):
         raise Violation("debt not paid", f"a closed group owes {word & DEBT} ns, of {limit}")

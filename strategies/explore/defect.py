@@ -42,22 +42,24 @@ class Defect:
     memory: str = "sc"
 
 
-def _holders(original, apart):
-    """Return (holder, name) of each attribute of modules and classes, one apart, that is it."""
-    modules = [
-        module
-        for name, module in sys.modules.items()
-        if name.startswith("strategies.") and name != apart
-    ]
+def _holders():
+    """Return (name of the module, holder) of all modules of the package and their classes."""
+    modules = [each for each in sys.modules.items() if each[0].startswith("strategies.")]
     classes = [
-        member
-        for module in modules
+        (module_name, member)
+        for module_name, module in modules
         for member in vars(module).values()
-        if inspect.isclass(member) and member.__module__ == module.__name__
+        if inspect.isclass(member) and member.__module__ == module_name
     ]
+    return modules + classes
+
+
+def _places(holders, original, apart):
+    """Return (holder, name) of each attribute that is it, but for those of one module apart."""
     return [
         (holder, name)
-        for holder in modules + classes
+        for module_name, holder in holders
+        if module_name != apart
         for name, value in vars(holder).items()
         if value is original
     ]
@@ -75,13 +77,14 @@ def substituted(replaces):
     """
     for name in registry.names():
         registry.get(name)  # a tracker that is imported later would hold the copy for ever
-    done = []
+    done, replaces = [], tuple(replaces)
+    holders = _holders() if replaces else []
     try:
         for original, instead in replaces:
-            holders = _holders(original, instead.__module__)
-            if not holders:
+            places = _places(holders, original, instead.__module__)
+            if not places:
                 raise ValueError(f"{original.__qualname__} is nowhere in the package")
-            for holder, name in holders:
+            for holder, name in places:
                 setattr(holder, name, instead)
                 done.append((holder, name, original))
         yield

@@ -226,6 +226,7 @@ def prepared(program, strategy, defect=None, memory="sc"):
     with _small_tlbs(), substituted(defect.replaces if defect else ()):
         explorer = Explorer(program, strategy, Memory() if memory == "tso" else None)
         scene = explorer.scene
+        scene.holders.is_judging = defect is None
         with scene.translations.watching(), scene.guest.watching():
             yield explorer
 

@@ -2,28 +2,43 @@
 
 A name says it all: threads are parted by commas, what one does in turn by plus signs, and after the
 @ stand how it starts and, if so, that C is kept back: `store+remove,harvest@clean,late`. A digit is
-the view of an HPTE other than the first. Guests are clean at the start: their HPTEs have R and C
-clear, so that it shows who loses them. The starts are
+the view of an HPTE other than the first: with `two` another HPTE of the page, with `large` a large
+page (2) and a small one (3) inside it. `-next` is the page next to it. Guests are clean at the
+start: their HPTEs have R and C clear, so that it shows who loses them. The starts are
 
 - `clean`; `dirty`: the page was stored to through each view; `ro`: then made read-only;
   `gone`: then its HPTEs were removed; `full`: then their group filled; `off`, `off-dirty`: not
-  logged yet, the page clean or dirty.
+  logged yet, the page clean or dirty; of `adaptive` alone, with costs by which it does at once what
+  it else does late: `cool`: stored to, harvested, and cooled next; `open`: clean, its group to be
+  opened by a fault and closed by a harvest.
 
 The first vCPU has stored then, the others have loaded, through the views the other way round, so
-that TLBs have, and may owe, what the others have not. Left out is what only swaps threads, and what
-has nothing to lose or to find. Cheap ones come first: pairs, then triples of two threads, then of
+that TLBs have, and may owe, what the others have not: an access through another view evicts from
+the TLB what is there of the page. Stores to two pages are also made with logs that are full with
+one entry or two. Left out is what only swaps threads, and what has nothing to lose or to find; and,
+as there would be too many, three threads with evictions or large pages, and these, and adaptive's
+own starts, with C kept back. Cheap ones come first: pairs, then triples of two threads, then of
 three, those with C kept back last.
 """
 
 from functools import cache
 from itertools import combinations_with_replacement, product
 
-from strategies.core.guest import VIEW_ALIAS, VIEW_BASE
+from strategies.core.guest import VIEW_ALIAS, VIEW_BASE, VIEW_LARGE, VIEW_SMALL
+from strategies.core.hpte import SHIFT_4K
+from strategies.costs import UnitCosts
 from strategies.explore import operations as op
 from strategies.explore.programs import SCANS, TRACKERS, Program, guest, host
 
-ONE, TWO = (VIEW_BASE,), (VIEW_BASE, VIEW_ALIAS)
-KEEPS_C_BACK = (*SCANS, "pml", "dbm_hybrid")
+ONE, TWO, LARGE = (VIEW_BASE,), (VIEW_BASE, VIEW_ALIAS), (VIEW_LARGE, VIEW_SMALL)
+SIZES = {ONE: (), TWO: ("two",), LARGE: ("large",)}
+HALF_OF_LARGE = 23
+"""log2 of a base page of which two make a large page: enough to tell one from all."""
+
+KEEPS_C_BACK = (*SCANS, "pml", "pml:1", "dbm_hybrid", "adaptive")
+SMALL_LOGS = ("pml:1", "dirty_ring:66")
+"""Full with one entry, or two."""
+
 MODES = (
     "c_bit_scan",
     "write_protect",
@@ -35,6 +50,13 @@ MODES = (
 )
 """One tracker of each sort: where the host does nothing before the end the others are alike."""
 
+COSTS = {
+    "cool": UnitCosts("impatient", 1, 2, 0, 1000, 1000, 0),
+    "open": UnitCosts("rash", 1, 2, 0, 0, 0, 0),
+}
+"""Of adaptive's starts: a page cools at the first harvest that finds it clean, and no group opens;
+a group opens at its first fault, and closes at the first harvest."""
+
 GUEST = {
     "store": op.store,
     "load": op.load,
@@ -42,8 +64,8 @@ GUEST = {
     "remove-other": op.remove_other,
     "enter": op.enter,
     "enter-clean": op.enter_clean,
-    "protect-ro": lambda view: op.protect(view, writable=False),
-    "protect-rw": lambda view: op.protect(view, writable=True),
+    "protect-ro": lambda *target: op.protect(*target, writable=False),
+    "protect-rw": lambda *target: op.protect(*target, writable=True),
     "clear-mod": op.clear_mod,
     "clear-ref": op.clear_ref,
     "read": op.read,
@@ -55,9 +77,19 @@ HOST = {
     "disable": op.disable,
     "enable-other": op.enable_other,
 }
-BULK, ANY = "bulk-remove", "enter-any"
+BULK, ANY, NEXT, EVICT = "bulk-remove", "enter-any", "store-next", "evict"
+HOST_NEXT = "host-store-next"
+OF_TWO_PAGES = {
+    ANY: lambda *_: op.enter_any(),
+    NEXT: lambda *_: op.store(gfn=1),
+    EVICT: lambda *_: op.evict(),
+}
+"""Operations of a guest of which there are programs with two pages."""
 
-STORES = ("store", "host-store")
+SPLIT = ("store", "enter", "remove")
+"""What is done with a small page after something with the large one, in triples."""
+
+STORES = ("store", "host-store", NEXT, HOST_NEXT)
 QUIET = ("remove-other", "load", "read")
 """With one of these alone beside it a harvest has nothing to lose: no triples begin with them."""
 
@@ -66,6 +98,11 @@ def _guests(views):
     """Return the operations of a guest, each with the view of its HPTE, or None for all."""
     names = [(name, view) for view in views for name in GUEST]
     return [*names, (BULK, None)]
+
+
+def _loud():
+    """Return those of one HPTE that are not quiet."""
+    return [one for one in _guests(ONE) if one[0] not in QUIET]
 
 
 def _unordered(views):
@@ -78,35 +115,42 @@ def _unordered(views):
 def _ordered(views):
     """Yield each two operations of one guest in turn; with two HPTEs the first is on the first."""
     for one, other in product(_guests(views), repeat=2):
-        if views == ONE or (one[1], other[1]) in ((VIEW_BASE, VIEW_ALIAS), (None, VIEW_ALIAS)):
+        if views == ONE or (one[1] in (None, views[0]) and other[1] == views[1]):
             yield one, other
 
 
 def _pairs():
     """Yield the threads of all pairs: guests beside guests, guests beside the host, the host's."""
-    for views in (ONE, TWO):
+    for views in SIZES:
         for one, other in _unordered(views):
             yield views, ((one,), (other,))
-        for one, other in product(_guests(ONE), HOST):
+        for one, other in product(_guests(views[:1]), HOST):
             yield views, ((one,), (other,))
     for one, other in combinations_with_replacement(HOST, 2):
         yield ONE, ((one,), (other,))
-    for other in [*GUEST, ANY]:
-        yield ONE, (((ANY, VIEW_BASE),), ((other, VIEW_BASE),))
-    yield ONE, (((ANY, VIEW_BASE),), ("harvest",))
+    any_, next_, evict = ((name, VIEW_BASE) for name in OF_TWO_PAGES)
+    for other in [*((name, VIEW_BASE) for name in GUEST), any_, "harvest"]:
+        yield ONE, ((any_,), (other,))
+    for one, other in product(_guests(ONE), (next_, evict)):
+        yield ONE, ((one,), (other,))
+    for other in [evict, *HOST]:
+        yield ONE, ((evict,), (other,))
 
 
 def _triples_of_two():
     """Yield the threads of triples with a harvest: one guest in turn, or the host in turn."""
-    for views in (ONE, TWO):
+    for views in SIZES:
         for one, other in _ordered(views):
-            if one[0] not in QUIET:
+            if one[0] not in QUIET and (views != LARGE or other[0] in SPLIT):
                 yield views, ((one, other), ("harvest",))
     in_turn = [(name, "harvest") for name in HOST if name != "enable-other"]
     in_turn += [("harvest", name) for name in HOST if name not in ("harvest", "enable-other")]
-    for one, other in product(_guests(ONE), [*in_turn, ("disable", "enable")]):
-        if one[0] not in QUIET:
-            yield ONE, ((one,), other)
+    for one, other in product(_loud(), [*in_turn, ("disable", "enable"), (HOST_NEXT, "harvest")]):
+        yield ONE, ((one,), other)
+    _, next_, evict = ((name, VIEW_BASE) for name in OF_TWO_PAGES)
+    for one in _loud():
+        for other in (next_, evict):
+            yield ONE, ((one, other), ("harvest",))
 
 
 def _triples_of_three():
@@ -115,17 +159,21 @@ def _triples_of_three():
         for one, other in _unordered(views):
             if one[0] not in QUIET and other[0] not in QUIET:
                 yield views, ((one,), (other,), ("harvest",))
-        for one in _guests(ONE):
-            if one[0] not in QUIET and views == ONE:
-                yield views, ((one,), ("host-store",), ("harvest",))
+    for one, other in product(_loud(), ("host-store", HOST_NEXT, (NEXT, VIEW_BASE))):
+        yield ONE, ((one,), (other,), ("harvest",))
+
+
+def _names(threads):
+    """Return the names of the operations of some threads, without their views."""
+    return [one if isinstance(one, str) else one[0] for thread in threads for one in thread]
 
 
 def _starts(threads):
     """Return the starts from which the threads have something to lose."""
-    names = [one if isinstance(one, str) else one[0] for thread in threads for one in thread]
+    names = _names(threads)
     if ANY in names:
         return ("full",)
-    guests = [name for name in names if name in GUEST or name == BULK]
+    guests = [name for name in names if name not in (*HOST, HOST_NEXT)]
     is_pair = len(names) == 2
     if names[0] not in ("disable",) and "enable" in names and threads[-1][:1] != ("disable",):
         return ("off-dirty", "off") if is_pair else ("off",)
@@ -141,48 +189,82 @@ def _starts(threads):
     return tuple(starts)
 
 
-def _before(start, views, vcpus):
+def _starts_by_costs(views, threads):
+    """Return the starts at which a harvest of adaptive has something to decide."""
+    names = {*_names(threads)}
+    if views != ONE or "harvest" not in names or names & {"enable", "disable", ANY, EVICT}:
+        return ()
+    return ("cool", "open") if names & {"store", NEXT} else ("cool",)
+
+
+def _may_be_late(views, threads, start):
+    return views != LARGE and start not in COSTS and EVICT not in _names(threads)
+
+
+def _before(start, views, pages, vcpus):
     """Return what is done first, alone, and by which vCPU."""
-    done = [(0, act(view)) for view in views for act in (op.remove, op.enter_clean)]
-    if start not in ("clean", "off"):
-        done += [(0, op.store(view)) for view in views]
-        done += [(vcpu, op.load(view)) for vcpu in range(1, vcpus) for view in views[::-1]]
+    gfn = _gfn_of(views)
+    clean = [(view, page) for view in views for page in (range(pages) if views == ONE else [gfn])]
+    done = [(0, act(*target)) for target in clean for act in (op.remove, op.enter_clean)]
+    if start not in ("clean", "off", "open"):
+        done += [(0, op.store(view, gfn)) for view in views]
+        done += [(vcpu, op.load(view, gfn)) for vcpu in range(1, vcpus) for view in views[::-1]]
     if start == "ro":
-        done += [(0, op.protect(view, writable=False)) for view in views]
+        done += [(0, op.protect(view, gfn, writable=False)) for view in views]
     if start in ("gone", "full"):
-        done += [(0, op.remove(view)) for view in views]
+        done += [(0, op.remove(view, gfn)) for view in views]
     if start == "full":
         done.append((0, op.fill_group()))
+    if start == "cool":
+        done.append((0, op.harvest(pages)))
     return tuple(done)
+
+
+def _gfn_of(views):
+    """Return the page that the operations are of: not the first of a large page."""
+    return int(views == LARGE)
 
 
 def _operation(one, views, pages):
     if isinstance(one, str):
-        return HOST[one](pages)
+        return op.host_store(1) if one == HOST_NEXT else HOST[one](pages)
     name, view = one
-    return op.bulk_remove(*views) if name == BULK else (GUEST | {ANY: op.enter_any})[name](view)
+    gfn = _gfn_of(views)
+    if name == BULK:
+        return op.bulk_remove(*views, gfn=gfn)
+    return (GUEST | OF_TWO_PAGES)[name](view, gfn)
+
+
+def _trackers(threads, start, is_late):
+    """Return the trackers under which a program is to be run."""
+    if start in COSTS:
+        return ("adaptive",)
+    trackers = TRACKERS if any(isinstance(thread[0], str) for thread in threads) else MODES
+    trackers += SMALL_LOGS if NEXT in _names(threads) else ()
+    return tuple(name for name in trackers if not is_late or name in KEEPS_C_BACK)
 
 
 def _program(views, threads, start, is_late):
     """Return the program of threads of names, with its name."""
-    actors, pages = [], 2 if start == "full" else 1
+    pages = 2 if views == LARGE or {*_names(threads)} & {*OF_TWO_PAGES, HOST_NEXT} else 1
+    actors = []
     for thread in threads:
         actions = [_operation(one, views, pages) for one in thread]
         actors.append((host if isinstance(thread[0], str) else guest)(*actions))
     labels = ["+".join(action.label for action in actor.actions) for actor in actors]
-    trackers = TRACKERS if any(not actor.is_guest for actor in actors) else MODES
-    two = ["two"] if views == TWO else []
-    late = ["late"] if is_late else []
+    how = [start, *SIZES[views], *(["late"] if is_late else [])]
+    costs = {"unit_costs": COSTS[start]} if start in COSTS else {}
     return Program(
-        f"{','.join(labels)}@{','.join([start, *two, *late])}",
+        f"{','.join(labels)}@{','.join(how)}",
         "generated",
         tuple(actors),
         pages=pages,
         views=views,
         enabled=not start.startswith("off"),
-        before=_before(start, views, max(1, sum(actor.is_guest for actor in actors))),
-        strategies=tuple(name for name in trackers if not is_late or name in KEEPS_C_BACK),
-        options={"delayed_c": True} if is_late else {},
+        before=_before(start, views, pages, max(1, sum(actor.is_guest for actor in actors))),
+        strategies=_trackers(threads, start, is_late),
+        page_shift=HALF_OF_LARGE if views == LARGE else SHIFT_4K,
+        options=costs | ({"delayed_c": True} if is_late else {}),
         step_limit=20000 if is_late else 4000,
     )
 
@@ -207,5 +289,6 @@ def _programs(shapes):
         _program(views, threads, start, is_late)
         for is_late in (False, True)
         for views, threads in shapes
-        for start in _starts(threads)
+        for start in (*_starts(threads), *_starts_by_costs(views, threads))
+        if not is_late or _may_be_late(views, threads, start)
     ]

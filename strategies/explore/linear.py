@@ -7,10 +7,22 @@ thread are in their order. What the parts do, and what may differ from that, `se
 
 from typing import NamedTuple
 
+from strategies.core.guest import VIEW_LARGE
 from strategies.explore import sequential
+from strategies.explore.operations import Bits
 from strategies.explore.programs import SCANS
 from strategies.explore.scheduler import Violation
-from strategies.explore.sequential import CLEAR, OWED, SET, Beside, Hpte, Page, Rules, State
+from strategies.explore.sequential import (
+    CLEAR,
+    EITHER,
+    OWED,
+    SET,
+    Beside,
+    Hpte,
+    Page,
+    Rules,
+    State,
+)
 from strategies.registry import base_of
 
 
@@ -140,16 +152,18 @@ class OrderJudge:
         name, owes_c = base_of(strategy), bool(scene.machine.delayed_c)
         self._rules = Rules(
             owes_c=owes_c,
-            is_late=owes_c and name in SCANS,
+            is_late=owes_c and name in (*SCANS, "adaptive"),
             marks_early=name not in (*SCANS, "pml", "dbm_hybrid"),
             marks_reads=name == "pte_flush",
             sweeps=name == "hpt_sweep" and strategy != name,
         )
         seen = scene.seen(dict.fromkeys(scene.pages))
-        hptes = ((name, _known(bits, owes_c)) for name, bits in seen.hptes.items())
+        hptes = ((place, _known(bits, owes_c)) for place, bits in seen.hptes.items())
         is_on = scene.is_logging
-        pages = ((g, Page(s, SET * bool(s and is_on), is_on)) for g, s in seen.stamps.items())
-        self._start = State(tuple(sorted(hptes)), tuple(pages))
+        beside = EITHER if VIEW_LARGE in scene.views and scene.due else CLEAR
+        dirty = {gfn: SET if gfn in scene.due else beside for gfn in scene.pages}
+        pages = ((g, Page(s, dirty[g] if is_on else CLEAR, is_on)) for g, s in seen.stamps.items())
+        self._start = State(tuple(hptes), tuple(pages))
         self._explained = set()
 
     def judge(self, calls, final):
@@ -178,7 +192,7 @@ def _known(bits, owes_c):
     if bits is None:
         return None
     c = SET if bits.c else OWED if owes_c and bits.r else CLEAR
-    return Hpte(SET if bits.r else CLEAR, c, bits.writable)
+    return Hpte(SET if bits.r else CLEAR, c, bits.writable, bits.gfn)
 
 
 def _told(history):
@@ -197,7 +211,7 @@ def _short(came):
     """Return what parts came to, in a few letters: R, C, w for writable."""
     letters = []
     for one in came:
-        if isinstance(one, tuple):
-            one = "".join(letter if bit else "-" for letter, bit in zip("RCw", one, strict=True))
+        if isinstance(one, Bits):
+            one = "".join(letter if bit else "-" for letter, bit in zip("RCw", one, strict=False))
         letters.append(str(one))
     return ", ".join(letters)

@@ -9,7 +9,13 @@ import errno
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from strategies.core.guest import H_ENTER_RIGHTS, VIEW_BASE, address_of, view_shift
+from strategies.core.guest import (
+    H_ENTER_RIGHTS,
+    VIEW_BASE,
+    VIEW_LARGE,
+    address_of,
+    view_shift,
+)
 from strategies.core.h_change import h_clear_mod, h_clear_ref, h_protect, h_read
 from strategies.core.h_enter import h_enter
 from strategies.core.h_remove import (
@@ -29,6 +35,7 @@ from strategies.core.hpte import (
     HPTE_R_C,
     HPTE_R_R,
     HPTE_R_RC,
+    HPTE_R_RPN,
     HPTE_V_BOLTED,
     HPTES_PER_GROUP,
     PP_RWRW,
@@ -64,16 +71,23 @@ class Part(NamedTuple):
     ----------
     kind : str
         Name of a function of `sequential`.
-    view, gfn : int
-        Of the HPTE; of what concerns a page alone the view is None.
+    place : (int, int) or None
+        View and page that the HPTE at that place had at the start; None: it concerns a page alone.
+    gfn : int
+        The page.
     how : object
         Whatever else it takes.
     """
 
     kind: str
-    view: int | None
+    place: tuple[int, int] | None
     gfn: int
     how: object = None
+
+    @property
+    def is_large(self):
+        """Whether its HPTE maps all pages."""
+        return self.place is not None and self.place[0] == VIEW_LARGE
 
 
 @dataclass(frozen=True)
@@ -92,31 +106,39 @@ class Operation(Action):
 
 
 class Bits(NamedTuple):
-    """What dword 1 of an HPTE tells a guest: R, C, and whether it may store."""
+    """What dword 1 of an HPTE tells a guest: R, C, whether it may store, and its (first) page."""
 
     r: bool
     c: bool
     writable: bool
+    gfn: int = 0
 
 
-def bits_of(r):
+def bits_of(machine, r):
     """Return the Bits of a dword 1."""
-    return Bits(bool(r & HPTE_R_R), bool(r & HPTE_R_C), bool(hpte_is_writable(r)))
+    gfn = int(r & HPTE_R_RPN) >> machine.page_shift
+    return Bits(bool(r & HPTE_R_R), bool(r & HPTE_R_C), bool(hpte_is_writable(r)), gfn)
 
 
-def _named(name, view):
-    return name if view == VIEW_BASE else f"{name}{view}"
+def place_of(view, gfn):
+    """Return the name of the HPTE through which a view maps a page: a large one has one name."""
+    return view, 0 if view == VIEW_LARGE else gfn
+
+
+def _named(name, view, gfn=0):
+    if view == VIEW_BASE:
+        return f"{name}-next" if gfn else name
+    return f"{name}{view}"
 
 
 def _access(scene, vcpu, view, gfn, is_store, stamp):
     """Access a page; where there is no HPTE give up: to enter one is an operation of its own."""
     machine = scene.machine
-    va, shift = address_of(machine, view, gfn), view_shift(machine, view)
+    va, shift = address_of(machine, view, I64(gfn)), view_shift(machine, view)
     while access(machine, vcpu, va, shift, is_store, stamp) == FAULT:
         status = handle_fault(machine, vcpu, va, shift, is_store)
         if status != RETRY:
             return FORBIDDEN if status == GUEST_PROTECTION else MISSED
-    scene.guest.used(gfn)
     return DONE
 
 
@@ -124,18 +146,20 @@ def store(view=VIEW_BASE, gfn=0):
     """Store to a page; faults of the host's making included."""
 
     def run(scene, vcpu, stamp):
-        return (_access(scene, vcpu, view, I64(gfn), True, stamp),)
+        return (_access(scene, vcpu, view, gfn, True, stamp),)
 
-    return Operation(_named("store", view), run, parts=(Part("store", view, gfn),))
+    part = Part("store", place_of(view, gfn), gfn)
+    return Operation(_named("store", view, gfn), run, parts=(part,))
 
 
 def load(view=VIEW_BASE, gfn=0):
     """Load from a page."""
 
     def run(scene, vcpu, _stamp):
-        return (_access(scene, vcpu, view, I64(gfn), False, ZERO),)
+        return (_access(scene, vcpu, view, gfn, False, ZERO),)
 
-    return Operation(_named("load", view), run, parts=(Part("load", view, gfn),))
+    part = Part("load", place_of(view, gfn), gfn)
+    return Operation(_named("load", view), run, parts=(part,))
 
 
 def remove(view=VIEW_BASE, gfn=0):
@@ -144,9 +168,10 @@ def remove(view=VIEW_BASE, gfn=0):
     def run(scene, vcpu, _stamp):
         machine, index = scene.machine, U64(scene.hptes[view, gfn])
         status = h_remove(machine, vcpu, H_ANDCOND, index, HPTE_V_BOLTED)
-        return (bits_of(get_gpr(machine, vcpu, 1)) if status == H_SUCCESS else None,)
+        return (bits_of(machine, get_gpr(machine, vcpu, 1)) if status == H_SUCCESS else None,)
 
-    return Operation(_named("remove", view), run, parts=(Part("remove", view, gfn, True),))
+    part = Part("remove", place_of(view, gfn), gfn, True)
+    return Operation(_named("remove", view), run, parts=(part,))
 
 
 def remove_other(view=VIEW_BASE, gfn=0):
@@ -157,9 +182,10 @@ def remove_other(view=VIEW_BASE, gfn=0):
         va, shift = address_of(machine, view, gfn), view_shift(machine, view)
         avpn = ~hpte_v_of(va, shift) & AVPN_MASK
         status = h_remove(machine, vcpu, H_AVPN, index, avpn)
-        return (bits_of(get_gpr(machine, vcpu, 1)) if status == H_SUCCESS else None,)
+        return (bits_of(machine, get_gpr(machine, vcpu, 1)) if status == H_SUCCESS else None,)
 
-    return Operation(_named("remove-other", view), run, parts=(Part("remove", view, gfn, False),))
+    part = Part("remove", place_of(view, gfn), gfn, False)
+    return Operation(_named("remove-other", view), run, parts=(part,))
 
 
 BULK_KINDS = (BULK_ABSOLUTE, BULK_ANDCOND, BULK_AVPN)
@@ -183,28 +209,29 @@ def bulk_remove(*views, gfn=0):
         answers = [get_gpr(machine, vcpu, 2 * k) for k in range(len(views))]
         return tuple(None if a & BULK_FAILED else _bulk_bits(a) for a in answers)
 
-    parts = tuple(Part("remove", view, gfn, True) for view in views)
+    parts = tuple(Part("remove", place_of(view, gfn), gfn, True) for view in views)
     name = "bulk-remove" + "".join(map(str, views))
     return Operation(name, run, parts=parts, is_in_order=True)
 
 
 def _bulk_bits(answer):
-    """Return R and C of an answer of H_BULK_REMOVE, which says nothing of permissions."""
+    """Return R and C of an answer of H_BULK_REMOVE, which says nothing else of the HPTE."""
     rc = answer >> BULK_RC_SHIFT & HPTE_R_RC
-    return Bits(bool(rc & HPTE_R_R), bool(rc & HPTE_R_C), None)
+    return Bits(bool(rc & HPTE_R_R), bool(rc & HPTE_R_C), None, None)
 
 
 def _enter(name, flags, rights, view, gfn):
     """Return the operation of an H_ENTER in the place of an HPTE at the start."""
+    place = place_of(view, gfn)
 
     def run(scene, vcpu, _stamp):
         machine, shift = scene.machine, view_shift(scene.machine, view)
-        pteh = hpte_v_of(address_of(machine, view, gfn), shift)
-        ptel = U64(gfn << machine.page_shift) | rights
-        status = h_enter(machine, vcpu, flags, U64(scene.hptes[view, gfn]), pteh, ptel)
+        pteh = hpte_v_of(address_of(machine, *place), shift)
+        ptel = U64(place[1] << machine.page_shift) | rights
+        status = h_enter(machine, vcpu, flags, U64(scene.hptes[place]), pteh, ptel)
         return (status == H_SUCCESS,)
 
-    part = Part("enter", view, gfn, not rights & HPTE_R_RC)
+    part = Part("enter", place, place[1], not rights & HPTE_R_RC)
     return Operation(_named(name, view), run, parts=(part,))
 
 
@@ -221,6 +248,28 @@ def enter_clean(view=VIEW_BASE, gfn=0):
 def enter_any(view=VIEW_BASE, gfn=0):
     """H_ENTER anywhere in the group; `fill_group` leaves one place."""
     return _enter("enter-any", ZERO, H_ENTER_RIGHTS, view, gfn)
+
+
+def evict(gfn=1):
+    """Store to another page where the group of page 0 is full: evict its HPTE, enter another there.
+
+    As Linux does it: H_REMOVE of what is not bolted, H_ENTER, the store again. The address is that
+    of a page that the guest has not, which hashes as page 0.
+    """
+
+    def run(scene, vcpu, stamp):
+        machine, index = scene.machine, U64(scene.hptes[VIEW_BASE, 0])
+        (removed,) = remove().run(scene, vcpu, stamp)
+        address, shift = machine.group_mask + 1, view_shift(machine, VIEW_BASE)
+        pteh = hpte_v_of(address_of(machine, VIEW_BASE, address), shift)
+        ptel = U64(gfn << machine.page_shift) | H_ENTER_RIGHTS
+        entered = h_enter(machine, vcpu, H_EXACT, index, pteh, ptel) == H_SUCCESS
+        return removed, entered, _access(scene, vcpu, VIEW_BASE, address, True, stamp)
+
+    place = place_of(VIEW_BASE, 0)
+    removal = Part("remove", place, 0, True)
+    parts = (removal, Part("enter", place, gfn, False), Part("store", place, gfn))
+    return Operation("evict", run, parts=parts, is_in_order=True)
 
 
 def fill_group(gfn=1):
@@ -251,18 +300,19 @@ def protect(view=VIEW_BASE, gfn=0, *, writable):
         return (h_protect(scene.machine, vcpu, rights, index, ZERO) == H_SUCCESS,)
 
     name = _named("protect-rw" if writable else "protect-ro", view)
-    return Operation(name, run, parts=(Part("protect", view, gfn, writable),))
+    return Operation(name, run, parts=(Part("protect", place_of(view, gfn), gfn, writable),))
 
 
 def _telling(kind, call, view, gfn):
     """Return the operation of a hypercall whose r4 is dword 1 as it was."""
 
     def run(scene, vcpu, _stamp):
-        status = call(scene.machine, vcpu, U64(scene.hptes[view, gfn]))
-        return (bits_of(get_gpr(scene.machine, vcpu, 0)) if status == H_SUCCESS else None,)
+        machine = scene.machine
+        status = call(machine, vcpu, U64(scene.hptes[view, gfn]))
+        return (bits_of(machine, get_gpr(machine, vcpu, 0)) if status == H_SUCCESS else None,)
 
     name = _named(kind.replace("_", "-"), view)
-    return Operation(name, run, parts=(Part(kind, view, gfn),))
+    return Operation(name, run, parts=(Part(kind, place_of(view, gfn), gfn),))
 
 
 # The hypercalls are looked up when they are made: a defect may stand in their place.
@@ -285,9 +335,10 @@ def read(view=VIEW_BASE, gfn=0):
         machine = scene.machine
         h_read(machine, vcpu, ZERO, U64(scene.hptes[view, gfn]))
         is_there = get_gpr(machine, vcpu, 0) & U64(1)
-        return (bits_of(get_gpr(machine, vcpu, 1)) if is_there else None,)
+        return (bits_of(machine, get_gpr(machine, vcpu, 1)) if is_there else None,)
 
-    return Operation(_named("read", view), run, parts=(Part("read", view, gfn),))
+    part = Part("read", place_of(view, gfn), gfn)
+    return Operation(_named("read", view), run, parts=(part,))
 
 
 def host_store(gfn=0):
@@ -298,7 +349,8 @@ def host_store(gfn=0):
         scene.vm.host_store(gfn, stamp)
         return (DONE,)
 
-    return Operation("host-store", run, parts=(Part("host_store", None, gfn),))
+    part = Part("host_store", None, gfn)
+    return Operation(_named("host-store", VIEW_BASE, gfn), run, parts=(part,))
 
 
 def _of_pages(name, call, pages):

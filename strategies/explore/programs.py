@@ -6,6 +6,7 @@ from strategies import registry
 from strategies.core.guest import VIEW_ALIAS, VIEW_BASE, VIEW_LARGE, VIEW_SMALL
 from strategies.core.hpte import SHIFT_4K
 from strategies.costs import UnitCosts
+from strategies.explore import operations as op
 from strategies.explore.actions import (
     Action,
     Actor,
@@ -152,6 +153,9 @@ _RASH = _IMPATIENT._replace(platform="rash", page_open=0, page_cool=0)
 _TWO_FAULTS = _IMPATIENT._replace(platform="two faults", page_scan=0, page_open=1, page_cool=1)
 """In a slot of two pages the second fault opens the group; scans lead, for they cost nothing."""
 
+_MORE_FAULTS = _IMPATIENT._replace(platform="more faults", page_open=2, page_cool=2)
+"""Two do not."""
+
 _COOLING = {
     "strategies": ("adaptive",),
     "options": {"unit_costs": _IMPATIENT},
@@ -172,6 +176,13 @@ PROGRAMS = (
         "stores to two pages, a harvest",
         (guest(store(0), store(1)), _HARVEST),
         pages=2,
+    ),
+    Program(
+        "other-page-harvest",
+        "a first store to a page, a harvest that finds another one dirty",
+        (guest(store(1)), _HARVEST),
+        pages=2,
+        **_DIRTY,
     ),
     Program("load-harvest", "a load and a store, a harvest", (guest(load(), store()), _HARVEST)),
     Program(
@@ -209,6 +220,12 @@ PROGRAMS = (
         "clear-ref-harvest",
         "a store, H_CLEAR_REF, a store, a harvest",
         (guest(store(), clear_ref(), store()), _HARVEST),
+    ),
+    Program(
+        "unreferenced-load-harvest",
+        "a load through an HPTE with C set and R clear, a harvest",
+        (guest(op.load()), host(op.harvest())),
+        before=((0, op.store()), (0, op.clear_ref()), (0, op.protect(writable=True))),
     ),
     Program(
         "alias-harvest",
@@ -436,6 +453,13 @@ PROGRAMS = (
         **_COOLING,
     ),
     Program(
+        "cool-other-harvest",
+        "a store that heats one page beside a harvest that cools another",
+        (guest(store(1)), _HARVEST),
+        pages=2,
+        **_COOLING,
+    ),
+    Program(
         "cool-open-harvest",
         "stores that open a group, a harvest that closes and cools it",
         (guest(store(0), store(1)), _HARVEST),
@@ -465,6 +489,14 @@ PROGRAMS = (
         **_COOLING | {"options": {"unit_costs": _IMPATIENT, "delayed_c": True}},
     ),
     Program(
+        "faults",
+        "faults of two vCPUs in a group that stays closed",
+        (guest(store(0)), guest(store(1))),
+        pages=2,
+        strategies=("adaptive",),
+        options={"unit_costs": _MORE_FAULTS},
+    ),
+    Program(
         "debts",
         "faults of two vCPUs in a group that the second one opens",
         (guest(store(0)), guest(store(1))),
@@ -474,6 +506,20 @@ PROGRAMS = (
     ),
     # Two vCPUs without the host.
     Program("two-stores", "two first stores to a page", (_STORE, _STORE)),
+    Program("two-pages", "first stores to two pages", (guest(store(0)), guest(store(1))), pages=2),
+    Program(
+        "two-words",
+        "first stores to two pages of which the marks are in two words",
+        (guest(store(0)), guest(store(64))),
+        pages=65,
+        strategies=("write_protect_summary",),
+    ),
+    Program(
+        "clean-load-store",
+        "a load and a store through an HPTE with R and C clear",
+        (guest(load()), _STORE),
+        **_CLEAN,
+    ),
     Program("store-remove", "a store, H_REMOVE and H_ENTER", (_STORE, guest(remove(), enter()))),
     Program(
         "store-replaced",
@@ -505,6 +551,23 @@ PROGRAMS = (
         "a load; the TLB entry of a store, with its C, is replaced",
         (guest(load()), guest(store(), load(view=VIEW_ALIAS))),
         **_ALIASED,
+        **_DELAYED_C,
+    ),
+    Program(
+        "delayed-c-enable",
+        "a store while logging starts, with C of an earlier one still in a TLB",
+        (_STORE, host(enable())),
+        **_OFF,
+        **_DIRTY,
+        **_DELAYED_C,
+    ),
+    Program(
+        "delayed-c-replaced-enable",
+        "the TLB entry of a store, with its C, is replaced while logging starts",
+        (guest(load()), host(enable())),
+        before=((0, store()), (0, store(view=VIEW_ALIAS))),
+        **_ALIASED,
+        **_OFF,
         **_DELAYED_C,
     ),
     Program(

@@ -15,7 +15,7 @@ a migration would: when logging starts all pages are copied, after each harvest 
 import numpy as np
 
 from strategies.core import atomics
-from strategies.core.guest import VIEW_BASE, VIEW_LARGE, address_of, touch, view_shift
+from strategies.core.guest import VIEW_LARGE, address_of, touch, view_shift
 from strategies.core.hpt import find_hpte
 from strategies.core.hpte import HPTE_R_RC, HPTE_V_ABSENT, HPTE_V_VALID
 from strategies.core.locks import lock_bit
@@ -25,7 +25,8 @@ from strategies.core.vm import Vm
 from strategies.core.words import I64, ONE, U64, ZERO
 from strategies.explore.checks import check_debts, check_locks, check_rings
 from strategies.explore.guest_view import GuestView
-from strategies.explore.operations import OFF, bits_of
+from strategies.explore.holders import Holders
+from strategies.explore.operations import OFF, bits_of, place_of
 from strategies.explore.scheduler import Violation
 from strategies.explore.sequential import Final
 from strategies.explore.store_buffers import words_through
@@ -76,6 +77,8 @@ class Scene:
     tracker : DirtyTracker
     pages : range
         The slot's.
+    due : set of int
+        At the start: pages that were stored to and not reported since.
     final : tuple or None
         The state in which the last schedule ended.
     """
@@ -109,6 +112,8 @@ class Scene:
             self.enable()
         for vcpu, action in program.before:
             action.run(self, vcpu, U64(1 + vcpu))
+        stamps = self.machine.stamps
+        self.due = {gfn for gfn in self.pages if stamps[gfn] != self.copy.get(gfn, 0)}
         if self.is_logging:
             self._copy_pages(self.pages)
         self._saved = self._save()
@@ -132,6 +137,7 @@ class Scene:
         }
         self.words = [words for words in fields.values() if isinstance(words, Words)]
         self.words += [locks, *self._finished.values()]
+        self.holders = Holders(self.machine, locks, sum(a.is_guest for a in program.threads))
 
     def _index(self, view, gfn):
         va, shift = address_of(self.machine, view, gfn), view_shift(self.machine, view)
@@ -150,6 +156,7 @@ class Scene:
     def restore(self):
         """Set everything back to the start: all state of a tracker is in the machine's words."""
         self.final = None
+        self.holders.start()
         saved, guest, (copy, order, logged_by) = self._saved
         for words, content in zip(self.words, saved, strict=True):
             words.restore(content)
@@ -160,6 +167,7 @@ class Scene:
 
     def wrote(self, thread):
         """See a changed word: note in which order stamps came into a page."""
+        self.holders.wrote(thread)
         self.guest.wrote(thread.words, thread.index)
         self.translations.wrote(thread)
         if thread.words is self.machine.stamps:
@@ -271,7 +279,8 @@ class Scene:
 
     def seen(self, reported):
         """Return what guest and host see of HPTEs and memory, with what a harvest reported."""
-        hptes = {name: self._bits(index) for name, index in self.hptes.items()}
+        places = {place_of(*name) for name in self.hptes}
+        hptes = {place: self._bits(self.hptes[place]) for place in sorted(places)}
         stamps = {gfn: int(atomics.load_own(self.machine.stamps, gfn)) for gfn in self.pages}
         return Final(hptes, stamps, reported)
 
@@ -280,7 +289,8 @@ class Scene:
         if index < 0 or not atomics.load_own(self.machine.hpt, 2 * index) & PRESENT:
             return None
         guest_r = atomics.load_own(self.machine.rev, 2 * index)
-        return bits_of(guest_r | atomics.load_own(self.machine.hpt, 2 * index + 1) & HPTE_R_RC)
+        rc = atomics.load_own(self.machine.hpt, 2 * index + 1) & HPTE_R_RC
+        return bits_of(self.machine, guest_r | rc)
 
     def _state(self):
         """Return what two equal states have in common: all words but event counts, and the copy."""
@@ -322,11 +332,11 @@ class Scene:
 
     def _judge_access(self):
         final = self.seen(dict.fromkeys(self.pages, OFF))
-        stamps = self.machine.stamps
+        stamps, view = self.machine.stamps, self.views[0]
         for gfn in self.pages:
             stamp = U64(LAST_STAMPS + gfn)
-            bits = self._bits(self._index(VIEW_BASE, gfn)) if VIEW_BASE in self.views else None
-            touch(self.machine, 0, VIEW_BASE, I64(gfn), True, stamp)
+            bits = self._bits(self._index(view, gfn))
+            touch(self.machine, 0, view, I64(gfn), True, stamp)
             if stamps[gfn] != stamp and (bits is None or bits.writable):
                 raise Violation("error", f"page {gfn} cannot be stored to after logging stopped")
         return final

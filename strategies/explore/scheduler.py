@@ -21,8 +21,8 @@ class Violation(Exception):  # noqa: N818 (what the program did wrong, not an er
     ----------
     kind : str
         "lost page", "spurious page", "guest's C lost", "guest's R lost", "wrong return code",
-        "no such order", "deadlock", "livelock", "broken ring", "lock held", "dead translation" or
-        "error".
+        "no such order", "deadlock", "livelock", "broken ring", "lock held", "rule broken",
+        "debt not paid", "dead translation" or "error".
     text : str
         One line that says where.
     """

@@ -14,15 +14,19 @@ Departures that are allowed, each a constant or a function here:
   is of both; only whether an HPTE is there is judged.
 - `_marks_early`: a fault marks the page before its store is made. A harvest that runs beside the
   store may report it and the store mark it again; a store that the guest then forbids leaves it.
+- `_marks_late`: the host marks a page after its store. A harvest that runs beside it may report the
+  page for another store, and the host then mark it once more.
 - LATE: beside running vCPUs the scans trust a C that is clear, where a TLB may keep it back: a page
   may be reported later, also in a log that was started since.
 - SWEPT_TWICE: `hpt_sweep` leaves C in an HPTE that an access makes valid between its sweeps: beside
   an access a page that it reports, or that was dirty when the log began, is reported once more.
 - READS: under `pte_flush` a load of a page that the guest may store to counts as a store.
+- LARGE: what is stored, or noticed, through a large page may count for all its pages.
 """
 
 from typing import NamedTuple
 
+from strategies.core.guest import VIEW_LARGE
 from strategies.explore.operations import BUSY, DONE, FORBIDDEN, MISSED, OFF
 
 CLEAR, SET, EITHER = 0, 1, 2
@@ -39,6 +43,7 @@ class Hpte(NamedTuple):
     r: int
     c: int
     writable: bool
+    gfn: int = 0
 
 
 class Page(NamedTuple):
@@ -50,19 +55,24 @@ class Page(NamedTuple):
 
 
 class State(NamedTuple):
-    """HPTEs by (view, gfn), and pages by gfn, each a sorted tuple of pairs."""
+    """HPTEs by place, and pages by gfn, each a sorted tuple of pairs."""
 
     hptes: tuple
     pages: tuple
 
     def hpte(self, part):
-        """Return the HPTE that a part names."""
-        return dict(self.hptes)[part.view, part.gfn]
+        """Return the HPTE in the place that a part names."""
+        return dict(self.hptes)[part.place]
+
+    def mapping(self, part):
+        """Return the HPTE through which a part accesses its page: what is in its place, or None."""
+        hpte = self.hpte(part)
+        return hpte if hpte and (part.is_large or hpte.gfn == part.gfn) else None
 
     def with_hpte(self, part, hpte):
         """Return the state with another HPTE in the place that a part names."""
-        name = part.view, part.gfn
-        return self._replace(hptes=tuple((k, hpte if k == name else h) for k, h in self.hptes))
+        place = part.place
+        return self._replace(hptes=tuple((k, hpte if k == place else h) for k, h in self.hptes))
 
     def page(self, gfn):
         """Return a page."""
@@ -72,6 +82,12 @@ class State(NamedTuple):
         """Return the state with a changed page."""
         return self._replace(
             pages=tuple((k, p._replace(**changes) if k == gfn else p) for k, p in self.pages)
+        )
+
+    def perhaps_dirty(self, part):
+        """Return the state in which the logged pages of a part may be dirty."""
+        return self._replace(
+            pages=tuple((k, _perhaps(p) if _concerns(part, k) else p) for k, p in self.pages)
         )
 
 
@@ -125,20 +141,30 @@ CHANGES = ("remove", "protect", "enter", "clear_mod", "clear_ref")
 
 
 def _some(parts, kinds, part):
-    """Say whether one of some parts is of these kinds and names the HPTE that a part names."""
-    return any(one.kind in kinds and (one.view, one.gfn) == (part.view, part.gfn) for one in parts)
+    """Say whether one of some parts is of these kinds and names the place that a part names."""
+    return any(one.kind in kinds and one.place == part.place for one in parts)
+
+
+def _concerns(part, gfn):
+    """Say whether a part concerns a page: LARGE."""
+    return part.is_large or part.gfn == gfn
+
+
+def _perhaps(page):
+    """Return a page as it is if it may be dirty, too."""
+    return page._replace(dirty=EITHER) if page.logged and page.dirty == CLEAR else page
 
 
 def store(state, part, came, beside):
     """Store through an HPTE."""
-    hpte = state.hpte(part)
+    hpte = state.mapping(part)
     if came != DONE:
         return _no_access(state, part, came, beside, hpte is not None and not hpte.writable)
     if hpte is None or not hpte.writable:
         return None
     c = OWED if beside.rules.owes_c and hpte.c != SET else SET
     state = state.with_hpte(part, hpte._replace(r=_referenced(hpte.r), c=c))
-    return _stored(state, part.gfn, beside)
+    return _stored(state.perhaps_dirty(part), part.gfn, beside)
 
 
 def host_store(state, part, _came, beside):
@@ -148,14 +174,13 @@ def host_store(state, part, _came, beside):
 
 def load(state, part, came, beside):
     """Load through an HPTE."""
-    hpte = state.hpte(part)
+    hpte = state.mapping(part)
     if came != DONE:
         return _no_access(state, part, came, beside, False)
     if hpte is None:
         return None
-    page = state.page(part.gfn)
-    if beside.rules.marks_reads and hpte.writable and page.logged:
-        state = state.with_page(part.gfn, dirty=max(page.dirty, EITHER, key=_sure))
+    if beside.rules.marks_reads and hpte.writable:
+        state = state.perhaps_dirty(part)
     return state.with_hpte(part, hpte._replace(r=_referenced(hpte.r)))
 
 
@@ -164,21 +189,13 @@ def _stored(state, gfn, beside):
     return state.with_page(gfn, stamp=beside.stamp, dirty=dirty)
 
 
-def _sure(dirty):
-    """Return how sure it is that a page is dirty: no, perhaps, yes."""
-    return (CLEAR, EITHER, SET).index(dirty)
-
-
 def _no_access(state, part, came, beside, is_forbidden):
     """Judge an access that failed; it may have left a mark, if the guest changed its mind."""
-    is_right = is_forbidden if came == FORBIDDEN else state.hpte(part) is None
+    is_right = is_forbidden if came == FORBIDDEN else state.mapping(part) is None
     if not is_right or came not in (MISSED, FORBIDDEN):
         return None
-    page = state.page(part.gfn)
     changes_its_mind = _some(beside.parts, FORBIDDERS, part)
-    if beside.rules.marks_early and changes_its_mind and page.logged:
-        return state.with_page(part.gfn, dirty=max(page.dirty, EITHER, key=_sure))
-    return state
+    return state.perhaps_dirty(part) if beside.rules.marks_early and changes_its_mind else state
 
 
 def _referenced(r):
@@ -200,7 +217,7 @@ def enter(state, part, is_entered, _beside):
     if state.hpte(part):
         return None if is_entered else state
     rc = CLEAR if part.how else SET
-    return state.with_hpte(part, Hpte(rc, rc, True)) if is_entered else None
+    return state.with_hpte(part, Hpte(rc, rc, True, part.gfn)) if is_entered else None
 
 
 def protect(state, part, is_found, _beside):
@@ -218,7 +235,7 @@ def clear_mod(state, part, bits, _beside):
         return state if hpte is None and bits is None else None
     if not _tells(hpte, bits, is_at_rest=True):
         return None
-    return state.with_hpte(part, Hpte(SET if bits.r else CLEAR, CLEAR, hpte.writable))
+    return state.with_hpte(part, hpte._replace(r=SET if bits.r else CLEAR, c=CLEAR))
 
 
 def clear_ref(state, part, bits, beside):
@@ -246,11 +263,12 @@ def read(state, part, bits, beside):
 
 
 def _tells(hpte, bits, is_at_rest=False):
-    """Say whether R, C and the permission may be what a hypercall told."""
+    """Say whether R, C, the permission and the page may be what a hypercall told."""
     c = {SET} if hpte.c == SET or (hpte.c == OWED and is_at_rest) else {CLEAR, SET}
     c = {CLEAR} if hpte.c == CLEAR else c
     r = {CLEAR, SET} if hpte.r == EITHER else {SET if hpte.r == SET else CLEAR}
-    return bits.r in r and bits.c in c and bits.writable in (None, hpte.writable)
+    is_this = bits.writable in (None, hpte.writable) and bits.gfn in (None, hpte.gfn)
+    return bits.r in r and bits.c in c and is_this
 
 
 def _shows_early(hpte, part, bits, beside):
@@ -275,21 +293,29 @@ def harvest(state, part, is_reported, beside):
         return state if _marks_early(part.gfn, beside) else None
     if not is_reported and page.dirty == SET:
         return state if beside.rules.is_late else None
-    return state.with_page(part.gfn, dirty=_comes_again(state, part.gfn, beside))
+    comes_again = _marks_late(part.gfn, beside) or _comes_again(state, part.gfn, beside)
+    return state.with_page(part.gfn, dirty=EITHER if comes_again else CLEAR)
 
 
 def _comes_again(state, gfn, beside):
-    """Return whether a page may be reported once more: LATE, or SWEPT_TWICE."""
-    is_owed = any(hpte and name[1] == gfn and hpte.c == OWED for name, hpte in state.hptes)
-    is_touched = any(one.kind in ACCESSES and one.gfn == gfn for one in beside.parts)
-    is_due = (beside.rules.is_late and is_owed) or (beside.rules.sweeps and is_touched)
-    return EITHER if is_due else CLEAR
+    """Say whether a page may be reported once more: LATE, or SWEPT_TWICE."""
+    is_owed = any(
+        hpte and hpte.c == OWED and (place[0] == VIEW_LARGE or hpte.gfn == gfn)
+        for place, hpte in state.hptes
+    )
+    is_touched = any(one.kind in ACCESSES and _concerns(one, gfn) for one in beside.parts)
+    return (beside.rules.is_late and is_owed) or (beside.rules.sweeps and is_touched)
+
+
+def _marks_late(gfn, beside):
+    """Say whether a store of the host that is under way may yet mark a page."""
+    return any(one.kind == "host_store" and one.gfn == gfn for one in beside.parts)
 
 
 def _marks_early(gfn, beside):
     """Say whether a store that is under way may have marked a page."""
     return beside.rules.marks_early and any(
-        one.kind == "store" and one.gfn == gfn for one in beside.waiting
+        one.kind == "store" and _concerns(one, gfn) for one in beside.waiting
     )
 
 
@@ -297,7 +323,8 @@ def enable(state, part, _came, beside):
     """Start logging a page with an empty log, unless it is logged."""
     if state.page(part.gfn).logged:
         return state
-    return state.with_page(part.gfn, logged=True, dirty=_comes_again(state, part.gfn, beside))
+    dirty = EITHER if _comes_again(state, part.gfn, beside) else CLEAR
+    return state.with_page(part.gfn, logged=True, dirty=dirty)
 
 
 def enable_other(state, part, came, _beside):
@@ -318,8 +345,8 @@ def is_final(state, final):
     final : Final
     """
     is_logged = all(page.logged for _, page in state.pages)
-    for name, hpte in state.hptes:
-        bits = final.hptes[name]
+    for place, hpte in state.hptes:
+        bits = final.hptes[place]
         if (hpte is None) != (bits is None) or (hpte and not _tells(hpte, bits, is_logged)):
             return False
     for gfn, page in state.pages:
@@ -336,7 +363,7 @@ class Final(NamedTuple):
 
     Attributes
     ----------
-    hptes : dict of (view, gfn) to Bits or None
+    hptes : dict of place to Bits or None
     stamps : dict of int to int
     reported : dict of int to (bool or OFF)
         By a last harvest.

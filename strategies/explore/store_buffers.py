@@ -103,9 +103,12 @@ class BufferedWords(Words):
         return super().__getitem__(index) if value is None else value
 
     def __setitem__(self, index, value):
+        buffer = self.memory.buffer
         if self.memory.is_store:
             self.memory.is_store = False
-            self.memory.buffer.take(self, index, value)
+            buffer.take(self, index, value)
+        elif buffer and buffer.newest(self, index) is not None:  # no store passes one to its word
+            buffer.take(self, index, value)
         else:
             self.settle(index, value)
 

@@ -157,6 +157,11 @@ def replay_lane(say, trace, name, thp):
     return result
 
 
+def replay_each(say, traces, name, thp):
+    """Return the LaneReplay of each trace: a slot of its own, one after the other."""
+    return [replay_lane(say, trace, name, thp) for trace in traces]
+
+
 def _epochs(say, trace, lane, result):
     memory, out, stored = lane.memory.ctypes.data, lane.buffer(), lane.buffer()
     copy = lane.memory[::PAGE_WORDS].copy()

@@ -15,10 +15,11 @@ from numpy.typing import DTypeLike
 from strategies.errors import InputError
 
 MAX_TRACE_BYTES = 4 << 30
-# Recordings grow 2 to 40 times when they are read. What is small may grow more, up to this.
-MAX_GROWTH = 100
-ALWAYS_ACCEPTED_BYTES = 64 << 20
+ALWAYS_ACCEPTED_BYTES = 128 << 20
+MAX_GROWTH = 4  # beyond; a file of so many bytes is read and checked within 500 MB
 MAX_TEXT_BYTES = 1 << 20
+MAX_DIRECTORY_BYTES = 1 << 20
+END_OF_DIRECTORY, WIDE_END_OF_DIRECTORY = b"PK\x05\x06", b"PK\x06\x07"
 CHUNK_BYTES = 1 << 20
 
 
@@ -51,6 +52,7 @@ def read_arrays(
         unpickled).
     """
     try:
+        _check_directory(file)
         with zipfile.ZipFile(file) as archive:
             members = {member.filename.removesuffix(".npy"): member for member in archive.filelist}
             wanted = dict(required) | {name: optional[name] for name in optional if name in members}
@@ -72,6 +74,21 @@ def read_arrays(
 def budget_bytes(file_bytes: int) -> int:
     """Return how many bytes of arrays an archive of this size may hold."""
     return min(max(MAX_GROWTH * file_bytes, ALWAYS_ACCEPTED_BYTES), MAX_TRACE_BYTES)
+
+
+def _check_directory(file: BinaryIO) -> None:
+    """Raise InputError unless the archive ends as numpy's do, after a directory of few members.
+
+    zipfile would read any number of them.
+    """
+    file.seek(max(file.seek(0, os.SEEK_END) - 42, 0))
+    tail = file.read()
+    end = tail[-22:]  # without a comment
+    if tail.startswith(WIDE_END_OF_DIRECTORY) or not end.startswith(END_OF_DIRECTORY):
+        raise InputError("unreadable or damaged (its end); accepted: an npz archive")
+    nbytes = int.from_bytes(end[12:16], "little")
+    if nbytes > MAX_DIRECTORY_BYTES:
+        raise InputError(f"a directory of {nbytes} bytes; accepted: at most {MAX_DIRECTORY_BYTES}")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What makes a trace valid; every check is vectorised and names the first offender."""
 
+import json
 from itertools import pairwise
 from reprlib import repr as short
 from typing import Any
@@ -10,11 +11,15 @@ from strategies.errors import InputError
 
 REQUIRED_META = ("name", "page_size", "slot_pages", "epoch_ms", "epochs")
 MAX_SLOT_PAGES = 2**31
-MAX_EPOCHS = 2**31  # then a page of an epoch has a number of 62 bits
+MAX_EPOCHS = 2**24  # two days of 10 ms; a page of an epoch has a number of 55 bits
 MAX_EPOCH_MS = 86_400_000
 MAX_NAME = 200
 # A replay holds the stores of an epoch in memory; one core makes about 10 million in 10 ms.
 MAX_EPOCH_STORES = 2**26
+# What a replay of little may ask for: its time goes by epochs and by pages of the slot.
+IDLE_EPOCHS = 2**17
+IDLE_SLOT_BYTES = 2**37
+SLOT_BYTES_OF_A_PAGE = 2**23
 BLOCK_PAGES = 1 << 20  # what is looked at at once, so that a check takes little memory
 
 
@@ -53,6 +58,38 @@ def check_meta(meta: Any) -> None:
         raise InputError(f"epochs must be 1 or more, not {short(epochs)}")
     if epochs > MAX_EPOCHS:
         raise InputError(f"epochs must be at most {MAX_EPOCHS}, not {short(epochs)}")
+    recorded = meta.get("recorded_page_size", 4096)
+    if not _is_count(recorded) or recorded.bit_count() != 1 or recorded > MAX_SLOT_PAGES * 4096:
+        raise InputError(f"recorded_page_size must be a power of two, not {short(recorded)}")
+    _check_numbers(meta)
+
+
+def _check_numbers(meta: dict[str, Any]) -> None:
+    """Raise InputError if `meta` holds what JSON has not: it is printed as such again."""
+    try:
+        json.dumps(meta, allow_nan=False)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"meta must be JSON ({error})") from error
+
+
+def check_work(trace: Any) -> None:
+    """Raise InputError if a replay of the trace would take minutes for next to nothing.
+
+    Epochs and the slot may be as large as what is written and read allows, and some size anyway.
+    """
+    reads = 0 if trace.read_gfns is None else len(trace.read_gfns)
+    pages = len(trace.gfns) + reads
+    if trace.epochs > max(IDLE_EPOCHS, pages):
+        raise InputError(
+            f"{trace.epochs} epochs in which {pages} pages are written or read; accepted: at most "
+            f"{IDLE_EPOCHS} where so little is, or a longer --interval"
+        )
+    slot_bytes = trace.slot_pages * trace.page_size
+    if slot_bytes > max(IDLE_SLOT_BYTES, pages * SLOT_BYTES_OF_A_PAGE):
+        raise InputError(
+            f"a slot of {slot_bytes >> 30} GiB in which {pages} pages are written or read; "
+            f"accepted: at most {IDLE_SLOT_BYTES >> 30} GiB where so little is"
+        )
 
 
 def written_too(
@@ -61,13 +98,24 @@ def written_too(
     """Return bool[reads]: whether each read page is also written in its epoch."""
     found = np.zeros(len(read_gfns), bool)
     pages = read_offsets + offsets
-    cuts = np.searchsorted(pages, np.arange(0, pages[-1], BLOCK_PAGES), "right") - 1
-    for first, last in pairwise([*np.unique(cuts).tolist(), len(offsets) - 1]):
-        epochs = slice(first, last + 1)
-        keys = _page_keys(read_offsets[epochs], read_gfns)
-        written = _page_keys(offsets[epochs], gfns)
-        after = np.searchsorted(written, keys, "right") > np.searchsorted(written, keys, "left")
-        found[slice(*read_offsets[[first, last]])] = after
+    full = np.searchsorted(pages, np.arange(0, pages[-1], BLOCK_PAGES), "right") - 1
+    for first, last in pairwise(np.unique([*full, *full + 1, len(offsets) - 1]).tolist()):
+        begin, end = read_offsets[[first, last]]
+        reads, written = read_gfns[begin:end], gfns[slice(*offsets[[first, last]])]
+        if last - first > 1:
+            reads = _page_keys(read_offsets[first : last + 1], read_gfns)
+            written = _page_keys(offsets[first : last + 1], gfns)
+        for at in range(0, len(reads), BLOCK_PAGES):
+            part = reads[at : at + BLOCK_PAGES]
+            found[begin + at : begin + at + len(part)] = _is_in(written, part)
+    return found
+
+
+def _is_in(ascending: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return bool[values]: whether each is among the ascending ones."""
+    places = np.searchsorted(ascending, values)
+    found = places < len(ascending)
+    found[found] = ascending[places[found]] == values[found]
     return found
 
 
@@ -142,8 +190,9 @@ def _check_stores(trace: Any) -> None:
         )
     if not trace.stores.all():
         raise InputError("stores must be 1 or more for every written page, but one is 0")
-    totals = np.concatenate(([0], np.cumsum(trace.stores, dtype=np.uint64)))[trace.offsets]
-    if (np.diff(totals) > MAX_EPOCH_STORES).any():
+    totals = np.zeros(len(trace.stores) + 1, np.uint64)
+    np.cumsum(trace.stores, out=totals[1:])
+    if (np.diff(totals[trace.offsets]) > MAX_EPOCH_STORES).any():
         raise InputError(f"stores must be at most {MAX_EPOCH_STORES} in an epoch")
 
 

@@ -57,6 +57,15 @@ class Compaction:
         ]
 
 
+def laid_out_by_number(epochs, pages, count):
+    """Return what `laid_out` does, of the epoch's number (int64[n]) of each page (int64[n])."""
+    order = np.lexsort((pages, epochs))
+    epochs, pages = epochs[order], pages[order]
+    first = np.ones(len(pages), bool)
+    first[1:] = (pages[1:] != pages[:-1]) | (epochs[1:] != epochs[:-1])
+    return np.searchsorted(epochs[first], np.arange(count + 1)), pages[first]
+
+
 def laid_out(epochs):
     """Return offsets (int64) and pages (int64) of the epochs' pages, sorted, each once an epoch."""
     epochs = [np.unique(np.asarray(pages, np.int64)) for pages in epochs]

@@ -18,8 +18,8 @@ def union_of_epochs(
 
 def cut_pages(gfns: np.ndarray, parts: int) -> np.ndarray:
     """Return the pages that so many parts of each page are."""
-    first = np.repeat(gfns * np.uint32(parts), parts)
-    return first + np.tile(np.arange(parts, dtype=np.uint32), len(gfns))
+    first = gfns * np.uint32(parts)
+    return np.add.outer(first, np.arange(parts, dtype=np.uint32)).ravel()
 
 
 def running_count(flags: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from strategies.errors import InputError
-from strategies.workloads.archive import MAX_TRACE_BYTES, read_arrays, write_arrays
+from strategies.workloads.archive import read_arrays, write_arrays
 from strategies.workloads.checks import check_meta, check_trace, written_too
 from strategies.workloads.merging import (
     cut_pages,
@@ -20,6 +20,8 @@ from strategies.workloads.merging import (
 )
 
 FILE_PAGE_SIZE = 4096
+MAX_CUT_BYTES = 256 << 20
+"""Of the pages that larger ones are cut into: a small file may hold many."""
 NS_PER_MS = 1e6
 REQUIRED_ARRAYS = {"offsets": np.int64, "gfns": np.uint32, "meta": None}
 OPTIONAL_ARRAYS = {"stores": np.uint32, "read_offsets": np.int64, "read_gfns": np.uint32}
@@ -116,8 +118,11 @@ class Trace:
         check_meta(meta)
         reads = 0 if self.read_gfns is None else len(self.read_gfns)
         nbytes = (len(self.gfns) + reads) * parts * self.gfns.itemsize
-        if nbytes > MAX_TRACE_BYTES:
-            raise InputError(f"{nbytes} bytes once cut into pages of {page_size}: too many")
+        if nbytes > MAX_CUT_BYTES:
+            raise InputError(
+                f"{nbytes} bytes once cut into pages of {page_size}; accepted: at most "
+                f"{MAX_CUT_BYTES}"
+            )
         cut = {"offsets": self.offsets * parts, "gfns": cut_pages(self.gfns, parts)}
         if self.read_gfns is not None:
             cut["read_offsets"] = self.read_offsets * parts

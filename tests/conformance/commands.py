@@ -92,14 +92,16 @@ class World:
         For the size of its HPT and of its base pages: physical addresses are multiples of those.
     is_single : bool
         Each address has one HPTE where it may be, so that it never has two that are valid.
+    data : (int, int)
+        Physical addresses, from and to.
     """
 
-    def __init__(self, rng, machine, is_single=False):
+    def __init__(self, rng, machine, is_single=False, data=DATA):
         self.rng = rng
         self.is_single = is_single
         self.last = None
         granule = 1 << machine.page_shift
-        self.spots = [rng.randrange(*DATA, granule) for _ in range(6)]
+        self.spots = [rng.randrange(*data, granule) for _ in range(6)]
         self.pages = {shift: self._pages(machine, shift) for shift in SEGMENTS}
         hot = {g for pages in self.pages.values() for _, _, groups in pages for g in groups}
         self.groups = sorted(hot)  # where accesses look
@@ -116,6 +118,11 @@ class World:
                 groups = [int(group_of(machine, va, shift, s)) for s in range(2)]
                 found.append((ea, int(hpte_v_of(va, shift)) | int(HPTE_V_VALID), groups))
         return found
+
+    @property
+    def all_groups(self):
+        """The groups that its commands name: a set."""
+        return {*self.groups, *self.cold}
 
     def page(self):
         """Return a page: log2 of its size, its address, dword 0 and its two groups.
@@ -309,11 +316,25 @@ def generate(seed, count, machine, *, is_logged=False, is_single=False):
     uint64[n, 9]
         For each what to do and r4 to r11.
     """
+    world = World(random.Random(seed), machine, is_single)
+    return _draw(world, LOGGED_WEIGHTS if is_logged else WEIGHTS, count)
+
+
+def generate_apart(seed, count, machine):
+    """Return lists of random commands for two vCPUs that share no group of the HPT and no page."""
     rng = random.Random(seed)
-    world = World(rng, machine, is_single)
-    weights = LOGGED_WEIGHTS if is_logged else WEIGHTS
+    first, end = DATA
+    halves = (first, (first + end) // 2), ((first + end) // 2, end)
+    while True:
+        worlds = [World(rng, machine, data=half) for half in halves]
+        if not worlds[0].all_groups & worlds[1].all_groups:
+            return [_draw(world, WEIGHTS, count) for world in worlds]
+
+
+def _draw(world, weights, count):
+    """Return at least `count` random commands in a world."""
     rows = []
-    for kind in rng.choices(list(weights), weights.values(), k=count):
+    for kind in world.rng.choices(list(weights), weights.values(), k=count):
         rows += look(world) if kind == HARVEST else [(kind, *MAKERS[kind](world))]
     commands = np.zeros((len(rows), WORDS), np.uint64)
     for row, words in zip(commands, rows, strict=True):

@@ -159,18 +159,53 @@ def compare(commands, page_shift, strategy=None):
     vm = on_core.new_vm(page_shift)
     tracker = registry.get(strategy)(vm) if strategy else None
     ours, our_hpt, logs = on_core.run(vm, commands, tracker)
-    theirs, their_hpt = on_qemu.run(commands)
-    for row in np.flatnonzero(commands[:, 0] == c.BULK_REMOVE):
-        _read_bulk_answers_of_qemu(commands[row], theirs[row])
+    (theirs,), their_hpt = _run_qemu(commands)
     wrong, judged = _judge_logs(vm, commands, theirs, logs, strategy and reports_reads(strategy))
+    rows = _differing_rows(commands, ours, theirs)
+    hptes = _differing_hptes(our_hpt, their_hpt)
+    return Comparison(commands, ours, theirs, rows, hptes, wrong, judged)
+
+
+def compare_apart(lists, page_shift):
+    """Run lists of two vCPUs that share nothing, at once, on both sides.
+
+    Returns
+    -------
+    theirs : list of uint64[n, 9]
+        What QEMU answered.
+    rows : list of int[]
+        The commands of each list whose results differ.
+    hptes : list
+        As of Comparison.
+    """
+    ours, our_hpt = on_core.run_apart(on_core.new_vm(page_shift, vcpus=len(lists)), lists)
+    theirs, their_hpt = _run_qemu(*lists)
+    rows = [_differing_rows(*each) for each in zip(lists, ours, theirs, strict=True)]
+    return theirs, rows, _differing_hptes(our_hpt, their_hpt)
+
+
+def _run_qemu(*lists):
+    """Run lists in QEMU; return as `on_qemu.run`, answers of H_BULK_REMOVE where PAPR has them."""
+    results, hpt = on_qemu.run(*lists)
+    for commands, theirs in zip(lists, results, strict=True):
+        for row in np.flatnonzero(commands[:, 0] == c.BULK_REMOVE):
+            _read_bulk_answers_of_qemu(commands[row], theirs[row])
+    return results, hpt
+
+
+def _differing_rows(commands, ours, theirs):
+    """Take out of results, in place, what is in MASKED; return the rows that differ."""
     _mask_results(commands, ours)
     _mask_results(commands, theirs)
-    rows = np.flatnonzero((ours != theirs).any(axis=1))
+    return np.flatnonzero((ours != theirs).any(axis=1))
+
+
+def _differing_hptes(our_hpt, their_hpt):
+    """Return (index, our dwords, their dwords) of each HPTE that differs."""
     our_hpt = np.column_stack(without_open(*our_hpt.T))
     their_hpt = np.column_stack(without_open(*their_hpt.T))
     entries = np.flatnonzero((our_hpt != their_hpt).any(axis=1))
-    hptes = [(int(k), our_hpt[k].tolist(), their_hpt[k].tolist()) for k in entries]
-    return Comparison(commands, ours, theirs, rows, hptes, wrong, judged)
+    return [(int(k), our_hpt[k].tolist(), their_hpt[k].tolist()) for k in entries]
 
 
 def _variant(command):

@@ -13,12 +13,14 @@
 #   3          slbmte r4, r5
 #   otherwise  hypercall r3 with r4 to r11
 #
-# A load or store leaves 0 in r3, or 1 and DSISR in r4 when it faults.
+# A load or store leaves 0 in r3, or 1 and DSISR in r4 when it faults. Where there is a second vCPU it
+# runs a list of its own.
 
         .set    COMMANDS,  0x01000000
         .set    DUMP,      0x03000000
         .set    FINISHED,  0x03f00000
         .set    RESULTS,   0x04000000
+        .set    SECOND,    0x01000000   # as far behind are commands and results of the second vCPU
 
         .set    H_ENTER,   0x08
         .set    H_READ,    0x0c
@@ -26,10 +28,12 @@
         .set    NHPTES,    0x20000      # of a guest of 256 MiB
         .set    MSR_DR,    0x10
         .set    RTAS_CALL, 0x780
+        .set    RTAS_START, 0x7a0
+        .set    STARTED,   RTAS_START + 24
 
         .text
-        .org    0x100
-        b       start
+base:   .org    0x100
+        b       first
         .org    0x300                   # data storage interrupt: MSR[DR] is off again
         b       fault
         .org    0x700                   # program interrupt: a defect of the test
@@ -37,10 +41,21 @@
 
         .org    RTAS_CALL
         .long   0x2003, 2, 1, 0, 0, 0   # QEMU's token of power-off; 2 arguments, 1 result
+        .org    RTAS_START
+        .long   0x2006, 3, 1, 1, start - base, SECOND, 0       # of start-cpu: vCPU 1, its r3
 
         .org    0x800
-start:  lis     20, COMMANDS >> 16
+first:  li      3, 0
+        ori     3, 3, H_RTAS
+        li      4, RTAS_START
+        sc      1
+        li      3, 0
+
+start:  mr      28, 3
+        lis     20, COMMANDS >> 16
         lis     21, RESULTS >> 16
+        add     20, 20, 28
+        add     21, 21, 28
         li      22, 1                   # MSR[SF]: 64-bit mode, translation off
         sldi    22, 22, 63
         mtmsrd  22
@@ -120,7 +135,24 @@ fault:  li      3, 1
         mfspr   4, 18                   # DSISR
         b       done
 
-end:    lis     21, DUMP >> 16
+end:    cmpdi   28, 0
+        beq     both
+        sync
+        lis     21, FINISHED >> 16
+        li      3, 1
+        std     3, 8(21)
+        b       .
+
+both:   lwz     3, STARTED(0)
+        cmpwi   3, 0
+        bne     all                     # there is none
+        lis     21, FINISHED >> 16
+wait:   ld      3, 8(21)
+        cmpdi   3, 0
+        beq     wait
+        sync
+
+all:    lis     21, DUMP >> 16
         li      26, 0
         lis     27, NHPTES >> 16
 dump:   li      3, H_READ

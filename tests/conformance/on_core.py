@@ -1,5 +1,6 @@
-"""Runs commands on the machine of `strategies/core`, as its vCPU 0."""
+"""Runs commands on the machine of `strategies/core`: a list by its vCPU 0, or one by each vCPU."""
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
@@ -47,9 +48,10 @@ DATA_SLOT = 1
 """The slot that is logged: what the guest maps."""
 
 
-def new_vm(page_shift):
+def new_vm(page_shift, vcpus=1):
     """Return a machine with as much memory as QEMU's, in three slots, and an HPT of that size."""
-    vm = Vm(guest_pages=RAM_BYTES >> page_shift, page_shift=page_shift, hpt_order=HPT_ORDER)
+    pages = RAM_BYTES >> page_shift
+    vm = Vm(guest_pages=pages, page_shift=page_shift, hpt_order=HPT_ORDER, vcpus=vcpus)
     bounds = [0, *DATA, RAM_BYTES]
     for first, end in pairwise(bounds):
         vm.add_memslot(first >> page_shift, end - first >> page_shift)
@@ -57,56 +59,56 @@ def new_vm(page_shift):
 
 
 @inlined
-def _access(machine, ea, is_store, value):
+def _access(machine, vcpu, ea, is_store, value):
     """Load or store; return 0, or FAULTED with r4 = DSISR. A load leaves the page's word in r4."""
     shift = SHIFTS[ea >> U64(40)]
     va = virtual_address(ea)
     for _ in range(3):
-        gfn = access(machine, 0, va, shift, is_store, value)
+        gfn = access(machine, vcpu, va, shift, is_store, value)
         if gfn != FAULT:
             if not is_store:
-                set_gpr(machine, 0, 0, atomics.load(machine.stamps, gfn))
+                set_gpr(machine, vcpu, 0, atomics.load(machine.stamps, gfn))
             return 0
-        status = handle_fault(machine, 0, va, shift, is_store)
+        status = handle_fault(machine, vcpu, va, shift, is_store)
         if status != RETRY:
             dsisr = DSISR_NO_HPTE if status == HASH_MISS else DSISR_PROTECTION
-            set_gpr(machine, 0, 0, dsisr | DSISR_STORE if is_store else dsisr)
+            set_gpr(machine, vcpu, 0, dsisr | DSISR_STORE if is_store else dsisr)
             return FAULTED
     return NEVER_RETURNS
 
 
 @inlined
-def _command(machine, c):
+def _command(machine, vcpu, c):
     """Do one command; return r3."""
     if c[0] == LOAD:
-        return _access(machine, c[1], False, U64(0))
+        return _access(machine, vcpu, c[1], False, U64(0))
     if c[0] == STORE:
-        return _access(machine, c[1], True, c[2])
+        return _access(machine, vcpu, c[1], True, c[2])
     if c[0] == ENTER:
-        code = h_enter(machine, 0, c[1], c[2], c[3], c[4])
+        code = h_enter(machine, vcpu, c[1], c[2], c[3], c[4])
         if code == H_SUCCESS:
-            flush_tlbs(machine, 0)
+            flush_tlbs(machine, vcpu)
         return code
     if c[0] == REMOVE:
-        return h_remove(machine, 0, c[1], c[2], c[3])
+        return h_remove(machine, vcpu, c[1], c[2], c[3])
     if c[0] == PROTECT:
-        return h_protect(machine, 0, c[1], c[2], c[3])
+        return h_protect(machine, vcpu, c[1], c[2], c[3])
     if c[0] == READ:
-        return h_read(machine, 0, c[1], c[2])
+        return h_read(machine, vcpu, c[1], c[2])
     if c[0] == BULK_REMOVE:
-        return h_bulk_remove(machine, 0)
+        return h_bulk_remove(machine, vcpu)
     return H_FUNCTION
 
 
 @kernel
-def _run(machine, commands, codes, registers):
+def _run(machine, vcpu, commands, codes, registers):
     """Run commands; r4 to r11 hold the arguments before each, so that no other may change."""
     for k in range(len(commands)):
         for number in range(8):
-            set_gpr(machine, 0, number, commands[k, 1 + number])
-        codes[k] = I64(_command(machine, commands[k]))
+            set_gpr(machine, vcpu, number, commands[k, 1 + number])
+        codes[k] = I64(_command(machine, vcpu, commands[k]))
         for number in range(8):
-            registers[k, number] = get_gpr(machine, 0, number)
+            registers[k, number] = get_gpr(machine, vcpu, number)
 
 
 def guest_hpt(vm):
@@ -154,7 +156,7 @@ def run(vm, commands, tracker=None):
         tracker.enable_logging(DATA_SLOT)
     for row in [*np.flatnonzero(np.isin(commands[:, 0], (HARVEST, TOGGLE))), len(commands)]:
         part = slice(first, row + 1)
-        _run(vm.machine, commands[part], codes[part], registers[part])
+        _run(vm.machine, 0, commands[part], codes[part], registers[part])
         log = _act(tracker, commands[row, 0]) if tracker and row < len(commands) else None
         if log is not None:
             logs[int(row)] = log
@@ -162,3 +164,17 @@ def run(vm, commands, tracker=None):
     if tracker:
         tracker.disable_logging(DATA_SLOT)
     return np.column_stack([codes.view(np.uint64), registers]), guest_hpt(vm), logs
+
+
+def run_apart(vm, lists):
+    """Run a list of commands by each vCPU of a new machine, on threads; return as `on_qemu.run`."""
+
+    def by(vcpu, commands):
+        codes = np.empty(len(commands), np.int64)
+        registers = np.empty((len(commands), WORDS - 1), np.uint64)
+        _run(vm.machine, vcpu, commands, codes, registers)
+        return np.column_stack([codes.view(np.uint64), registers])
+
+    with ThreadPoolExecutor(len(lists)) as pool:
+        results = list(pool.map(by, range(len(lists)), lists))
+    return results, guest_hpt(vm)

@@ -15,7 +15,10 @@ TIMEOUT_S = 60
 
 # As in guest.S.
 COMMANDS, DUMP, FINISHED, RESULTS = 0x01000000, 0x03000000, 0x03F00000, 0x04000000
-MAX_COMMANDS = (DUMP - COMMANDS) // (8 * WORDS) - len(segments()) - 1
+SECOND = 0x01000000
+"""As far behind the first vCPU's are the second one's commands and results."""
+
+MAX_COMMANDS = SECOND // (8 * WORDS) - len(segments()) - 1
 
 MACHINE = (
     "pseries,memory-backend=ram,cap-hpt-max-page-size=16M,"
@@ -34,11 +37,12 @@ def version():
     return done.stdout.splitlines()[0]
 
 
-def _start(folder, ram):
-    """Run QEMU until the guest powers it off."""
+def _start(folder, ram, vcpus):
+    """Run QEMU, with a thread for each vCPU, until the guest powers it off."""
     blob = folder / "guest.bin"
     blob.write_bytes(bytes.fromhex(GUEST.read_text()))
-    command = [PROGRAM, "-accel", "tcg", "-cpu", "power8", "-nodefaults", "-display", "none"]
+    command = [PROGRAM, "-accel", "tcg,thread=multi", "-smp", str(vcpus), "-cpu", "power8"]
+    command += ["-nodefaults", "-display", "none"]
     command += ["-M", MACHINE, "-m", f"{RAM_BYTES >> 20}M", "-bios", str(blob)]
     command += ["-object", f"memory-backend-file,id=ram,size={RAM_BYTES},mem-path={ram},share=on"]
     try:
@@ -49,18 +53,30 @@ def _start(folder, ram):
         raise RuntimeError(f"{PROGRAM} failed: {done.stderr.strip()}")
 
 
-def run(commands):
-    """Run at most MAX_COMMANDS commands in a new guest; return as `on_core.run` does."""
-    script = np.vstack([segments(), commands])
+def run(*lists):
+    """Run one or two lists of at most MAX_COMMANDS commands in a new guest, a vCPU for each.
+
+    Returns
+    -------
+    results : list of uint64[n, 9]
+        r3 to r11 after each command of each list.
+    hpt : uint64[NHPTES, 2]
+        The HPT after the last one.
+    """
+    scripts = [np.vstack([segments(), commands]) for commands in lists]
     with tempfile.TemporaryDirectory(prefix="dirtylog-") as name:
         ram = Path(name) / "ram"
         with ram.open("wb") as file:
             file.truncate(RAM_BYTES)
         words = np.memmap(ram, ">u8", "r+")
-        words[COMMANDS // 8 :][: script.size] = script.ravel()
-        _start(Path(name), ram)
-        if words[FINISHED // 8] != 1:
+        for vcpu, script in enumerate(scripts):
+            words[(COMMANDS + vcpu * SECOND) // 8 :][: script.size] = script.ravel()
+        _start(Path(name), ram, len(lists))
+        if (words[FINISHED // 8 :][: len(lists)] != 1).any():
             raise RuntimeError("the guest in QEMU ended before its last command")
-        results = words[RESULTS // 8 :][: script.size].reshape(-1, WORDS).astype(np.uint64)
+        results = [
+            words[(RESULTS + vcpu * SECOND) // 8 :][: script.size].astype(np.uint64)
+            for vcpu, script in enumerate(scripts)
+        ]
         hpt = words[DUMP // 8 :][: 2 * NHPTES].reshape(-1, 2).astype(np.uint64)
-    return results[len(segments()) :], hpt
+    return [each.reshape(-1, WORDS)[len(segments()) :] for each in results], hpt

@@ -126,9 +126,11 @@ def test_counts_of_enabling_of_stores_and_of_harvests(name):
     assert counted(vm, lambda: harvest(tracker)) == (expected["nothing"], {})
 
 
-@pytest.mark.parametrize(
-    "name", ["write_protect", "write_protect_batched", "double_buffer", "pml", "manual_protect"]
-)
+TAKES_WORDS = ["write_protect", "write_protect_batched", "write_protect_summary"]
+TAKES_WORDS += ["double_buffer", "pml", "manual_protect"]
+
+
+@pytest.mark.parametrize("name", TAKES_WORDS)
 def test_a_word_of_clean_pages_is_only_read(name):
     vm, tracker = build(name, 300)
     vm.store([70, 80], STAMP)

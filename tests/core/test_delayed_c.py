@@ -164,7 +164,7 @@ def test_scan_beside_a_running_vcpu_is_late_and_loses_nothing():
     assert harvest(tracker) == set()
 
 
-@pytest.mark.parametrize("strategy", ["c_bit_scan_batched", "hpt_sweep:1048576"])
+@pytest.mark.parametrize("strategy", ["c_bit_scan_batched", "hpt_sweep:1048576", "adaptive"])
 def test_only_what_has_c_is_absent_for_a_while_beside_a_running_vcpu(strategy):
     vm, tracker = build(strategy, 100, vcpus=2, delayed_c=True)
     vm.store([1, 2, 70], STAMP, vcpu=1)

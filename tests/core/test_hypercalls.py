@@ -10,6 +10,7 @@ from conftest import (
     clear_ref,
     enter,
     hardware,
+    harvest,
     hpte_of,
     hptes_of,
     protect,
@@ -46,6 +47,7 @@ from naive import (
     R,
 )
 
+from strategies.core.guest import VIEW_LARGE
 from strategies.core.h_change import h_clear_mod, h_clear_ref, h_protect, h_read
 from strategies.core.h_remove import h_remove
 
@@ -158,6 +160,23 @@ def test_enter_shows_the_guest_its_own_r_and_c_and_the_hardware_none(vm, given):
     assert hardware(vm, 0)[1] & (R | C) == 0
 
 
+def test_enter_gives_the_hardware_the_r_and_c_that_the_page_is_known_to_have(vm):
+    vm.store([1], 1)
+    remove(vm, hpte_of(vm, 1))
+    enter(vm, 0, V, ptel(1, LINUX_RIGHTS))
+    assert hardware(vm, 0)[1] & (R | C) == R | C
+
+
+@pytest.mark.parametrize("strategy", ["pml", "dbm_hybrid", "adaptive"])
+def test_enter_of_a_large_page_takes_no_c_from_a_small_one(strategy):
+    """It would speak for all pages that the large one covers."""
+    vm, tracker = build(strategy, 256, page_shift=16)
+    vm.store([0], 1)
+    remove(vm, hpte_of(vm, 0))
+    vm.populate(0, view=VIEW_LARGE)
+    assert harvest(tracker) == {0}
+
+
 # H_REMOVE.
 
 
@@ -251,6 +270,26 @@ def test_bulk_remove_of_what_is_not_there(vm):
     assert answers(gpr)[0] == (NOT_FOUND, 5)
     _, gpr = bulk_remove(vm, ANDCOND << 56 | 5, 0, END)
     assert answers(gpr)[0] == (NOT_FOUND | 1, 5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "condition", "is_removed"),
+    [
+        (ABSOLUTE, VALID, True),
+        (ANDCOND, BOLTED, False),
+        (ANDCOND, VALID, False),
+        (ANDCOND, ABSENT | HVLOCK, True),
+        (AVPN, V, True),
+        (AVPN, V ^ 0x80, False),
+    ],
+)
+@pytest.mark.parametrize("strategy", ["null", "pte_flush"])
+def test_bulk_remove_conditions(strategy, kind, condition, is_removed):
+    """The same for an HPTE that the host has made absent."""
+    vm, _ = build(strategy, NPAGES, populated=False)
+    enter(vm, 0, V | BOLTED, ptel(1))
+    bulk_remove(vm, kind << 56 | 0, condition, END)
+    assert hptes_of(vm, 1) == ([] if is_removed else [0])
 
 
 def test_bulk_remove_stops_at_the_end_mark(vm):
@@ -360,6 +399,13 @@ def test_read_four_at_the_end_of_the_hpt(vm):
     assert vm.hypercall(h_read, H_READ_4, NHPTES - 1)[1].tolist() == [0] * 6 + [V | VALID, ptel(1)]
 
 
+def test_read_of_what_is_not_there_tells_dword_1_as_the_hardware_has_it(vm):
+    enter(vm, 0, V, ptel(1, LINUX_RIGHTS))
+    remove(vm, 0)
+    assert read(vm, 0) == hardware(vm, 0)
+    assert read(vm, 0) != (0, ptel(1, LINUX_RIGHTS))
+
+
 def test_read_does_not_show_the_lock(vm):
     v = V | VALID
     assert enter(vm, 8, v, ptel(1), H_EXACT)[0] == H_SUCCESS
@@ -375,6 +421,14 @@ def test_read_shows_absent_as_valid():
 
 
 # H_CLEAR_REF, H_CLEAR_MOD.
+
+
+@pytest.mark.parametrize("clear", [clear_ref, clear_mod])
+@pytest.mark.parametrize("bits", [0, R, C, R | C])
+def test_clear_returns_what_the_hardware_set(vm, clear, bits):
+    enter(vm, 0, V, ptel(1))
+    vm.arrays.hpt[1] |= np.uint64(bits)
+    assert clear(vm, 0)[1][0] == ptel(1, RIGHTS | bits)
 
 
 @pytest.mark.parametrize("clear", [clear_ref, clear_mod])

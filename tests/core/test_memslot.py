@@ -4,8 +4,9 @@ import mmap
 
 import numpy as np
 import pytest
-from conftest import STAMP, build
+from conftest import STAMP, build, changes, enter, harvest, hpte_of, read, remove
 
+from strategies.contract.bench import EXACT
 from strategies.core import events
 from strategies.core.machine import (
     HPTE_BYTES,
@@ -48,6 +49,7 @@ def test_mark_sets_a_bit_and_counts_it_once():
         vm.host_store(gfn, STAMP)
     assert vm.arrays.bitmap[:3].tolist() == [1 | 1 << 63, 1, 2]
     assert row(vm)[SLOT_DIRTY] == 4
+    assert vm.events()["host_stores"] == 5
 
 
 def test_marks_of_a_slot_stay_in_its_words():
@@ -71,6 +73,21 @@ def test_double_buffer_marks_its_halves_in_turn():
         tracker.get_dirty_log(0, tracker.buffer(0))
         assert not vm.arrays.bitmap.any()
         assert not row(vm)[SLOT_DIRTY : SLOT_DIRTY + 2].any()
+
+
+def test_a_marked_page_is_entered_read_only_all_the_same():
+    """In the second half, too: there a bit lets H_ENTER permit stores where pages are opened."""
+    vm, tracker = build("double_buffer", 64)
+    for stamp in range(2):
+        vm.store([5], stamp)
+        index = hpte_of(vm, 5)
+        v, r = read(vm, index)
+        assert remove(vm, index)[0] == 0
+        assert enter(vm, index, v, r, EXACT)[0] == 0
+        before = vm.events()
+        vm.store([5], STAMP)
+        assert changes(vm, before)["write_faults"] == 1
+        assert harvest(tracker) == {5}
 
 
 def test_nothing_is_marked_while_nothing_is_logged():

@@ -15,6 +15,7 @@ def test_threads_share_the_vcpus(threads, shares):
     vm, _ = build("null", 1, vcpus=5)
     ran = VcpuThreads(vm, lambda first, count: (first, count), threads).join()
     assert ran == shares
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("vcpus")]
 
 
 def test_vcpus_run_while_their_thread_does():

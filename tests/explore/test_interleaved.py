@@ -6,6 +6,7 @@ from conftest import (
     STAMP,
     build,
     build_large,
+    changes,
     clear_mod,
     clear_ref,
     enter,
@@ -13,6 +14,7 @@ from conftest import (
     harvest,
     hpte_of,
     hptes_of,
+    log_mode_of,
     protect,
     ptel_of,
     read,
@@ -21,11 +23,17 @@ from conftest import (
 from naive import ABSENT, BOLTED, HVLOCK, RWRW, RXRX, SEG_1TB, VALID, C
 
 from strategies.core import atomics
-from strategies.core.guest import VIEW_LARGE
-from strategies.core.machine import VCPU_TLB_GENERATION
+from strategies.core.guest import VIEW_BASE, VIEW_LARGE, address_of
+from strategies.core.handlers import enter_handler, leave_handler
+from strategies.core.heat import FAULTS, HEAT_WORDS
+from strategies.core.hpt import group_of
+from strategies.core.hpte import SHIFT_4K
+from strategies.core.machine import LOG_OFF, SLOT_HEAT, VCPU_TLB_GENERATION
+from strategies.core.memslot import log_mode
 from strategies.core.papr import H_EXACT
 from strategies.core.tlb import flush_tlbs
 from strategies.core.vcpus import enter_guest
+from strategies.costs import UnitCosts
 
 V = SEG_1TB | 0x1234 << 7
 SCANS = ("c_bit_scan", "c_bit_scan_batched", "c_bit_scan_pipelined", "hpt_sweep:1048576")
@@ -57,6 +65,18 @@ def test_of_two_vcpus_that_miss_the_hash_at_once_one_enters_the_hpte():
     vm.store([3], STAMP + 1, vcpu=0)
     assert len(hptes_of(vm, 3)) == 1
     assert vm.events()["hash_misses"] == 2
+
+
+def test_that_holds_where_a_harvest_has_made_it_absent():
+    vm, tracker = build("pte_flush", 10, vcpus=2, populated=False)
+
+    def enter_and_harvest():
+        vm.store([3], STAMP, vcpu=1)
+        assert harvest(tracker) == {3}
+
+    once_before("compare_and_swap", vm.arrays.pte_locks, enter_and_harvest)
+    vm.store([3], STAMP + 1, vcpu=0)
+    assert len(hptes_of(vm, 3)) == 1
 
 
 def test_that_holds_for_the_first_hpte_of_all_too():
@@ -110,15 +130,39 @@ def test_h_enter_waits_for_a_place_that_is_locked_and_free(place):
     assert (code, gpr[0]) == (0, first + place)
 
 
-def test_where_one_group_is_all_bolted_the_other_gives_a_place():
+@pytest.mark.parametrize("place", [0, 7, 11, 15])
+def test_the_one_hpte_of_both_groups_that_is_not_bolted_gives_its_place(place):
     vm, _ = build("null", 17 * 2048, hpt_order=18, populated=False)
     gfns = list(range(0, 17 * 2048, 2048))
     vm.store(gfns[:16], STAMP)
     for gfn in gfns[:16]:
-        if gfn != gfns[11]:
+        if gfn != gfns[place]:
             vm.arrays.hpt[2 * hpte_of(vm, gfn)] |= np.uint64(BOLTED)
     assert vm.store(gfns[16:], STAMP) == 1
-    assert hptes_of(vm, gfns[11]) == []
+    assert hptes_of(vm, gfns[place]) == []
+
+
+def test_a_group_of_which_another_has_just_removed_an_hpte_is_not_full():
+    """All others are bolted; who wanted to evict that one finds its place free."""
+    vm, _ = build("null", 17 * 2048, hpt_order=18, populated=False)
+    *gfns, new = range(0, 17 * 2048, 2048)
+    vm.store(gfns, STAMP)
+    places = [hpte_of(vm, gfn) for gfn in gfns]
+    for place in places[1:]:
+        vm.arrays.hpt[2 * place] |= np.uint64(BOLTED)
+    nothing, locked = atomics.hook, []
+
+    def hook(operation, words, index):
+        if operation == "compare_and_swap" and words is vm.arrays.hpt and index == 2 * places[0]:
+            locked.append(index)
+            if len(locked) == 2:  # after H_ENTER has looked there
+                atomics.hook = nothing
+                assert remove(vm, places[0])[0] == 0
+
+    atomics.hook = hook
+    assert vm.store([new], STAMP) == 1
+    assert hptes_of(vm, new) == [places[0]]
+    assert len(locked) == 2
 
 
 @pytest.mark.parametrize("call", [clear_mod, clear_ref, lambda vm, i: protect(vm, i, RXRX)])
@@ -144,10 +188,12 @@ def test_the_guests_view_of_an_hpte_changes_only_under_its_lock(call):
         "write_protect",
         "write_protect_batched",
         "double_buffer",
+        "write_protect_summary",
         "dirty_ring",
         "pml",
         "manual_protect",
         "dbm_hybrid",
+        "adaptive",
         "pte_flush",
     ],
 )
@@ -280,3 +326,202 @@ def test_what_became_valid_again_in_mid_harvest(strategy, again):
     assert vm.events()["map_faults"] == before + 1
     assert harvest(tracker) == again
     assert harvest(tracker) == set()
+
+
+@pytest.mark.parametrize("is_start", [False, True])
+def test_a_log_begins_and_ends_when_nobody_marks_by_the_mode_before(strategy, is_start):
+    """The mode is set, and then waited for who is inside a section."""
+    vm, tracker = build(strategy, 10, enabled=not is_start)
+    enter_handler(vm.machine, 0)
+    modes = []
+
+    def leave():
+        modes.append(log_mode(vm.machine, 0))
+        leave_handler(vm.machine, 0)
+
+    once_before("relax", None, leave)
+    (tracker.enable_logging if is_start else tracker.disable_logging)(0)
+    assert modes == [log_mode_of(strategy) if is_start else LOG_OFF]
+
+
+SUMMARY = "write_protect_summary"
+WORDS = 3 * 64
+"""Three words of a bitmap: its halves are words 0 to 5, its summaries words 6 and 7."""
+
+
+def once_at(words, index, operations, step):
+    """Take a step before the next of some operations on a word."""
+    nothing = atomics.hook
+
+    def hook(operation, array, at):
+        if array is words and at == index and operation in operations:
+            atomics.hook = nothing
+            step()
+
+    atomics.hook = hook
+
+
+WRITES = ("exchange", "fetch_or", "fetch_and", "compare_and_swap", "store")
+
+
+@pytest.mark.parametrize("summary", [6, 7])
+def test_a_mark_that_comes_while_a_summary_is_taken_is_not_lost(summary):
+    vm, tracker = build(SUMMARY, WORDS)
+    vm.host_store(3, STAMP)
+    once_at(vm.arrays.bitmap, summary, WRITES, lambda: vm.host_store(69, STAMP))
+    assert harvest(tracker) | harvest(tracker) == {3, 69}
+
+
+MANY = 64 * 64 + 64
+"""Pages, of 65 words: the halves are words 0 to 129, the summaries 130 and 131, and 132."""
+
+
+@pytest.mark.parametrize(("word", "other"), [(0, 5), (130, 69), (132, 64 * 64 + 5)])
+def test_of_two_marks_at_once_none_is_lost(word, other):
+    vm, tracker = build(SUMMARY, MANY)
+    once_at(vm.arrays.bitmap, word, WRITES, lambda: vm.store([other], STAMP))
+    vm.host_store(3, STAMP)
+    assert harvest(tracker) == {3, other}
+
+
+@pytest.mark.parametrize("summary", [6, 7])
+def test_a_mark_that_comes_while_a_summary_is_put_back_is_not_lost(summary):
+    """The list has room for one word; that there is another is put back."""
+    vm, tracker = build(SUMMARY, WORDS)
+    vm.host_store(3, STAMP)
+    vm.host_store(69, STAMP)
+    numbers, masks = np.zeros((2, 1), np.uint64)
+    once_at(vm.arrays.bitmap, summary, ("fetch_or", "store"), lambda: vm.host_store(130, STAMP))
+    assert tracker.get_dirty_words(0, numbers, masks)[0] == 1
+    assert (numbers[0], masks[0]) == (0, 1 << 3)
+    assert harvest(tracker) == {69, 130}
+
+
+def listed(tracker, room):
+    """Return the pages of a list of so many words."""
+    numbers, masks = np.zeros((2, room), np.uint64)
+    found = tracker.get_dirty_words(0, numbers, masks)[0]
+    words = zip(numbers[:found].tolist(), masks[:found].tolist(), strict=True)
+    return [64 * number + bit for number, mask in words for bit in range(64) if mask >> bit & 1]
+
+
+def test_what_finds_no_room_in_a_list_is_in_the_next():
+    vm, tracker = build(SUMMARY, 3 * 64 * 64)
+    dirty = [1, 70, 64 * 64 - 1, 64 * 64, 64 * 64 + 130, 64 * 64 + 200, 2 * 64 * 64 + 5]
+    for gfn in dirty:
+        vm.host_store(gfn, STAMP)
+    assert [listed(tracker, 2) for _ in range(5)] == [
+        dirty[:2],
+        dirty[2:4],
+        dirty[4:6],
+        dirty[6:],
+        [],
+    ]
+
+
+COSTS = UnitCosts("of three faults", 22, 0, 0, 1, 1, 0)
+"""The third fault opens a group of 64 pages, and time lowers no debt."""
+
+
+@pytest.mark.parametrize("is_beside_a_harvest", [False, True])
+def test_of_the_faults_of_a_group_each_is_counted(is_beside_a_harvest):
+    """Also one that comes while a harvest, or another fault, writes what it owes."""
+    vm, tracker = build("adaptive:64", 64, vcpus=2, unit_costs=COSTS)
+    group = int(vm.arrays.slots[SLOT_HEAT]) + HEAT_WORDS
+    beside = ("compare_and_swap", "store")
+    if is_beside_a_harvest:
+        vm.store([3], STAMP)
+        once_at(vm.arrays.heat, group, beside, lambda: vm.store([5], STAMP, vcpu=1))
+        harvest(tracker)
+    else:
+        once_at(vm.arrays.heat, group, beside, lambda: vm.store([5], STAMP, vcpu=1))
+        vm.store([3], STAMP)
+    assert vm.events()["groups_opened"] == 0
+    vm.store([7], STAMP)
+    assert vm.events()["groups_opened"] == 1
+
+
+def test_of_two_pages_heated_at_once_each_is_counted():
+    vm, _ = build("adaptive:64", 64, vcpus=2, unit_costs=COSTS)
+    faults = int(vm.arrays.slots[SLOT_HEAT]) + FAULTS
+    writes = ("fetch_add", "store")
+    once_at(vm.arrays.heat, faults, writes, lambda: vm.store([5], STAMP, vcpu=1))
+    vm.store([3], STAMP)
+    assert vm.arrays.heat[faults] == 2
+
+
+def build_first(strategy):
+    """Return a machine, the tracker, and a page to which the guest gives HPTE 0."""
+    vm, tracker = build(strategy, 4096, populated=False)
+    places = ((gfn, address_of(vm.machine, VIEW_BASE, gfn)) for gfn in range(4096))
+    return vm, tracker, next(g for g, va in places if group_of(vm.machine, va, SHIFT_4K, 0) == 0)
+
+
+def release_at_relax(vm):
+    """Lock HPTE 0; who waits for it finds it free the next time."""
+    hpt = vm.arrays.hpt
+    hpt[0] |= np.uint64(HVLOCK)
+    once_before("relax", None, lambda: hpt.__setitem__(0, hpt[0] & ~np.uint64(HVLOCK)))
+
+
+@pytest.mark.parametrize("strategy", [*SCANS, "write_protect", "pml", "dbm_hybrid", "adaptive"])
+def test_a_page_is_started_again_where_the_first_hpte_of_all_is_locked(strategy):
+    vm, tracker, gfn = build_first(strategy)
+    vm.store([gfn], STAMP)
+    assert hpte_of(vm, gfn) == 0
+    release_at_relax(vm)
+    assert harvest(tracker) == {gfn}
+    vm.store([gfn], STAMP + 1)
+    assert harvest(tracker) == {gfn}
+
+
+def test_its_page_is_opened_with_its_group_too():
+    vm, _, gfn = build_first("dbm_hybrid")
+    vm.load([gfn])
+    assert hpte_of(vm, gfn) == 0
+    release_at_relax(vm)
+    vm.store([gfn ^ 1], STAMP)
+    before = vm.events()
+    vm.store([gfn], STAMP)
+    assert "write_faults" not in changes(vm, before)
+
+
+def test_a_load_that_maps_a_page_again_opens_no_group():
+    """The page is cooled, and its HPTE absent until the end of the harvest."""
+    costs = UnitCosts("a page cools", 1, 2, 0, 1000, 1000, 0)
+    vm, tracker = build("adaptive:64", 64, delayed_c=True, unit_costs=costs)
+    vm.store([3], STAMP)
+    harvest(tracker)
+    enter_guest(vm.machine, 0)
+    vm.store([3], STAMP + 1)
+    protect(vm, hpte_of(vm, 3), RWRW)  # brings C from the TLB
+    assert harvest(tracker) == {3}
+    before = vm.events()
+    once_before("fetch_add", vm.arrays.vcpus, lambda: vm.load([3]))
+    assert harvest(tracker) == set()
+    assert "pages_opened" not in changes(vm, before)
+
+
+def test_a_load_whose_page_another_vcpu_maps_meanwhile_changes_nothing():
+    vm, _ = build("pte_flush", 10, vcpus=2)
+    assert protect(vm, hpte_of(vm, 3), RXRX)[0] == 0
+    once_before("compare_and_swap", vm.arrays.hpt, lambda: vm.load([3], vcpu=1))
+    vm.load([3])
+    seen = vm.events()
+    faults = [seen[f"{what}_faults"] for what in ("map", "spurious", "upgrade", "write")]
+    assert faults == [1, 1, 0, 0]
+
+
+def test_c_of_a_large_page_that_comes_in_mid_harvest_speaks_for_all_of_it():
+    """A small page on the same memory was found written; both HPTEs are on one ring."""
+    vm, tracker = build_large("c_bit_scan_batched", 16, delayed_c=True)
+    large = hpte_of(vm, 0)
+    vm.populate(0)
+    (small,) = set(hptes_of(vm, 0)) - {large}
+    vm.store([0], STAMP)
+    protect(vm, small, RWRW)  # brings C from the TLB
+    vm.store([0], STAMP + 1, view=VIEW_LARGE)
+    assert [hardware(vm, index)[1] & C for index in (small, large)] == [C, 0]
+    enter_guest(vm.machine, 0)
+    once_before("fetch_add", vm.arrays.vcpus, lambda: protect(vm, large, RWRW))
+    assert harvest(tracker) == set(range(256))

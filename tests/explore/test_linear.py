@@ -2,6 +2,7 @@
 
 import pytest
 
+from strategies.core.guest import VIEW_LARGE
 from strategies.explore import operations as op
 from strategies.explore.linear import Call, History
 from strategies.explore.operations import BUSY, DONE, FORBIDDEN, MISSED, OFF, Bits
@@ -75,6 +76,14 @@ def test_a_mark_may_come_early_only_beside_its_store_and_where_a_fault_marks():
     assert is_linear(beside, marks_early=True, **end)
     assert not is_linear(beside, **end)
     assert not is_linear(after, marks_early=True, **end)
+
+
+@pytest.mark.parametrize(("to", "is_beside"), [(9, True), (1, False)])
+def test_the_host_may_mark_a_page_once_more_that_a_harvest_beside_it_reports(to, is_beside):
+    stores = [done(op.host_store(), 1, 0, to), done(op.store(), 0, 2, 3)]
+    calls = [*stores, done(op.harvest(), 2, 4, 5, came=True)]
+    assert is_linear(calls, hpte=RC, stamp=0x101, reported=True) == is_beside
+    assert is_linear(calls, hpte=RC, stamp=0x101, reported=False)
 
 
 def test_a_store_that_was_forbidden_meanwhile_may_leave_its_mark():
@@ -195,3 +204,37 @@ def test_a_sweep_beside_an_access_reports_a_page_once_more():
         end = {"hpte": RC, "start": WRITTEN, "dirty": SET, "reported": True}
         assert is_linear(calls, sweeps=True, **end) == is_beside
         assert not is_linear(calls, **end)
+
+
+PAGES = ((0, Page(0, CLEAR, True)), (1, Page(0, CLEAR, True)))
+
+
+@pytest.mark.parametrize(
+    ("reported", "is_right"), [((True, True), True), ((False, True), True), ((True, False), False)]
+)
+def test_a_store_through_a_large_page_may_count_for_all_its_pages(reported, is_right):
+    begin = State((((VIEW_LARGE, 0), CLEAN),), PAGES)
+    stored = Call(0, op.store(VIEW_LARGE, 1), 0x100, (DONE,), 0, 1)
+    final = Final({(VIEW_LARGE, 0): RC}, {0: 0, 1: 0x100}, dict(enumerate(reported)))
+    assert History([stored], final).is_linear(begin, STRICT) == is_right
+
+
+@pytest.mark.parametrize(
+    ("came", "gfn", "page", "is_right"),
+    [
+        (MISSED, 1, 1, True),
+        (DONE, 1, 1, False),  # a store through the HPTE that is gone
+        (MISSED, 0, 1, False),  # the place still has page 0's
+        (MISSED, 1, 0, False),  # H_READ shows page 0's
+    ],
+)
+def test_an_evicted_hpte_is_another_pages(came, gfn, page, is_right):
+    begin = State((((0, 0), WRITTEN),), PAGES)
+    calls = [
+        Call(0, op.evict(), 0x100, (RC, True, DONE), 0, 1),
+        Call(0, op.store(), 0x101, (came,), 2, 3),
+        Call(0, op.read(), 0x102, (RC._replace(gfn=page),), 4, 5),
+    ]
+    stamps = {0: 0x101 if came == DONE else 0, 1: 0x100}
+    final = Final({(0, 0): RC._replace(gfn=gfn)}, stamps, {0: came == DONE, 1: True})
+    assert History(calls, final).is_linear(begin, STRICT) == is_right

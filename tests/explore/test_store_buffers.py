@@ -74,6 +74,13 @@ def test_stores_reach_memory_in_order():
     assert seen == {(0, 0), (0, 11), (12, 11)}
 
 
+def test_a_plain_store_passes_no_store_to_its_word():
+    """Nor does it wait where none waits before it, for nobody else looks."""
+    threads = [[("store", 0), ("own", 0), ("own", 1)], [("load", 2)]]
+    ends = {words for (words, _), _ in Toy(threads, "tso").explore(HIGH, True).states}
+    assert ends == {frozenset({(0, 100), (1, 100)})}
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_drawn_programs_end_as_the_abstract_machine_does(seed):
     threads = [

@@ -58,6 +58,8 @@ def act(words, actions, seen):
             seen.append(int(atomics.load(words, word)))
         elif operation == "store":
             atomics.store(words, word, U64(10 * len(seen) + number))
+        elif operation == "own":
+            atomics.store_own(words, word, U64(100))
         elif operation == "add":
             seen.append(int(atomics.fetch_add(words, word, U64(1))))
         elif operation == "relay":

@@ -97,7 +97,7 @@ def wait_until(condition, seconds=300):
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_process_is_left_when_the_command_is_ended(tmp_path, sent):
     path = tmp_path / "long.npz"
-    save_trace(synthesize("uniform", slot_pages=1000, density=0.9, epochs=100_000), path)
+    save_trace(synthesize("uniform", slot_pages=1000, density=0.1, epochs=20_000), path)
     command = [PROGRAM, "replay", path, "--strategy", "null", "--lane", "all"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         wait_until(lambda: any(holds_a_lane(pid) for pid in descendants(process.pid)))

@@ -138,9 +138,9 @@ def generate(file, text=None):
     text = (ROOT / file).read_text() if text is None else text
     source = _Source(text)
     mutants = []
-    functions = (pair for pair in _functions(ast.parse(text)) if pair[0] not in HINTS)
-    for function, node in functions:
-        digest = hashlib.blake2b(source.of(node).encode(), digest_size=4).hexdigest()
+    mutated = (pair for pair in functions(ast.parse(text)) if pair[0] not in HINTS)
+    for function, node in mutated:
+        digest = digest_of(text, node)
         seen, numbers = set(), Counter()
         for operator, old, new in _edits(source, node):
             edit = (*old, new)
@@ -152,6 +152,16 @@ def generate(file, text=None):
             numbers[operator] += 1
             mutants.append(Mutant(file, function, operator, number, digest, change, edit))
     return mutants
+
+
+def span_of(text, node):
+    """Return where a node begins and ends in a text."""
+    return _Source(text).span(node)
+
+
+def digest_of(text, node):
+    """Return the digest of a function, as the table keeps it."""
+    return hashlib.blake2b(_Source(text).of(node).encode(), digest_size=4).hexdigest()
 
 
 def _one_line(text):
@@ -187,14 +197,14 @@ class _Source:
         return self.text[slice(*self.span(node))]
 
 
-def _functions(tree, prefix=""):
+def functions(tree, prefix=""):
     """Yield (qualified name, node) of each function, and of the module's own assignments."""
     if not prefix:
         constants = [each for each in tree.body if isinstance(each, ast.Assign)]
         yield "<module>", ast.Module(constants, [])
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
-            yield from _functions(node, f"{prefix}{node.name}.")
+            yield from functions(node, f"{prefix}{node.name}.")
         elif isinstance(node, ast.FunctionDef):
             yield prefix + node.name, node
 

@@ -20,6 +20,15 @@ ONE_OF_EACH_MODE = (
 )
 """Enough to judge what all share: each asks something else of the machine."""
 
+SERVES = {
+    "groups": ("dbm_hybrid", "adaptive"),
+    "heat": ("adaptive",),
+    "logs": ("dirty_ring", "pml"),
+    "pml": ("pml",),
+    "rings": ("dirty_ring",),
+}
+"""Modules of core that every fault reaches, and yet serve some trackers alone."""
+
 
 @cache
 def _names_used(module):
@@ -67,7 +76,8 @@ def trackers_of(mutant):
     ]
     if own and not _serves(module, part, _reached(GUEST)):
         return tuple(own)
-    return tuple(dict.fromkeys((*own, *ONE_OF_EACH_MODE)))
+    served = SERVES.get(module.rpartition(".")[2], ())
+    return tuple(dict.fromkeys((*served, *own, *ONE_OF_EACH_MODE)))
 
 
 def _serves(module, part, reached):

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import judges
 import pytest
+from by_hand import by_hand
 from operators import files, generate
 
 RUNNER = Path(__file__).with_name("runner.py")
+TABLE = RUNNER.with_name("table.tsv")
 KILLED = "strategies/core/locks.py:unlock_rmap:drop:0"
 
 
@@ -66,10 +68,16 @@ def test_an_edit_of_one_function_leaves_the_names_of_others():
 
 
 def test_mutants_are_programs_each_with_a_name_of_its_own():
-    mutants = [mutant for file in files() for mutant in generate(file)]
+    mutants = [*by_hand(), *(mutant for file in files() for mutant in generate(file))]
     assert len({mutant.name for mutant in mutants}) == len(mutants) > 400
     for mutant in mutants[::40]:
         ast.parse(mutant.source())
+
+
+def test_the_mistakes_that_kernels_made_are_all_killed():
+    rows = [line.split("\t") for line in TABLE.read_text().splitlines()]
+    verdicts = {row[0]: row[3] for row in rows}
+    assert {verdicts[mutant.name] for mutant in by_hand()} == {"killed"}
 
 
 def run(table, *arguments):
@@ -91,6 +99,7 @@ def test_a_mutant_is_killed_and_the_table_says_by_what(tmp_path):
     assert row[4].partition(" ")[0] in judges.KINDS
 
 
+@pytest.mark.slow
 def test_a_survivor_fails_the_run_unless_the_table_has_a_reason(tmp_path):
     table = tmp_path / "table.tsv"
     survivor = "strategies/core/vcpus.py:storing_threads:bound:0"
@@ -102,6 +111,7 @@ def test_a_survivor_fails_the_run_unless_the_table_has_a_reason(tmp_path):
     assert table.read_text() == argued
 
 
+@pytest.mark.slow
 def test_in_ci_a_mutant_that_was_killed_once_must_be_killed_again(tmp_path):
     table = tmp_path / "table.tsv"
     survivor = "strategies/core/vcpus.py:storing_threads:bound:0"

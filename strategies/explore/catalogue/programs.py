@@ -89,7 +89,7 @@ PROGRAMS = (
         (host(*map(store, range(70)), harvest()),),
         pages=70,
         strategies=("dirty_ring:66",),
-        step_limit=12000,
+        step_limit=25000,
     ),
     Program(
         "in-turn-bad-buffer",

@@ -3,6 +3,8 @@
 import numpy as np
 
 from strategies.errors import InputError
+from strategies.workloads.archive import MAX_TRACE_BYTES
+from strategies.workloads.checks import MAX_SLOT_PAGES
 from strategies.workloads.compact import laid_out
 from strategies.workloads.trace import Trace
 
@@ -20,13 +22,24 @@ def read_bitmaps(paths, options):
             raise InputError(f"{str(path)!r} has {len(one)} bytes, the first file {bits // 8}")
     if slot_pages > bits:
         raise InputError(f"the bitmaps have {bits} bits, too few for {slot_pages} pages")
-    epochs = [np.flatnonzero(np.unpackbits(one, bitorder="little")) for one in maps]
-    offsets, gfns = laid_out(epochs)
+    nbytes = 8 * sum(int(np.bitwise_count(one).sum(dtype=np.int64)) for one in maps)
+    if nbytes > MAX_TRACE_BYTES:
+        raise InputError(f"{nbytes // 8} bits are set; accepted: at most {MAX_TRACE_BYTES // 8}")
+    offsets, gfns = laid_out([_set_bits(one) for one in maps])
     meta = options.meta(slot_pages, len(paths), f"bitmaps from {paths[0].name}")
     return Trace(offsets=offsets, gfns=gfns.astype(np.uint32), meta=meta)
 
 
+def _set_bits(one):
+    """Return the numbers of the bits that are set; what takes memory are these, not the map."""
+    (places,) = np.nonzero(one)
+    rows, bits = np.nonzero(np.unpackbits(one[places, None], axis=1, bitorder="little"))
+    return places[rows] * 8 + bits
+
+
 def _read(path):
+    if path.stat().st_size > MAX_SLOT_PAGES // 8:
+        raise InputError(f"{str(path)!r} is too long; accepted: at most {MAX_SLOT_PAGES} bits")
     try:
         content = np.fromfile(path, np.uint8)
     except OSError as error:

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from strategies.errors import InputError
-from strategies.workloads.archive import MAX_TRACE_BYTES
 from strategies.workloads.checks import check_meta
 from strategies.workloads.compact import laid_out
 from strategies.workloads.trace import Trace
@@ -16,6 +15,9 @@ MIB = 1 << 20
 RATES = 24
 """Classes of pages that are fitted to a curve."""
 ROUNDS = 20_000
+MAX_POINTS = 1000
+MAX_PAGES = 1 << 26
+"""Of the slot, and written in all epochs: an answer of some bytes may ask for any number."""
 
 
 def read_dirty_rate(paths, options):
@@ -29,6 +31,8 @@ def read_dirty_rate(paths, options):
     (path,) = paths
     answer = _answer(path)
     slot_pages = _slot_pages(answer, options, path)
+    if slot_pages > MAX_PAGES:
+        raise InputError(f"{str(path)!r}: {slot_pages} pages; accepted: at most {MAX_PAGES}")
     times_ms, pages = _points(answer, path)
     if pages.max() > slot_pages:
         raise InputError(f"{str(path)!r}: {pages.max():.0f} pages written, slot of {slot_pages}")
@@ -43,8 +47,8 @@ def read_dirty_rate(paths, options):
         "curve_worst_error": round(float(np.max(np.abs(got - pages) / pages)), 4),
     }
     share = 1 - np.exp(-rates * options.epoch_ms)
-    if (share * counts).sum() * options.epochs * 4 > MAX_TRACE_BYTES:
-        raise InputError("the trace would be too large; accepted: fewer --epochs")
+    if (share * counts).sum() * options.epochs > MAX_PAGES:
+        raise InputError(f"more than {MAX_PAGES} pages are written; accepted: fewer --epochs")
     offsets, gfns = laid_out(_epochs(share, counts, slot_pages, options))
     return Trace(offsets=offsets, gfns=gfns.astype(np.uint32), meta=meta)
 
@@ -57,7 +61,7 @@ def _answer(path):
         raise InputError(f"{str(path)!r}: {error.strerror}") from error
     except json.JSONDecodeError as error:
         raise InputError(f"{str(path)!r}, line {error.lineno}: no JSON ({error.msg})") from error
-    except (UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # no text, nested, a number without end
         raise InputError(f"{str(path)!r}: no JSON") from error
     answer = answer.get("return", answer) if isinstance(answer, dict) else None
     if not isinstance(answer, dict):
@@ -94,6 +98,8 @@ def _points(answer, path):
         raise InputError(
             f"{str(path)!r}: 'periods' and 'n-dirty-pages' must be lists of one length"
         )
+    if len(vectors[0]) > MAX_POINTS:
+        raise InputError(f"{str(path)!r}: {len(vectors[0])} points; accepted: {MAX_POINTS}")
     times, pages = (
         np.array([_number({key: value}, key, path) for value in vector], float)
         for key, vector in zip(("periods", "n-dirty-pages"), vectors, strict=True)
@@ -120,9 +126,9 @@ def _fit(times_ms, pages, slot_pages):
         return -np.log1p(-share) / times_ms, np.array([float(slot_pages)])
     rates = np.geomspace(0.02 / times_ms[-1], 5 / times_ms[0], RATES)
     matrix = (1 - np.exp(-np.outer(times_ms, rates))) / pages[:, None]
-    counts = np.full(RATES, pages[-1] / RATES)
+    counts, sums = np.full(RATES, pages[-1] / RATES), matrix.sum(axis=0)
     for _ in range(ROUNDS):
-        counts *= matrix.sum(axis=0) / (matrix.T @ (matrix @ counts))
+        counts *= sums / (matrix.T @ (matrix @ counts))
     return rates, counts * min(1.0, slot_pages / counts.sum())
 
 
