@@ -7,7 +7,7 @@ Money is in picoseconds, but for debts, which are in nanoseconds.
 from collections import Counter
 from dataclasses import dataclass
 
-WORD, AGES = 64, 16
+WORD, AGES, MAX_LEVEL = 64, 16, 6
 HARVESTS, MOST_DEBT = 1 << 24, 0xFFFFFFFF
 
 
@@ -17,13 +17,16 @@ class Group:
 
     pages: range
     is_open: bool = False
+    is_paid: bool = False
+    level: int = 0
     harvest: int = 0
     debt: int = 0
 
     @property
     def word(self):
         """Its word, as the machine keeps it."""
-        return self.is_open << 63 | self.harvest % HARVESTS << 32 | self.debt
+        flags = self.is_open << 63 | self.is_paid << 62 | self.level << 56
+        return flags | self.harvest % HARVESTS << 32 | self.debt
 
 
 def age_class(age):
@@ -91,7 +94,7 @@ class NaiveAdaptive:
         group = self.groups[gfn // self.group_pages]
         group.debt = self._debt(group, self.now) + self.fault // 1000
         group.harvest = self.now
-        if group.debt >= self._opening_price(group) and self._may_open(group):
+        if group.debt >= self._opening_price(group) << group.level and self._may_open(group):
             group.is_open, group.debt = True, 0
             self.opened += len(group.pages)
             self._open(group)
@@ -106,13 +109,14 @@ class NaiveAdaptive:
         return max(len(group.pages) * self.toggle // 2000, 1)
 
     def _may_open(self, group):
-        if self.faults > self.lead:
+        if self.faults >= self.lead:
             return True
         return (self.opened + len(group.pages)) * self.toggle <= self.stakes
 
     def _set_stakes(self):
-        ahead = max(self.by_scans + self._clean_scan - self.by_faults, 0)
-        self.lead, self.stakes = ahead // self.fault, max(self._left_to_lose, 0)
+        ahead = self.by_scans + self._clean_scan - self.by_faults
+        self.lead = max(ahead // self.fault + 1, 0)
+        self.stakes = max(self._left_to_lose, 0)
 
     @property
     def _clean_scan(self):
@@ -221,17 +225,21 @@ class NaiveAdaptive:
         self.events["pages_passed"] += len(pages) - len(written)
         self.events["pages_cleared"] += len(written)
         warm = sum(map(self._is_warm, pages))
-        self._weigh(group, warm, spared)
+        self._weigh(group, warm, len(written), spared)
         return warm
 
-    def _weigh(self, group, warm, spared):
+    def _weigh(self, group, warm, written, spared):
         idle = (len(group.pages) - warm) * self.costs["page_scan"] // 1000
         if not group.is_open:
             group.debt = max(self._debt(group, self.now - 1) - idle, 0)
         else:
             group.debt = max(group.debt + idle - spared // 1000, 0)
-            if group.debt >= self._opening_price(group):
-                group.is_open, group.debt = False, 0
+            limit = self._opening_price(group)
+            group.is_paid |= written * self.fault // 1000 >= 3 * limit
+            if group.debt >= limit:
+                step = -1 if group.is_paid else 1
+                group.level = min(max(group.level + step, 0), MAX_LEVEL)
+                group.is_open, group.is_paid, group.debt = False, False, 0
                 self.events["groups_closed"] += 1
         group.harvest = self.now
 
@@ -292,7 +300,8 @@ class NaiveAdaptive:
             has_lost = self._faults_lead and self._left_to_lose < 0
             if has_lost or self.regret_swept >= hot * self.toggle:
                 for group in self.groups:
-                    group.is_open, group.harvest, group.debt = False, 0, 0
+                    group.is_open = group.is_paid = False
+                    group.level = group.harvest = group.debt = 0
                 is_next_swept, self.regret_swept = False, 0
         self.is_swept = is_next_swept
 

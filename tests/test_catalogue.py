@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("catalogue")  # one process, for what all tests share is dear
+
 LIMIT_SECONDS = 600
 MOST_SCHEDULES = 160
 """Within so many each defect is found."""

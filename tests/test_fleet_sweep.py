@@ -32,6 +32,8 @@ from strategies.registry import names
 from strategies.workloads.synthetic import synthesize
 from strategies.workloads.trace import save_trace
 
+pytestmark = pytest.mark.xdist_group("fleet")  # one process, for what all tests share is dear
+
 VMS = 6
 INEXACT = {"seconds", "machine"}
 """Columns of counts that differ from run to run."""

@@ -22,6 +22,8 @@ from benchmarks.steps import Stamps, report_on
 from strategies.registry import names
 from strategies.workloads.trace import load_trace
 
+pytestmark = pytest.mark.xdist_group("report")  # one process, for what all tests share is dear
+
 ROOT = Path(__file__).parent.parent
 COMMITTED = ROOT / "results" / "reference"
 MIB = 1 << 20

@@ -5,7 +5,8 @@ word in `heat`, where a harvest looks first: its HPTEs may permit stores, and C 
 cold page's HPTEs are read-only, with C clear; the first store faults and heats it. Each group of
 pages has a word of its own: a debt, which faults raise and time lowers, and whether the group is
 open, that is, hot as a whole. Who raises the debt to the price of opening opens the group
-(`core/groups`), if that price is not too much to lose (`may_open`).
+(`core/groups`), if that price is not too much to lose (`may_open`). It doubles when a group closes
+that was not worth opening.
 
 Words of a slot in `heat`: HEAT_WORDS of what is known of all of it, a word for each group, then a
 bit for each word of the bitmap that may name a hot page. A group's word is read and written by
@@ -37,7 +38,7 @@ WARM = 8  # pages written within the patience, when they were last counted
 BY_FAULTS = 9  # what all harvests would have cost if all that was written had faulted
 BY_SCANS = 10  # if everything had been open, and scanned
 OWN = 11  # what they have cost
-LEAD = 12  # more faults than that in an interval: scanning everything would have cost less
+LEAD = 12  # so many faults in an interval, and scanning everything would have cost less
 STAKES = 13  # with fewer, what opening groups in it may cost
 REGRET_COLD = 14  # by how much more than a sweep of everything
 REGRET_SWEPT = 15  # by how much a sweep has cost more than to scan what is warm
@@ -52,11 +53,15 @@ AGES = 16
 HEAT_WORDS = 64
 
 OPEN = bit(63)
+PAID = bit(62)  # it was worth opening
+LEVEL_SHIFT = U64(56)  # by how many powers of two its price is raised
+LEVEL_MASK = U64(7)
 HARVEST_SHIFT = U64(32)  # up to which harvest time has lowered its debt, modulo 2**24
 HARVESTS = 1 << 24
 DEBT_MASK = U64(0xFFFFFFFF)  # in ns
 """A group's word."""
 
+MAX_LEVEL = 6
 PS_PER_NS = 1000
 
 
@@ -133,6 +138,12 @@ def opening_price(machine, heat, pages):
 
 
 @inlined
+def level_of(word):
+    """Return by how many powers of two the price of opening a group is raised."""
+    return I64(word >> LEVEL_SHIFT & LEVEL_MASK)
+
+
+@inlined
 def may_open(machine, heat, pages):
     """Say whether a group of so many pages may be opened.
 
@@ -140,9 +151,7 @@ def may_open(machine, heat, pages):
     cooling all groups of the interval must not cost more than may be lost; vCPUs that open groups
     side by side may each spend what is left.
     """
-    if I64(atomics.load(machine.heat, heat + FAULTS)) > I64(
-        atomics.load(machine.heat, heat + LEAD)
-    ):
+    if atomics.load(machine.heat, heat + FAULTS) >= atomics.load(machine.heat, heat + LEAD):
         return True
     pages += I64(atomics.load(machine.heat, heat + OPENED))
     return pages * toggle_price(machine, heat) <= I64(atomics.load(machine.heat, heat + STAKES))
@@ -164,9 +173,10 @@ def debt_at(machine, heat, word, pages, harvest):
 
 
 @inlined
-def group_word(flags, harvest, debt):
+def group_word(flags, level, harvest, debt):
     """Return a group's word."""
-    return flags | U64(harvest % HARVESTS) << HARVEST_SHIFT | U64(min(debt, 0xFFFFFFFF))
+    word = flags | U64(level) << LEVEL_SHIFT | U64(harvest % HARVESTS) << HARVEST_SHIFT
+    return word | U64(min(debt, 0xFFFFFFFF))
 
 
 @inlined
@@ -183,10 +193,14 @@ def owe_fault(machine, slot, group):
         word = atomics.load(machine.heat, at)
         if word & OPEN:
             return False
+        level = level_of(word)
         harvest = I64(atomics.load(machine.heat, heat + HARVEST))
         debt = debt_at(machine, heat, word, pages, harvest) + fault
-        opens = debt >= opening_price(machine, heat, pages) and may_open(machine, heat, pages)
-        new = group_word(OPEN, harvest, 0) if opens else group_word(ZERO, harvest, debt)
+        price = opening_price(machine, heat, pages) << level
+        opens = debt >= price and may_open(machine, heat, pages)
+        new = group_word(ZERO, level, harvest, debt)
+        if opens:
+            new = group_word(OPEN, level, harvest, 0)
         if atomics.compare_and_swap(machine.heat, at, word, new) == word:
             if opens:
                 atomics.fetch_add(machine.heat, heat + OPENED, U64(pages))

@@ -91,12 +91,12 @@ def _set_cost(machine, slot, field, picoseconds):
 
 @kernel
 def _look_at_word(machine, slot, heat, number, mask, out, action):
-    """Take C of the hot pages that a word names; return how many are warm, and what is saved.
+    """Take C of the hot pages that a word names; return the warm, the written, and what is saved.
 
     A page that is old and clean has cost a look; what it cost while it was warm is put to its age.
     """
     base = slot_field(machine, slot, SLOT_BASE_GFN)
-    warm, saved, passed = I64(0), I64(0), I64(0)
+    warm, written, saved, passed = I64(0), I64(0), I64(0), I64(0)
     all_pages = popcount(mask)
     while mask:
         page = number * PAGES_PER_WORD + ctz(mask)
@@ -108,12 +108,13 @@ def _look_at_word(machine, slot, heat, number, mask, out, action):
             npages = take(machine, base + page, action)
         if npages:
             saved += report(machine, slot, heat, out, page, npages)
+            written += 1
         elif is_warm(machine, heat, base + page):
             note_waited(machine, heat, base + page)
         warm += I64(is_warm(machine, heat, base + page))
     count(machine, machine.nvcpus, PAGES_PASSED, passed)
     count(machine, machine.nvcpus, PAGES_SCANNED, all_pages - passed)
-    return warm, saved
+    return warm, written, saved
 
 
 @kernel
@@ -125,7 +126,7 @@ def _harvest_group(machine, slot, heat, first, words, out, seen, action, begun, 
     """
     start = bitmap_start(machine, slot, 1)
     group = (first + ctz(words)) * PAGES_PER_WORD // slot_field(machine, slot, SLOT_GROUP)
-    hot, warm, saved, rest = I64(0), I64(0), I64(0), words
+    hot, warm, written, saved, rest = I64(0), I64(0), I64(0), I64(0), words
     while rest:
         number = first + ctz(rest)
         rest &= rest - ONE
@@ -133,10 +134,10 @@ def _harvest_group(machine, slot, heat, first, words, out, seen, action, begun, 
         hot += popcount(mask)
         if machine.delayed_c:
             atomics.store_own(seen, number, atomics.load_own(seen, number) | mask)
-        n, spared = _look_at_word(machine, slot, heat, number, mask, out, action)
-        warm, saved = warm + n, saved + spared
+        n, stored, spared = _look_at_word(machine, slot, heat, number, mask, out, action)
+        warm, written, saved = warm + n, written + stored, saved + spared
     count(machine, machine.nvcpus, BITMAP_WORDS_READ, popcount(words))
-    if weigh_group(machine, slot, heat, group, warm, saved) or hot == warm:
+    if weigh_group(machine, slot, heat, group, warm, written, saved) or hot == warm:
         return hot
     if is_due or counted(machine, machine.nvcpus, PAGES_CLEARED) > begun:
         cool_group(machine, slot, heat, first, words, out, seen)
@@ -266,7 +267,7 @@ class Adaptive(DirtyTracker):
     - *Groups.* A fault raises its group's debt, time lowers it by what scanning the whole group
       would have cost. At half the price of opening and cooling the group, the fault handler opens
       all of it; an open group owes what its cold pages cost, less the faults it is spared, and
-      closes at the same price.
+      closes at the same price. If it was not worth opening, it opens next time at twice the price.
     - *Everything.* Where the platform offers a cheaper exact scan (`hpt_sweep`, or the pipelined
       scan of an HPT too large for that), the hot pages are swept when that costs less than to
       look at each; all pages become hot, or are cooled, when the other way has cost more than this

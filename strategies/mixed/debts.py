@@ -5,16 +5,20 @@ from strategies.core.events import GROUPS_CLOSED, count
 from strategies.core.groups import claim_group, open_group
 from strategies.core.heat import (
     DEBT_MASK,
+    FIRST_WRITE,
     HARVEST,
     HEAT_WORDS,
+    MAX_LEVEL,
     OPEN,
     OPENED,
     PAGE_SCAN,
+    PAID,
     PS_PER_NS,
     debt_at,
     group_pages,
     group_word,
     known,
+    level_of,
     opening_price,
 )
 from strategies.core.jit import inlined, kernel
@@ -24,26 +28,33 @@ from strategies.core.words import I64, U64, ZERO
 
 
 @kernel
-def weigh_group(machine, slot, heat, group, warm, saved):
+def weigh_group(machine, slot, heat, group, warm, written, saved):
     """Settle a group's debt after a harvest that looked at it; return whether it is open.
 
     A closed group pays the scan of its cold pages, which it did without; an open one owes that,
-    less the faults it is spared, and closes at the price of opening it.
+    less the faults it is spared, and closes at the price of opening it. It was worth opening if so
+    many pages were once written together that their faults cost more than those before it opened,
+    opening and cooling.
     """
     at = heat + HEAT_WORDS + group
     pages = group_pages(machine, slot, group)
+    limit = opening_price(machine, heat, pages)
     harvest = known(machine, heat, HARVEST)
     idle = (pages - warm) * known(machine, heat, PAGE_SCAN) // PS_PER_NS
+    pays = written * known(machine, heat, FIRST_WRITE) // PS_PER_NS >= 3 * limit
     while True:
         word = atomics.load(machine.heat, at)
-        flags = word & OPEN
-        if flags:
+        level, flags = level_of(word), word & (OPEN | PAID)
+        if word & OPEN:
             debt = max(I64(word & DEBT_MASK) + idle - saved // PS_PER_NS, 0)
-            if debt >= opening_price(machine, heat, pages):
+            if pays:
+                flags |= PAID
+            if debt >= limit:
+                level = max(level - 1, 0) if flags & PAID else min(level + 1, MAX_LEVEL)
                 flags, debt = ZERO, I64(0)
         else:
             debt = max(debt_at(machine, heat, word, pages, harvest - 1) - idle, 0)
-        new = group_word(flags, harvest, debt)
+        new = group_word(flags, level, harvest, debt)
         if atomics.compare_and_swap(machine.heat, at, word, new) == word:
             if word & OPEN and not flags:
                 count(machine, machine.nvcpus, GROUPS_CLOSED, 1)

@@ -77,8 +77,9 @@ def faults_lead(machine, heat):
 def set_stakes(machine, slot, heat):
     """Tell the fault handler what it may open until the next harvest."""
     ahead = known(machine, heat, BY_SCANS) + _clean_scan(machine, slot, heat)
-    ahead = max(ahead - known(machine, heat, BY_FAULTS), 0)
-    atomics.store(machine.heat, heat + LEAD, U64(ahead // known(machine, heat, FIRST_WRITE)))
+    ahead -= known(machine, heat, BY_FAULTS)
+    lead = ahead // known(machine, heat, FIRST_WRITE) + 1
+    atomics.store(machine.heat, heat + LEAD, U64(max(lead, 0)))
     atomics.store(machine.heat, heat + STAKES, U64(max(left_to_lose(machine, heat), 0)))
 
 

@@ -136,6 +136,7 @@ def test_the_machine_answers_as_qemu_does_while_every_tracker_logs():
     assert min(found.judged.values()) > 100
 
 
+@pytest.mark.slow
 def test_each_tracker_logs_with_both_page_sizes():
     strategies = registry.judged()
     pairs = {run[1:] for run in check.runs(1, LOGGED_OPS, strategies)}
