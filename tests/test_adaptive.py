@@ -201,7 +201,9 @@ def build_both(costs, npages, group):
     vm, tracker = build(f"adaptive:{group}", npages, unit_costs=costs)
     groups_of_hpt = vm.machine.group_mask + 1
     blocks = groups_of_hpt if groups_of_hpt <= npages else 0
-    return vm, tracker, NaiveAdaptive(npages, group, costs, blocks)
+    model = NaiveAdaptive(npages, group, costs, blocks)
+    assert accounts_of(vm) == accounts_by(model)
+    return vm, tracker, model
 
 
 def step_both(vm, tracker, model, stores):

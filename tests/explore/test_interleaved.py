@@ -26,7 +26,7 @@ from strategies.core import atomics
 from strategies.core.groups import is_open
 from strategies.core.guest import VIEW_BASE, VIEW_LARGE, address_of
 from strategies.core.handlers import enter_handler, leave_handler
-from strategies.core.heat import FAULTS, HEAT_WORDS, owe_fault, word_bit
+from strategies.core.heat import FAULTS, HEAT_WORDS, OPENED, OWN, owe_fault, word_bit
 from strategies.core.hpt import group_of
 from strategies.core.hpte import SHIFT_4K
 from strategies.core.machine import LOG_HEAT, LOG_OFF, SLOT_HEAT, SLOT_LOG_MODE, VCPU_TLB_GENERATION
@@ -560,3 +560,45 @@ def test_what_is_stored_while_a_log_starts_is_not_in_it(strategy):
     tracker.enable_logging(0)
     vm.store([4], STAMP)
     assert harvest(tracker) == {4}
+
+
+def test_of_two_words_heated_at_once_a_harvest_looks_at_both():
+    vm, tracker = build("adaptive", 128, vcpus=2)
+    place = int(word_bit(vm.machine, 0, 0)[0])
+    heat_other = lambda: vm.store([70], STAMP, vcpu=1)  # noqa: E731
+    once_at(vm.arrays.heat, place, WRITES, heat_other)
+    vm.store([3], STAMP)
+    assert harvest(tracker) == {3, 70}
+
+
+def test_a_word_that_is_heated_while_another_is_dropped_is_looked_at():
+    costs = UnitCosts("a page cools", 1, 2, 0, 1000, 1000, 0)
+    vm, tracker = build("adaptive", 128, vcpus=2, unit_costs=costs)
+    place, nothing = int(word_bit(vm.machine, 0, 0)[0]), atomics.hook
+    vm.store([3], STAMP)
+    once_at(vm.arrays.heat, place, WRITES, lambda: vm.store([70], STAMP, vcpu=1))
+    assert harvest(tracker) | harvest(tracker) == {3, 70}
+    assert atomics.hook is nothing
+
+
+@pytest.mark.parametrize("field", [FAULTS, OPENED])
+def test_what_faults_cost_is_charged_though_a_harvest_takes_the_counts(field):
+    """In that harvest, or it stays for the next."""
+    costs = UnitCosts("faults and opening", 1000, 0, 0, 1, 0, 0, page_written=0)
+    vm, tracker = build("adaptive:64", 128, vcpus=2, unit_costs=costs)
+    words = vm.arrays.heat[int(vm.arrays.slots[SLOT_HEAT]) :]
+    vm.store([3], STAMP)
+    place = int(vm.arrays.slots[SLOT_HEAT]) + field
+    once_at(vm.arrays.heat, place, WRITES, lambda: vm.store([70], STAMP, vcpu=1))
+    harvest(tracker)
+    charged = int(words[OWN]) + 10**6 * int(words[FAULTS]) + 1000 * int(words[OPENED])
+    assert 0 <= charged - (2 * 10**6 + 128 * 1000) < 1000
+
+
+def test_of_two_groups_opened_at_once_both_are_charged():
+    costs = UnitCosts("the first fault opens", 1000, 0, 0, 1, 0, 0, page_written=0)
+    vm, _ = build("adaptive:64", 128, vcpus=2, unit_costs=costs)
+    place = int(vm.arrays.slots[SLOT_HEAT]) + OPENED
+    once_at(vm.arrays.heat, place, (*WRITES, "fetch_add"), lambda: vm.store([70], STAMP, vcpu=1))
+    vm.store([3], STAMP)
+    assert vm.arrays.heat[place] == 128
