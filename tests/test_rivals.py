@@ -13,6 +13,7 @@ from strategies.workloads.trace import bundled, load_trace
 FOLDER = Path(__file__).resolve().parents[1] / "results" / "reference" / "rivals"
 TABLES = ("recordings", "held_out", "adversaries", "page_scan")
 BOUND = 1.05
+BOUND_OF_ADVERSARIES = 1.20
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,12 @@ def test_recorded_programs_keep_the_bound(tables, name):
     assert tables[name]["ratio"].max() <= BOUND
 
 
-@pytest.mark.parametrize("name", ["recordings", "held_out", "page_scan"])
+def test_adversaries_keep_their_bound_on_x86(tables):
+    rows = tables["adversaries"]
+    assert rows.loc[rows["profile"] == "x86-kvm", "ratio"].max() <= BOUND_OF_ADVERSARIES
+
+
+@pytest.mark.parametrize("name", TABLES)
 def test_none_costs_less_than_choosing_must(tables, name):
     rows = tables[name]
     assert (rows["least_cpu_us"] <= rows[["cpu_us", "best_cpu_us"]].min(axis=1)).all()
