@@ -173,6 +173,14 @@ def test_so_it_is_where_the_words_with_hot_pages_are_in_two_words():
     live_beside_a_model(PLATFORMS["groups too soon"], 64 * 64 + 100, 64, stores)
 
 
+def test_so_it_is_in_a_new_log_of_a_slot_of_one_word():
+    vm, tracker, model = build_both(PLATFORMS["groups too soon"], 60, 64)
+    vm.store([3], 1)
+    tracker.disable_logging(0)
+    tracker.enable_logging(0)
+    step_both(vm, tracker, model, [])
+
+
 def test_so_it_is_where_the_hpt_is_swept():
     live_beside_a_model(SWEPT_IN_BLOCKS, 2100, 64, [range(0, 2100, 3)] * 3 + [()] * 8)
 

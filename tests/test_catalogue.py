@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("catalogue")  # one process, for what all tests share is dear
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("catalogue")]  # all share one exploration
 
 LIMIT_SECONDS = 600
 MOST_SCHEDULES = 160

@@ -251,6 +251,7 @@ def test_a_registry_in_another_order_changes_nothing(clone):
     assert done.returncode == 0 or (done.returncode == 2 and OPEN in done.stdout), done.stdout
 
 
+@pytest.mark.slow
 def test_a_changed_exact_count_fails_and_is_named(clone):
     path = clone / "strategies/core/changed.py"
     text = path.read_text()

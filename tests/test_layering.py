@@ -15,6 +15,14 @@ ANALYSIS = Path(analysis.__file__).parent
 CORE = sorted((STRATEGIES / "core").glob("*.py"))
 TRACKERS = [registry.module_of(name) for name in registry.names()]
 TRACKER_FILES = [STRATEGIES.parent / f"{name.replace('.', '/')}.py" for name in TRACKERS]
+PART_FILES = [
+    path
+    for folder in sorted({path.parent for path in TRACKER_FILES} - {STRATEGIES})
+    for path in sorted(folder.glob("*.py"))
+    if path not in TRACKER_FILES and path.stem != "__init__"
+]
+"""What trackers are made of that are more than a file, beside them."""
+
 ALL = sorted(STRATEGIES.rglob("*.py")) + sorted(ANALYSIS.rglob("*.py"))
 
 LOCAL_ARRAYS = {"gfns", "out"}
@@ -75,9 +83,10 @@ def test_core_imports_core_alone(path):
     assert [name for name in ours(path) if not name.startswith(allowed)] == []
 
 
-@parametrize(TRACKER_FILES)
-def test_tracker_imports_core_and_base_alone(path):
-    allowed = ("strategies.core.", "strategies.base.")
+@parametrize(TRACKER_FILES + PART_FILES)
+def test_tracker_imports_core_and_base_alone_and_its_parts(path):
+    parts = (f"strategies.{part.parent.name}.{part.stem}." for part in PART_FILES)
+    allowed = ("strategies.core.", "strategies.base.", *parts)
     assert [name for name in ours(path) if not name.startswith(allowed)] == []
 
 
@@ -156,7 +165,7 @@ def test_machine_words_are_not_indexed(path):
     assert found == []
 
 
-@parametrize(CORE + TRACKER_FILES)
+@parametrize(CORE + TRACKER_FILES + PART_FILES)
 def test_kernels_index_only_what_is_their_callers(path):
     found = {
         ast.unparse(node.value)

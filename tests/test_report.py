@@ -169,6 +169,7 @@ FIGURES = (
 )
 
 
+@pytest.mark.slow
 def test_report_begins_with_the_answer_and_its_figures(page):
     assert re.findall(r'<section id="(\w+)"', page) == [
         *("00_answer", "01_advice", "02_takuya", "03_paul", "04_since", "05_kernels")
@@ -181,6 +182,7 @@ def test_report_begins_with_the_answer_and_its_figures(page):
     assert len(re.sub(r"<[^>]*>", " ", before).split()) < 250
 
 
+@pytest.mark.slow
 def test_report_needs_nothing_else(page):
     references = re.findall(r'(?:src|href|action|data)\s*=\s*["\']?([^"\'\s>]+)', page)
     assert references
@@ -188,6 +190,7 @@ def test_report_needs_nothing_else(page):
     assert re.search(r"@import|url\((?!#)|<script|<link|<iframe|<img", page) is None
 
 
+@pytest.mark.slow
 def test_report_is_light_and_dark(page):
     assert "prefers-color-scheme: dark" in page
     colors = set(re.findall(r"var\((--[0-9a-f]{6}),", page))
@@ -196,12 +199,14 @@ def test_report_is_light_and_dark(page):
     assert all(f"{name}: #" in dark for name in colors)
 
 
+@pytest.mark.slow
 def test_each_cell_of_a_table_says_on_a_phone_what_it_is(page):
     cells = re.findall(r"<td[^>]*>", page)
     assert len(cells) > 300
     assert all(re.match(r'<td data-label="[^"]+"', cell) for cell in cells)
 
 
+@pytest.mark.slow
 def test_report_says_where_its_numbers_come_from_and_of_which_kind(page):
     assert "a made-up CPU" in page
     assert str(ROOT) not in page
@@ -209,6 +214,7 @@ def test_report_says_where_its_numbers_come_from_and_of_which_kind(page):
         assert kind in page
 
 
+@pytest.mark.slow
 def test_measured_numbers_are_medians_over_passes_with_their_range(answer):
     # 16 MiB clean: the scan 4096 x 6 + 20 ns, and a quarter more
     first, second = (1e-3 * slower * (4096 * 6 + 20) for slower in PASSES.values())
@@ -217,6 +223,7 @@ def test_measured_numbers_are_medians_over_passes_with_their_range(answer):
     assert "median of 2 passes" in answer
 
 
+@pytest.mark.slow
 def test_vga_has_the_tlbies_of_a_host(answer):
     # 768 x 6 + 14.9 x (8 + 12) ns, half to twice, and 14.9 tlbies of 0.2 to 10 us
     walk = harvest_ns("c_bit_scan", 768, 76119 / 5100)
@@ -226,12 +233,14 @@ def test_vga_has_the_tlbies_of_a_host(answer):
     assert "16 MiB" in answer
 
 
+@pytest.mark.slow
 def test_what_is_not_of_this_machine_says_so(page, answer):
     marked = re.findall(r"\*modelled\*, with walks of the reference machine, not yours", answer)
     assert len(marked) >= 5
     assert "not yours" in page
 
 
+@pytest.mark.slow
 def test_a_figure_of_what_is_modelled_is_not_the_committed_one(page, results):
     for name in FIGURES:
         local, committed = (
@@ -240,6 +249,7 @@ def test_a_figure_of_what_is_modelled_is_not_the_committed_one(page, results):
         assert local != committed, name
 
 
+@pytest.mark.slow
 def test_the_answer_and_the_figures_are_files_too(page, results):
     found = {path.name for path in (results / "report").glob("*.svg")}
     assert found == {f"{name}{theme}.svg" for name in FIGURES for theme in ("", "-dark")}
@@ -347,6 +357,7 @@ def test_the_answer_says_nothing_that_a_maintainer_refuted(text):
         assert named in text
 
 
+@pytest.mark.slow
 def test_a_break_even_is_a_range(answer):
     (table,) = [p for p in answer.split("\n\n") if p.startswith("|")]
     rows = [line.split("|")[1:-1] for line in table.splitlines()[2:]]

@@ -457,7 +457,7 @@ PROGRAMS = (
         "a store that heats one page beside a harvest that cools another",
         (guest(store(1)), _HARVEST),
         pages=2,
-        **_COOLING,
+        **_COOLING | {"before": ((0, store()),)},
     ),
     Program(
         "cool-open-harvest",

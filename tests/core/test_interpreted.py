@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import strategies
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -12,6 +14,7 @@ LEFT_OUT = "not (full_groups or any_size or at_random or large)"
 """Thousands of pages are too many for plain Python."""
 
 
+@pytest.mark.slow
 def test_contract_with_the_jit_disabled():
     environment = os.environ | {
         "NUMBA_DISABLE_JIT": "1",

@@ -581,6 +581,22 @@ def test_a_word_that_is_heated_while_another_is_dropped_is_looked_at():
     assert atomics.hook is nothing
 
 
+def test_it_is_so_where_the_dropped_word_is_heated_again_too():
+    costs = UnitCosts("a page cools", 1, 2, 0, 1000, 1000, 0)
+    vm, tracker = build("adaptive", 128, vcpus=2, unit_costs=costs)
+    place, nothing = int(word_bit(vm.machine, 0, 0)[0]), atomics.hook
+    vm.store([3], STAMP)
+
+    def heat_both():
+        vm.store([5], STAMP, vcpu=1)
+        back = ("fetch_or", "store")
+        once_at(vm.arrays.heat, place, back, lambda: vm.store([70], STAMP, vcpu=1))
+
+    once_at(vm.arrays.heat, place, ("fetch_and",), heat_both)
+    assert harvest(tracker) | harvest(tracker) == {3, 5, 70}
+    assert atomics.hook is nothing
+
+
 @pytest.mark.parametrize("field", [FAULTS, OPENED])
 def test_what_faults_cost_is_charged_though_a_harvest_takes_the_counts(field):
     """In that harvest, or it stays for the next."""

@@ -40,6 +40,7 @@ TRACKER_TESTS = (
         for name in (
             "all_that_it_learns_and_chooses_is_what_a_plain_model_does",
             "so_it_is_where_the_words_with_hot_pages_are_in_two_words",
+            "so_it_is_in_a_new_log_of_a_slot_of_one_word",
             "so_it_is_where_the_hpt_is_swept",
             "so_it_is_after_many_harvests",
             "where_c_is_kept_back_a_page_is_noted_once_in_a_harvest",
