@@ -38,12 +38,13 @@ OWED = 4
 
 
 class Hpte(NamedTuple):
-    """An HPTE as its guest knows it; None where there is none."""
+    """An HPTE as its guest knows it, and whether a TLB may owe it C; None where there is none."""
 
     r: int
     c: int
     writable: bool
     gfn: int = 0
+    is_owed: bool = False
 
 
 class Page(NamedTuple):
@@ -163,7 +164,8 @@ def store(state, part, came, beside):
     if hpte is None or not hpte.writable:
         return None
     c = OWED if beside.rules.owes_c and hpte.c != SET else SET
-    state = state.with_hpte(part, hpte._replace(r=_referenced(hpte.r), c=c))
+    hpte = hpte._replace(r=_referenced(hpte.r), c=c, is_owed=beside.rules.owes_c)
+    state = state.with_hpte(part, hpte)
     return _stored(state.perhaps_dirty(part), part.gfn, beside)
 
 
@@ -235,7 +237,8 @@ def clear_mod(state, part, bits, _beside):
         return state if hpte is None and bits is None else None
     if not _tells(hpte, bits, is_at_rest=True):
         return None
-    return state.with_hpte(part, hpte._replace(r=SET if bits.r else CLEAR, c=CLEAR))
+    r = SET if bits.r else CLEAR
+    return state.with_hpte(part, hpte._replace(r=r, c=CLEAR, is_owed=False))
 
 
 def clear_ref(state, part, bits, beside):
@@ -281,7 +284,7 @@ def _shows_early(hpte, part, bits, beside):
 def _at_rest(hpte):
     """Return an HPTE after a tlbie: C that was owed is there, and no translation is stale."""
     r = CLEAR if hpte.r == R_STALE else hpte.r
-    return hpte._replace(r=r, c=SET if hpte.c == OWED else hpte.c)
+    return hpte._replace(r=r, c=SET if hpte.c == OWED else hpte.c, is_owed=False)
 
 
 def harvest(state, part, is_reported, beside):
@@ -300,7 +303,7 @@ def harvest(state, part, is_reported, beside):
 def _comes_again(state, gfn, beside):
     """Say whether a page may be reported once more: LATE, or SWEPT_TWICE."""
     is_owed = any(
-        hpte and hpte.c == OWED and (place[0] == VIEW_LARGE or hpte.gfn == gfn)
+        hpte and (hpte.is_owed or hpte.c == OWED) and (place[0] == VIEW_LARGE or hpte.gfn == gfn)
         for place, hpte in state.hptes
     )
     is_touched = any(one.kind in ACCESSES and _concerns(one, gfn) for one in beside.parts)

@@ -106,6 +106,13 @@ def test_a_page_comes_late_only_where_c_is_kept_back():
     assert not is_linear(calls, owes_c=True, is_late=True, **end)
 
 
+def test_c_is_owed_to_the_log_whether_or_not_the_guest_has_it_already():
+    calls = [done(op.store(), 0, 0, 2), done(op.harvest(), 1, 3, 5, came=True)]
+    end = {"hpte": RC, "start": WRITTEN, "stamp": 0x100, "reported": True}
+    assert is_linear(calls, owes_c=True, is_late=True, **end)
+    assert not is_linear(calls, owes_c=True, **end)
+
+
 def test_c_that_is_owed_may_not_be_read_yet_but_is_there_when_the_hpte_goes():
     store = done(op.store(), 0, 0, 2)
     end = {"stamp": 0x100, "reported": True, "owes_c": True}
