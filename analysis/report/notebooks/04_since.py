@@ -20,7 +20,8 @@
 """What nobody had in 2011: the younger trackers on the recorded programs."""
 
 from analysis.report import programs, texts, wording
-from analysis.report.shown import load_study, say, table
+from analysis.report import rivals as adaptive
+from analysis.report.shown import load_study, results_folder, say, table
 from strategies.registry import choices
 
 study = load_study()
@@ -78,3 +79,13 @@ say(
     "platform has. By the constants' values alone: what their ranges leave open, `dirtylog "
     "advise --trace` says (*modelled*)."
 )
+
+# %%
+rivals = adaptive.load_rivals(results_folder())
+if rivals is not None:
+    table(
+        adaptive.by_platform(rivals),
+        "adaptive on the four recordings, by each platform's unit costs, 1 vCPU, 4 KiB pages: "
+        "modelled, least and greatest; what is possible is derived, for who knows all stores",
+    )
+    say(adaptive.said(rivals))
