@@ -158,7 +158,7 @@ BAD = {
     "reads beyond the slot": ({"reads": 10**6}, "reads must be 0 to the slot's 1003 pages"),
     "reads that do not fit": ({"reads": 954}, "at most the 953 pages not written"),
     "too large": ({"slot_pages": 2**31, "density": 1.0}, "accepted: at most 4294967296 bytes"),
-    "too many epochs": ({"epochs": 10**9, "density": 0.0}, "accepted: at most 4294967296 bytes"),
+    "too many epochs": ({"epochs": 10**9, "density": 0.0}, "epochs must be at most 16777216"),
 }
 
 

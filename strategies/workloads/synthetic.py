@@ -145,10 +145,10 @@ def synthesize(
 def _check_arguments(meta: dict) -> None:
     if meta["pattern"] not in PATTERNS:
         raise InputError(f"no pattern {meta['pattern']!r}; accepted: {', '.join(PATTERNS)}")
-    check_meta(meta)
     density, stores, reads, seed = (meta[key] for key in ("density", "stores", "reads", "seed"))
     if not 0 <= density <= 1:
         raise InputError(f"density must be 0 to 1 (0 % to 100 %), not {density}")
+    check_meta(meta)
     largest = _burst_epochs(meta["epochs"]) / meta["epochs"]
     if meta["pattern"] == "framebuffer" and density > largest:
         raise InputError(
