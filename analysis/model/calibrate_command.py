@@ -110,9 +110,10 @@ def _costs(samples):
     from analysis.model import calibrate as model
     from analysis.model.lanes import cached_pages
 
+    cached = cached_pages()
     measured, by_lane, noises, errors = {}, {}, {}, []
     for lane, rounds in samples.items():
-        by_lane[lane], constants, error = model.costs_of_rounds(lane, rounds, cached_pages())
+        by_lane[lane], constants, error = model.costs_of_rounds(lane, rounds, cached)
         noises[lane] = model.noise(rounds)
         measured |= constants
         errors.append(error)
