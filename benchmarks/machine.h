@@ -21,7 +21,8 @@ typedef int64_t i64;
 
 struct machine { /* in the order of Machine */
 	u64 *hpt, *rev, *rmap, *stamps, *bitmap, *slots, *vcpus, *tlb, *gpr, *events, *pte_locks,
-		*rings, *pml, *heat, *written;
+		*rings, *pml, *heat, *written,
+		*aside;
 	u64 nvcpus, page_shift, group_mask, scatter_bits, seed, delayed_c;
 };
 

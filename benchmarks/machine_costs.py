@@ -23,6 +23,9 @@ STORES = 1 << 20
 HOT_PAGES = 64
 """So few that their TLB entries and their data stay in a first-level cache."""
 
+BESIDE = ("pml", "dirty_ring", "adaptive")
+ROUNDS = 21
+
 TLB_OPERATIONS = 100_000
 HIT_LIMIT_NS, MISS_LIMIT_NS = 10, 100
 
@@ -63,6 +66,36 @@ def store_ns(vm, pages):
         ns.append((_clock() - start) / STORES)
     missed = (vm.events()["tlb_misses"] - before) / (SAMPLES * STORES)
     return min(ns), np.median(ns), missed
+
+
+def _hits_ns(vm, pages, seed):
+    """Return the ns of a quarter of STORES stores to pages, after one to each."""
+    vm.store(pages, 1)
+    gfns = np.random.default_rng(seed).choice(pages, STORES // 4)
+    start = _clock()
+    store_pages(vm.machine, VIEW_BASE, 0, 1, gfns, 1, 0)
+    return _clock() - start
+
+
+def beside_ratios(mapping):
+    """Return by tracker what a store that hits the TLB costs while it logs another slot.
+
+    Each is the ratios, by rounds in which all take turns, to a store while nothing is logged.
+    """
+    vm = Vm(2 * TLB_ENTRIES, mapping=mapping)
+    for slot in range(2):
+        vm.populate(vm.add_memslot(slot * TLB_ENTRIES, TLB_ENTRIES))
+    resident = resident_pages(vm)
+    pages = resident[resident < TLB_ENTRIES][:HOT_PAGES]
+    trackers = [registry.get(name)(vm) for name in BESIDE]
+    ns = np.empty((ROUNDS, 1 + len(BESIDE)))
+    for turn in range(ROUNDS):
+        ns[turn, 0] = _hits_ns(vm, pages, turn)
+        for k, tracker in enumerate(trackers):
+            tracker.enable_logging(1)
+            ns[turn, 1 + k] = _hits_ns(vm, pages, turn)
+            tracker.disable_logging(1)
+    return dict(zip(BESIDE, (ns[1:, 1:] / ns[1:, :1]).T, strict=True))
 
 
 @kernel
@@ -107,6 +140,10 @@ def report(mapping):
         lowest, median, missed = store_ns(vm, pages)
         times = f"lowest {lowest:.1f} ns, median {median:.1f} ns, limit {limit} ns"
         yield f"store, {what}: {times} ({missed:.1%} missed)"
+    for name, ratios in beside_ratios(mapping).items():
+        low, median, high = np.percentile(ratios, (10, 50, 90))
+        times = f"{median:.3f} times ({low:.3f} to {high:.3f}, 8 of 10) that with no log"
+        yield f"store, TLB hit, {HOT_PAGES} pages, {name} logs another slot: {times}"
     tlbies, flushes = invalidation_ns(vm)
     yield f"one simulated tlbie {tlbies:.1f} ns, one flush {flushes:.1f} ns, 1 vCPU"
     scan, protect = (clean_harvest_ns(vm, name) for name in ("c_bit_scan", "write_protect"))

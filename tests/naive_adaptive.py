@@ -46,9 +46,8 @@ class NaiveAdaptive:
         self.rmap_blocks = -(-npages // 16)
         if blocks_of_hpt:
             self.sweep = (blocks_of_hpt + self.rmap_blocks) * ps["block_sweep"]
-            self.sweep_again = blocks_of_hpt * ps["block_sweep"]
         else:
-            self.sweep, self.sweep_again = npages * ps["page_pass"], 0
+            self.sweep = npages * ps["page_pass"]
         self.groups = [
             Group(range(first, min(first + group_pages, npages)))
             for first in range(0, npages, group_pages)
@@ -248,8 +247,7 @@ class NaiveAdaptive:
         self.events["pages_cleared"] += len(reported)
         missed = sum(self._note_written(gfn) for gfn in sorted(reported))
         if self.blocks_of_hpt:
-            sweeps = 2 if reported else 1
-            self.events["blocks_swept"] += sweeps * self.blocks_of_hpt + self.rmap_blocks
+            self.events["blocks_swept"] += self.blocks_of_hpt + self.rmap_blocks
         else:
             self.events["pages_scanned"] += len(reported)
             self.events["pages_passed"] += self.npages - len(reported)
@@ -259,10 +257,9 @@ class NaiveAdaptive:
 
     def _settle(self, hot, missed, written):
         faults, self.faults = self.faults, 0
-        sweep = self.sweep + (self.sweep_again if written else 0)
-        self._note_costs(sweep if self.is_swept else hot * self.price, faults, written)
+        self._note_costs(self.sweep if self.is_swept else hot * self.price, faults, written)
         if self.sweep:
-            self._weigh_sweep(hot, faults, missed, sweep)
+            self._weigh_sweep(hot, faults, missed)
         self._settle_patience()
         self._set_stakes()
         self.now += 1
@@ -272,18 +269,17 @@ class NaiveAdaptive:
         opening, self.opened = self.opened * self.toggle, 0
         both = written * self.costs["page_written"]
         flush = self.costs["flush"] if written else 0
-        again = self.sweep_again if written else 0
         self.by_faults += written * self.fault + flush
-        self.by_scans += self._clean_scan + again + both + flush
+        self.by_scans += self._clean_scan + both + flush
         self.own += scan + faults * self.fault + opening + both + flush
 
-    def _weigh_sweep(self, hot, faults, missed, sweep):
+    def _weigh_sweep(self, hot, faults, missed):
         page_scan = self.costs["page_scan"]
         if self.is_swept and (self.now % 32 == 0 or not self.warm_pages):
             hot = self._take_stock()
         self.regret_cold += faults * self.fault
         if not self.is_swept:
-            self.regret_cold += hot * page_scan - sweep
+            self.regret_cold += hot * page_scan - self.sweep
         self.regret_cold = max(self.regret_cold, 0)
         price = (self.npages - hot) * self.toggle
         may_lose = not self._faults_lead or price <= self._left_to_lose
@@ -293,9 +289,9 @@ class NaiveAdaptive:
                 self._open(group)
             hot, self.regret_cold = self.npages, 0
         self.hot_pages = hot
-        is_next_swept = hot * page_scan > sweep
+        is_next_swept = hot * page_scan > self.sweep
         if self.is_swept:
-            self.regret_swept += sweep - self.warm_pages * page_scan - missed
+            self.regret_swept += self.sweep - self.warm_pages * page_scan - missed
             self.regret_swept = max(self.regret_swept, 0)
             has_lost = self._faults_lead and self._left_to_lose < 0
             if has_lost or self.regret_swept >= hot * self.toggle:

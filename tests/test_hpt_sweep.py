@@ -8,7 +8,8 @@ from strategies import registry
 from strategies.core.atomics import address_of
 from strategies.core.guest import address_of as address_of_page
 from strategies.core.hpt import group_of
-from strategies.core.sweep import BLOCK_WORDS, BLOCKS_PER_CHUNK, blocks_with
+from strategies.core.machine import SET_ASIDE
+from strategies.core.sweep import BLOCK_WORDS, BLOCKS_PER_CHUNK, groups_with
 from strategies.core.words import U64
 
 SWEEPING = "hpt_sweep:1048576"
@@ -16,14 +17,14 @@ HPTES = (1 << 18) // 16
 C = 0x80
 
 
-def test_the_blocks_of_a_chunk_that_have_a_bit_are_found():
+def test_the_groups_of_a_chunk_that_have_c_set_are_found():
     random = np.random.default_rng(1)
     words = np.zeros(2 * BLOCKS_PER_CHUNK * BLOCK_WORDS, np.uint64)
     words[random.choice(words.size, 60, replace=False)] = C
     words[random.choice(words.size, 60, replace=False)] |= np.uint64(1)
     odd = words.reshape(2, BLOCKS_PER_CHUNK, BLOCK_WORDS)[:, :, 1::2]
     for chunk in range(2):
-        found = int(blocks_with(address_of(words), chunk, 1, 2, U64(C)))
+        found = int(groups_with(address_of(words), chunk, U64(C)))
         expected = (odd[chunk] & np.uint64(C)).any(axis=1)
         assert [bool(found >> k & 1) for k in range(BLOCKS_PER_CHUNK)] == expected.tolist()
 
@@ -73,3 +74,15 @@ def test_all_hptes_count_when_it_is_decided_whether_to_sweep(npages, sweeps):
     before = vm.events()
     harvest(tracker)
     assert ("blocks_swept" in changes(vm, before)) == sweeps
+
+
+def test_so_many_tlbies_share_a_wait_and_no_more():
+    npages = 2 * SET_ASIDE + 3
+    vm, tracker = build(SWEEPING, npages, guest_pages=npages + 10)
+    vm.populate(vm.add_memslot(npages, 10))
+    for written, waits in ((npages, 3), (SET_ASIDE, 1), (SET_ASIDE + 1, 2), (0, 0)):
+        vm.store([*range(written), *range(npages, npages + 10)], 1)
+        before = vm.events()
+        assert harvest(tracker) == set(range(written))
+        got = changes(vm, before)
+        assert (got.get("shared_tlbies", 0), got.get("shared_waits", 0)) == (written, waits)

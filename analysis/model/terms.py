@@ -110,6 +110,15 @@ def _invalidating(phases, count, unit):
     )
 
 
+SET_ASIDE = 512
+"""Invalidations of a sweep that share a wait (`strategies.core.machine.SET_ASIDE`)."""
+
+
+def _in_batches(count, least):
+    """Return the waits that a sweep's invalidations share; `least` where there is any."""
+    return f"max({least}, ceil({count} / {SET_ASIDE}))"
+
+
 def _shared(phase, count, batches):
     """Return what invalidations cost that share a wait, if any are made, in batches."""
     return (
@@ -193,21 +202,16 @@ def _sweep(share):
     definitive = "(dirty_entries + (slot_entries - dirty_entries) * definitive_tlbies)"
     again = "min(any_dirty + definitive_tlbies, 1)"
     return (
-        Term(
-            "enable", "host", f"(2 * hpt_groups + {rmap}) * enable_clears * {share}", "block_sweep"
-        ),
+        Term("enable", "host", f"(hpt_groups + {rmap}) * enable_clears * {share}", "block_sweep"),
         Term("enable", "host", f"slot_entries * enable_clears * {share}", "page_clear"),
-        *_shared("enable", f"slot_entries * enable_clears * {share}", "1"),
-        Term(
-            "harvest",
-            "host",
-            f"((harvests + any_dirty) * hpt_groups + harvests * {rmap}) * {share}",
-            "block_sweep",
+        *_shared(
+            "enable", f"slot_entries * enable_clears * {share}", _in_batches("slot_entries", "1")
         ),
-        Term("last", "host", f"((1 + {again}) * hpt_groups + {rmap}) * {share}", "block_sweep"),
+        Term("harvest", "host", f"harvests * (hpt_groups + {rmap}) * {share}", "block_sweep"),
+        Term("last", "host", f"(hpt_groups + {rmap}) * {share}", "block_sweep"),
         *_each("harvest last", "host", f"dirty_entries * {share}", "page_clear"),
-        *_shared("harvest", f"dirty_entries * {share}", "any_dirty"),
-        *_shared("last", f"{definitive} * {share}", again),
+        *_shared("harvest", f"dirty_entries * {share}", _in_batches("dirty_entries", "any_dirty")),
+        *_shared("last", f"{definitive} * {share}", _in_batches(definitive, again)),
     )
 
 

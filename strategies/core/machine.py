@@ -61,6 +61,9 @@ TLB_DATA = 1
 TLB_GENERATION = 2
 TLB_OWED_C = 3  # HPTE index + 1 to which the entry owes C (`delayed_c`), and a lock; else 0
 
+SET_ASIDE = 512
+"""HPTEs that a sweep makes absent before it waits once for all of their tlbies."""
+
 GPR_WORDS = 8
 """Registers r4 to r11: a hypercall's results, and the arguments of H_BULK_REMOVE."""
 
@@ -105,6 +108,8 @@ class Machine(NamedTuple):
         For each slot what `core/heat` knows of it, of its groups of pages, and which are hot.
     written : [guest_pages]
         The harvest by which each page was last found written (LOG_HEAT).
+    aside : [SET_ASIDE]
+        Indices of the HPTEs that a sweep has made absent.
     nvcpus, page_shift, group_mask
         Number of vCPUs, log2 of the base page size in bytes, number of PTEGs - 1.
     scatter_bits
@@ -130,6 +135,7 @@ class Machine(NamedTuple):
     pml: int
     heat: int
     written: int
+    aside: int
     nvcpus: int
     page_shift: int
     group_mask: int

@@ -26,16 +26,16 @@ from strategies.core.events import (
     counted,
 )
 from strategies.core.hpt import hpte_gfn
-from strategies.core.hpte import HPTE_R_C, HPTE_V_ABSENT, HPTES_PER_GROUP, hpte_page_shift
+from strategies.core.hpte import HPTE_R_C, HPTES_PER_GROUP, hpte_page_shift
 from strategies.core.jit import inlined, kernel
 from strategies.core.locks import lock_hpte, unlock_hpte
-from strategies.core.machine import HPTE_WORDS, SLOT_BASE_GFN, SLOT_NPAGES
+from strategies.core.machine import HPTE_WORDS, SET_ASIDE, SLOT_BASE_GFN, SLOT_NPAGES
 from strategies.core.memslot import clear_log, report_pages, slot_field
 from strategies.core.papr import PRESENT
 from strategies.core.rmap import RMAP_CHANGED
 from strategies.core.tlb import wait_for_shared_tlbies
 from strategies.core.vcpus import vcpus_running
-from strategies.core.words import ONE, U64, ZERO, ctz
+from strategies.core.words import I64, ONE, U64, ZERO, ctz
 
 BLOCKS_PER_CHUNK = 64
 BLOCK_WORDS = 16
@@ -43,12 +43,19 @@ ANY = ~ZERO
 
 
 @inlined
-def any_of(words, first, step, bits):
-    """Say whether any bit of `bits` is set in words `first`, `first + step` ... of a block."""
+def any_of(words, first, end, step, bits):
+    """Say whether any bit of `bits` is set in words `first`, `first + step` ... before `end`."""
     found = ZERO
-    for word in range(first, first - first % BLOCK_WORDS + BLOCK_WORDS, step):
+    for word in range(first, end, step):
         found |= atomics.load(words, word)
     return found & bits != ZERO
+
+
+@inlined
+def _group_has(hpt, group, bits):
+    """Say whether an HPTE of a group has one of some bits in dword 1."""
+    first = group * BLOCK_WORDS
+    return any_of(hpt, first + 1, first + BLOCK_WORDS, HPTE_WORDS, bits)
 
 
 if config.DISABLE_JIT:
@@ -65,30 +72,29 @@ if config.DISABLE_JIT:
         rows = rows.reshape(BLOCKS_PER_CHUNK, BLOCK_WORDS)  # all are there
         return [blocks.start + int(k) for k in rows.any(axis=1).nonzero()[0]]
 
-    def blocks_with(words, chunk, offset, step, bits):
-        """Return which of the 64 blocks of a chunk have a bit in a word `offset + k * step`."""
+    def groups_with(hpt, chunk, bits):
+        """Return which of the 64 groups of a chunk have one of some bits in a dword 1."""
         mask = ZERO
-        for block in _blocks(words, chunk):
-            if any_of(words, block * BLOCK_WORDS + offset, step, bits):
+        for block in _blocks(hpt, chunk):
+            if _group_has(hpt, block, bits):
                 mask |= ONE << U64(block % BLOCKS_PER_CHUNK)
         return mask
 
 else:
 
     @inlined
-    def blocks_with(words, chunk, offset, step, bits):
-        """Return which of the 64 blocks of a chunk have a bit in a word `offset + k * step`."""
+    def groups_with(hpt, chunk, bits):
+        """Return which of the 64 groups of a chunk have one of some bits in a dword 1."""
         mask = ZERO
-        first = chunk * BLOCKS_PER_CHUNK * BLOCK_WORDS + offset
         for k in range(BLOCKS_PER_CHUNK):
-            if any_of(words, first + k * BLOCK_WORDS, step, bits):
+            if _group_has(hpt, chunk * BLOCKS_PER_CHUNK + k, bits):
                 mask |= ONE << U64(k)
         return mask
 
 
 @inlined
-def _take(machine, slot, out, index, action):
-    """Do an action to an HPTE of the slot; return 1 if its page was not reported before, else 0.
+def _lock_own(machine, slot, index):
+    """Lock an HPTE that maps a page of the slot; return that, or -1 if it maps none, unlocked.
 
     What an HPTE maps is known only under its lock.
     """
@@ -96,11 +102,23 @@ def _take(machine, slot, out, index, action):
     guest_r = atomics.load(machine.rev, 2 * index)
     page = hpte_gfn(machine, guest_r, hpte_page_shift(v, guest_r))
     page -= slot_field(machine, slot, SLOT_BASE_GFN)
-    if not v & PRESENT or not 0 <= page < slot_field(machine, slot, SLOT_NPAGES):
-        unlock_hpte(machine.hpt, index, v)
-        return 0
-    npages = clear_c(machine, index, action)
-    return report_pages(out, page, npages) if npages else 0
+    if v & PRESENT and 0 <= page < slot_field(machine, slot, SLOT_NPAGES):
+        return page
+    unlock_hpte(machine.hpt, index, v)
+    return -1
+
+
+@kernel
+def _finish(machine, slot, out, aside):
+    """Wait once for the tlbies of the HPTEs that were put aside; take their C, make them valid."""
+    wait_for_shared_tlbies(machine, machine.nvcpus)
+    for k in range(aside):
+        index = I64(atomics.load_own(machine.aside, k))
+        page = _lock_own(machine, slot, index)
+        npages = clear_c(machine, index, FINISH) if page >= 0 else 0
+        if npages:
+            is_new = report_pages(out, page, npages)
+            count(machine, machine.nvcpus, PAGES_CLEARED, is_new)
 
 
 @inlined
@@ -115,48 +133,62 @@ def _due_in(machine, group, action):
 
 
 @inlined
-def _take_groups(machine, slot, out, chunk, mask, action):
-    """Do an action to the HPTEs that are due in some groups of a chunk; return the new pages."""
-    cleared = 0
+def _take_groups(machine, slot, out, chunk, mask, action, begun):
+    """Make absent, and put aside, what is due in some groups of a chunk; finish when that is full.
+
+    Returns how many tlbies were counted when the first HPTE that is aside was not yet.
+    """
     while mask:
         group = chunk * BLOCKS_PER_CHUNK + ctz(mask)
         due = _due_in(machine, group, action)
         while due:
             index = group * HPTES_PER_GROUP + ctz(due)
-            cleared += _take(machine, slot, out, index, action)
+            aside = counted(machine, machine.nvcpus, SHARED_TLBIES) - begun
+            if aside == SET_ASIDE:
+                _finish(machine, slot, out, aside)
+                begun += aside
+                aside = 0
+            atomics.store_own(machine.aside, aside, U64(index))
+            if _lock_own(machine, slot, index) >= 0:
+                clear_c(machine, index, action)
             due &= due - ONE
         mask &= mask - ONE
-    return cleared
+    return begun
 
 
 @inlined
-def _fetch(machine, chunk, mask):
-    """Let the cache fetch the revmap entries of some groups of a chunk."""
+def _fetch(machine, chunk, mask, bits):
+    """Let the cache fetch those lines of the revmap that some groups of a chunk need."""
     while mask:
-        word = (chunk * BLOCKS_PER_CHUNK + ctz(mask)) * BLOCK_WORDS
-        atomics.prefetch(machine.rev, word)
-        atomics.prefetch(machine.rev, word + BLOCK_WORDS // 2)
+        first = (chunk * BLOCKS_PER_CHUNK + ctz(mask)) * BLOCK_WORDS
+        half, end = first + BLOCK_WORDS // 2, first + BLOCK_WORDS
+        is_low = any_of(machine.hpt, first + 1, half, HPTE_WORDS, bits)
+        is_high = any_of(machine.hpt, half + 1, end, HPTE_WORDS, bits)
+        atomics.prefetch(machine.rev, first if is_low else half)
+        atomics.prefetch(machine.rev, half if is_high else first)
         mask &= mask - ONE
 
 
 @inlined
-def _sweep_hpt(machine, slot, out, dword, bits, action):
-    """Do an action to what is due in groups of which a dword 0 or 1 has one of some bits.
+def _sweep_hpt(machine, slot, out, bits, action):
+    """Take the C of HPTEs that are due, in groups of which a dword 1 has one of some bits.
 
     A chunk is worked on when the next one was read: what that needs is in the cache by then.
     """
     chunks = (machine.group_mask + 1) // BLOCKS_PER_CHUNK
+    begun = counted(machine, machine.nvcpus, SHARED_TLBIES)
     before = ZERO
-    cleared = 0
     for chunk in range(chunks + 1):
         mask = ZERO
         if chunk < chunks:
-            mask = blocks_with(machine.hpt, chunk, dword, HPTE_WORDS, bits)
-            _fetch(machine, chunk, mask)
-        cleared += _take_groups(machine, slot, out, chunk - 1, before, action)
+            mask = groups_with(machine.hpt, chunk, bits)
+            _fetch(machine, chunk, mask, bits)
+        begun = _take_groups(machine, slot, out, chunk - 1, before, action, begun)
         before = mask
+    aside = counted(machine, machine.nvcpus, SHARED_TLBIES) - begun
+    if aside:
+        _finish(machine, slot, out, aside)
     count(machine, machine.nvcpus, BLOCKS_SWEPT, machine.group_mask + 1)
-    count(machine, machine.nvcpus, PAGES_CLEARED, cleared)
 
 
 @kernel
@@ -179,31 +211,21 @@ def _sweep_rmap(machine, slot, out):
     end = gfn + slot_field(machine, slot, SLOT_NPAGES)
     while gfn < end:
         block_end = gfn - gfn % BLOCK_WORDS + BLOCK_WORDS
-        if block_end > end or any_of(machine.rmap, gfn, 1, RMAP_CHANGED):
+        if block_end > end or any_of(machine.rmap, gfn, block_end, 1, RMAP_CHANGED):
             _take_changed(machine, slot, out, gfn, min(block_end, end))
         count(machine, machine.nvcpus, BLOCKS_SWEPT, 1)
         gfn = block_end
 
 
 @inlined
-def _finish(machine, slot, out, begun):
-    """Wait once for the tlbies since `begun` were counted, and make the HPTEs valid again."""
-    if counted(machine, machine.nvcpus, SHARED_TLBIES) > begun:
-        wait_for_shared_tlbies(machine, machine.nvcpus)
-        _sweep_hpt(machine, slot, out, 0, HPTE_V_ABSENT, FINISH)
-
-
-@inlined
 def _sweep(machine, slot, out, words, bits, action):
-    """Sweep for some bits, and over what was made absent; then the rmap; return nanoseconds.
+    """Sweep the HPT for some bits, then the rmap; return nanoseconds.
 
     The rmap comes last: C leaves an HPTE for the rmap alone, before the HPTE goes.
     """
     start = monotonic_ns()
     clear_log(out, words)
-    begun = counted(machine, machine.nvcpus, SHARED_TLBIES)
-    _sweep_hpt(machine, slot, out, 1, bits, action)
-    _finish(machine, slot, out, begun)
+    _sweep_hpt(machine, slot, out, bits, action)
     _sweep_rmap(machine, slot, out)
     return monotonic_ns() - start
 

@@ -155,7 +155,6 @@ class OrderJudge:
             is_late=owes_c and name in (*SCANS, "adaptive"),
             marks_early=name not in (*SCANS, "pml", "dbm_hybrid"),
             marks_reads=name == "pte_flush",
-            sweeps=name == "hpt_sweep" and strategy != name,
         )
         seen = scene.seen(dict.fromkeys(scene.pages))
         hptes = ((place, _known(bits, owes_c)) for place, bits in seen.hptes.items())

@@ -18,8 +18,6 @@ Departures that are allowed, each a constant or a function here:
   page for another store, and the host then mark it once more.
 - LATE: beside running vCPUs the scans trust a C that is clear, where a TLB may keep it back: a page
   may be reported later, also in a log that was started since.
-- SWEPT_TWICE: `hpt_sweep` leaves C in an HPTE that an access makes valid between its sweeps: beside
-  an access a page that it reports, or that was dirty when the log began, is reported once more.
 - READS: under `pte_flush` a load of a page that the guest may store to counts as a store.
 - LARGE: what is stored, or noticed, through a large page may count for all its pages.
 """
@@ -105,15 +103,12 @@ class Rules(NamedTuple):
         A fault marks the page.
     marks_reads : bool
         READS.
-    sweeps : bool
-        SWEPT_TWICE.
     """
 
     owes_c: bool
     is_late: bool
     marks_early: bool
     marks_reads: bool
-    sweeps: bool
 
 
 class Beside(NamedTuple):
@@ -301,13 +296,11 @@ def harvest(state, part, is_reported, beside):
 
 
 def _comes_again(state, gfn, beside):
-    """Say whether a page may be reported once more: LATE, or SWEPT_TWICE."""
-    is_owed = any(
+    """Say whether a page may be reported once more: LATE."""
+    return beside.rules.is_late and any(
         hpte and (hpte.is_owed or hpte.c == OWED) and (place[0] == VIEW_LARGE or hpte.gfn == gfn)
         for place, hpte in state.hptes
     )
-    is_touched = any(one.kind in ACCESSES and _concerns(one, gfn) for one in beside.parts)
-    return (beside.rules.is_late and is_owed) or (beside.rules.sweeps and is_touched)
 
 
 def _marks_late(gfn, beside):

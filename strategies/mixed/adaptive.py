@@ -27,7 +27,6 @@ from strategies.core.heat import (
     PS_PER_NS,
     SAVED,
     SWEEP,
-    SWEEP_AGAIN,
     WAITED,
     WORD_READ,
     add,
@@ -194,7 +193,7 @@ def _settle(machine, slot, heat, hot, scan, missed, written):
     faults = I64(atomics.exchange(machine.heat, heat + FAULTS, ZERO))
     note_costs(machine, slot, heat, scan, faults, written)
     if known(machine, heat, SWEEP):
-        weigh_sweep(machine, slot, heat, hot, faults, missed, written > 0)
+        weigh_sweep(machine, slot, heat, hot, faults, missed)
     settle_patience(machine, heat)
     set_stakes(machine, slot, heat)
     atomics.store(machine.heat, heat + HARVEST, U64(known(machine, heat, HARVEST) + 1))
@@ -248,8 +247,8 @@ def _after_sweep(machine, slot, out, words):
             missed += note_written(machine, heat, gfn)
             mask &= mask - ONE
     _take_marks(machine, slot, out, words)
-    sweep = known(machine, heat, SWEEP) + (written > 0) * known(machine, heat, SWEEP_AGAIN)
-    _settle(machine, slot, heat, known(machine, heat, HOT), sweep, missed, written)
+    hot, sweep = known(machine, heat, HOT), known(machine, heat, SWEEP)
+    _settle(machine, slot, heat, hot, sweep, missed, written)
     return monotonic_ns() - start
 
 
@@ -304,11 +303,10 @@ class Adaptive(DirtyTracker):
         """Put the unit costs, in picoseconds, where the harvest and the fault handler read them."""
         vm, costs = self.vm, self.vm.unit_costs
         groups, npages = vm.machine.group_mask + 1, vm.slots[slot][1]
-        again = groups * costs.block_sweep
-        clean = again + -(-npages // BLOCK_WORDS) * costs.block_sweep
+        sweep = (groups + -(-npages // BLOCK_WORDS)) * costs.block_sweep
         if not sweeps(vm, slot, HPTES_PER_PAGE):
-            clean, again = npages * costs.page_pass, 0
-        for field, ns in enumerate((*costs[1:], clean, again)):
+            sweep = npages * costs.page_pass
+        for field, ns in enumerate((*costs[1:], sweep)):
             _set_cost(vm.machine, slot, COSTS + field, round(ns * PS_PER_NS))
 
     def _disable(self, slot):

@@ -23,7 +23,6 @@ from strategies.core.heat import (
     REGRET_SWEPT,
     STAKES,
     SWEEP,
-    SWEEP_AGAIN,
     WARM,
     add,
     heat_start,
@@ -92,12 +91,10 @@ def note_costs(machine, slot, heat, scan, faults, written):
     opened = I64(atomics.exchange(machine.heat, heat + OPENED, ZERO))
     stores = written * known(machine, heat, PAGE_WRITTEN)
     fault, flush = known(machine, heat, FIRST_WRITE), I64(0)
-    full_scan = _clean_scan(machine, slot, heat)
     if written:
         flush = known(machine, heat, FLUSH)
-        full_scan += known(machine, heat, SWEEP_AGAIN)
     add(machine, heat, BY_FAULTS, written * fault + flush)
-    add(machine, heat, BY_SCANS, full_scan + stores + flush)
+    add(machine, heat, BY_SCANS, _clean_scan(machine, slot, heat) + stores + flush)
     opening = opened * toggle_price(machine, heat)
     add(machine, heat, OWN, scan + faults * fault + opening + stores + flush)
 
@@ -136,7 +133,7 @@ def _regret_swept(machine, slot, heat, hot, paid):
 
 
 @kernel
-def weigh_sweep(machine, slot, heat, hot, faults, missed, any_dirty):
+def weigh_sweep(machine, slot, heat, hot, faults, missed):
     """Choose how the next harvest scans, where a sweep of everything is offered.
 
     What is hot is scanned page by page as long as that costs less.
@@ -145,8 +142,7 @@ def weigh_sweep(machine, slot, heat, hot, faults, missed, any_dirty):
     if swept and (known(machine, heat, HARVEST) % STOCK == 0 or not known(machine, heat, WARM)):
         _take_stock(machine, slot, heat)
         hot = known(machine, heat, HOT)
-    sweep = known(machine, heat, SWEEP) + any_dirty * known(machine, heat, SWEEP_AGAIN)
-    look = known(machine, heat, PAGE_SCAN)
+    sweep, look = known(machine, heat, SWEEP), known(machine, heat, PAGE_SCAN)
     paid = faults * known(machine, heat, FIRST_WRITE) + (0 if swept else hot * look - sweep)
     hot = _regret_cold(machine, slot, heat, hot, paid)
     learn(machine, heat, HOT, hot)

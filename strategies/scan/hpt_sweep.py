@@ -17,11 +17,10 @@ class HptSweep(DirtyTracker):
     some 8 (tables in the cache) to 24 (beyond it); with 64 KiB pages an HPT by the rule of 1/128
     has 32, and it does not sweep.
 
-    HPTEs with C set are made absent by a first sweep, with tlbies that share one wait; a second
-    sweep, if there are any, clears their C and makes them valid. The rmap's CHANGED is taken after
-    that, never before: an HPTE that goes behind the sweep leaves its C there, and one that is
-    entered behind it has its C from there. A page that an access makes valid between the sweeps
-    keeps its C: the next harvest reports it, too.
+    HPTEs with C set are made absent and put aside, with tlbies that share one wait; when 512 are
+    there, or at the end, their C is taken and they are valid again. The rmap's CHANGED is taken
+    after the whole HPT, never before: an HPTE that goes behind the sweep leaves its C there, and
+    one that is entered behind it has its C from there.
 
     A harvest with no vCPU running is definitive where TLBs keep C back: it makes all HPTEs absent
     that permit stores. Large pages report every page they cover.

@@ -8,7 +8,7 @@ from strategies.explore.linear import Call, History
 from strategies.explore.operations import BUSY, DONE, FORBIDDEN, MISSED, OFF, Bits
 from strategies.explore.sequential import CLEAR, SET, Final, Hpte, Page, Rules, State
 
-STRICT = Rules(*[False] * 5)
+STRICT = Rules(*[False] * 4)
 NONE, R, RC = Bits(False, False, True), Bits(True, False, True), Bits(True, True, True)
 C = Bits(False, True, True)
 READ_ONLY = Bits(True, True, False)
@@ -202,15 +202,6 @@ def test_h_read_beside_a_change_tells_no_more_than_that_an_hpte_is_there():
     assert is_linear(beside, hpte=end)
     assert not is_linear(after, hpte=end)
     assert not is_linear([*beside[:1], done(op.read(), 1, 3, 5, came=None)], hpte=end)
-
-
-def test_a_sweep_beside_an_access_reports_a_page_once_more():
-    harvest = done(op.harvest(), 1, 3, 5, came=True)
-    for at, is_beside in ((0, True), (6, False)):
-        calls = [done(op.load(), 0, at, 9), harvest]
-        end = {"hpte": RC, "start": WRITTEN, "dirty": SET, "reported": True}
-        assert is_linear(calls, sweeps=True, **end) == is_beside
-        assert not is_linear(calls, **end)
 
 
 PAGES = ((0, Page(0, CLEAR, True)), (1, Page(0, CLEAR, True)))

@@ -47,9 +47,7 @@ def sweep_rmap_first(machine, slot, out, words):
     """Take CHANGED from the rmap first, then C from the HPTEs."""
     clear_log(out, words)
     sweep._sweep_rmap(machine, slot, out)
-    begun = sweep.counted(machine, machine.nvcpus, sweep.SHARED_TLBIES)
-    sweep._sweep_hpt(machine, slot, out, 1, HPTE_R_C, sweep.ABSENT)
-    sweep._finish(machine, slot, out, begun)
+    sweep._sweep_hpt(machine, slot, out, HPTE_R_C, sweep.ABSENT)
     return 0
 
 
@@ -106,8 +104,8 @@ DEFECTS = (
     ),
     Defect(
         name="swept-without-a-wait",
-        what="The second sweep clears C while stores through the old translations are under way.",
-        origin="design: one ptesync between the sweeps",
+        what="C is cleared while stores through the old translations are under way.",
+        origin="design: one ptesync before C is cleared",
         lived="-",
         program="restore-harvest",
         strategy=SWEEP,
