@@ -1,4 +1,7 @@
-"""Every benchmark runs once, at its smallest parameters, and refuses a wrong harvest."""
+"""Every benchmark runs once, at its smallest parameters, and refuses a wrong harvest.
+
+Slow is asv itself, interrupted; what the next run keeps, `test_kill_resume.py` tells without asv.
+"""
 
 import itertools
 import json
@@ -146,6 +149,7 @@ def test_the_study_has_every_tracker_and_at_most_20_cells_of_each():
     assert strategies == set(map(repr, registry.names()))
 
 
+@pytest.mark.slow
 def test_an_interrupted_study_goes_on_where_it_was(tmp_path):
     """One group is measured, the next one interrupted, then completed.
 
