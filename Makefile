@@ -30,10 +30,10 @@ notebook: .venv/notebook
 
 # A file runs in one process: what its tests share is built and compiled once.
 test: .venv/dev
-	$(BIN)/pytest -n auto --dist loadfile -m "not slow"
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-slow: .venv/dev
-	$(BIN)/pytest -n auto --dist loadfile -m slow
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m slow
 
 mutants: .venv/dev
 	$(BIN)/python tests/mutants/runner.py $(MUTANTS)

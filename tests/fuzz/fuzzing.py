@@ -66,7 +66,7 @@ class TooLongError(BaseException):
 
 
 def fuzz(name, *strategies):
-    """Run a test on so many inputs, those that QUICK and INPUTS have for `name`, always the same."""
+    """Run a test on as many inputs as QUICK and INPUTS have for `name`, always the same."""
 
     def decorate(test):
         @pytest.mark.parametrize(
