@@ -28,11 +28,12 @@ history: .venv/ready
 notebook: .venv/notebook
 	$(BIN)/jupyter lab analysis/report/notebooks
 
+# A file runs in one process: what its tests share is built and compiled once.
 test: .venv/dev
-	$(BIN)/pytest -n auto --dist loadgroup -m "not slow"
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-slow: .venv/dev
-	$(BIN)/pytest -n auto --dist loadgroup -m slow
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m slow
 
 mutants: .venv/dev
 	$(BIN)/python tests/mutants/runner.py $(MUTANTS)

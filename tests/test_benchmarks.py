@@ -1,4 +1,7 @@
-"""Every benchmark runs once, at its smallest parameters, and refuses a wrong harvest."""
+"""Every benchmark runs once, at its smallest parameters, and refuses a wrong harvest.
+
+Slow is asv itself, interrupted; what the next run keeps, `test_kill_resume.py` tells without asv.
+"""
 
 import itertools
 import json
@@ -25,13 +28,21 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def suites():
-    """Each benchmark: its class, the method, its smallest cell and its smallest sparse one."""
-    for name, suite, method in benchmarks():
+    """Each class, the smallest cell of each tracker and its smallest sparse one, the methods there.
+
+    A method that takes a time has a setup of its own; all that track something share one.
+    """
+    found = {}
+    for suite, method in benchmarks():
         skip = getattr(getattr(suite, method), "skip_params", getattr(suite, "skip_params", ()))
         run = [cell for cell in itertools.product(*suite.params) if cell not in skip]
         first = {(cell[0], is_sparse(suite, cell)): cell for cell in reversed(run)}
-        for (strategy, sparse), cell in first.items():
-            yield pytest.param(suite, method, cell, id=f"{name}-{strategy}{'-sparse' * sparse}")
+        what = "track" if method.startswith("track_") else method
+        for cell in first.values():
+            found.setdefault((suite, what, cell), []).append(method)
+    for (suite, what, cell), methods in found.items():
+        name = "-".join(map(str, (suite.__name__, what, *cell)))
+        yield pytest.param(suite, methods, cell, id=name)
 
 
 def is_sparse(suite, cell):
@@ -39,10 +50,10 @@ def is_sparse(suite, cell):
 
 
 def benchmarks():
-    """The name, class and method of each benchmark."""
+    """The class and method of each benchmark."""
     for name in sorted({name for name, _, _ in groups.suite_cells()}):
         module, suite, method = name.split(".")
-        yield name, getattr(sys.modules[f"benchmarks.{module}"], suite), method
+        yield getattr(sys.modules[f"benchmarks.{module}"], suite), method
 
 
 @pytest.fixture(autouse=True)
@@ -51,25 +62,26 @@ def no_cell_is_left_open():
     common.close_cell()
 
 
-def run_once(suite, method, cell):
+def run_once(benchmark, method, cell):
     """Do as asv does; return the time that asv would read, or the value."""
-    benchmark = suite()
-    benchmark.setup(*cell)
     start = benchmark.timer() if hasattr(benchmark, "timer") else 0
     value = getattr(benchmark, method)(*cell)
     return benchmark.timer() - start if hasattr(benchmark, "timer") and value is None else value
 
 
-@pytest.mark.parametrize(("suite", "method", "cell"), list(suites()))
-def test_a_benchmark_runs(suite, method, cell):
-    value = run_once(suite, method, cell)
+@pytest.mark.parametrize(("suite", "methods", "cell"), list(suites()))
+def test_a_benchmark_runs(suite, methods, cell):
     assert isinstance(suite.version, str)
     assert len(suite.param_names) == len(suite.params)
-    if method.startswith("track_"):
-        assert type(value) in (int, float)  # a numpy number would not be JSON
-        assert getattr(suite, method).unit
-    elif issubclass(suite, common.OwnClock):
-        assert 0 < value < 60 or (value == 0 and cell[0] == registry.BASELINE)
+    benchmark = suite()
+    benchmark.setup(*cell)
+    for method in methods:
+        value = run_once(benchmark, method, cell)
+        if method.startswith("track_"):
+            assert type(value) in (int, float)  # a numpy number would not be JSON
+            assert getattr(suite, method).unit
+        elif issubclass(suite, common.OwnClock):
+            assert 0 < value < 60 or (value == 0 and cell[0] == registry.BASELINE)
 
 
 def test_the_full_grid_has_the_trackers_that_are_fitted():
@@ -146,6 +158,7 @@ def test_the_study_has_every_tracker_and_at_most_20_cells_of_each():
     assert strategies == set(map(repr, registry.names()))
 
 
+@pytest.mark.slow
 def test_an_interrupted_study_goes_on_where_it_was(tmp_path):
     """One group is measured, the next one interrupted, then completed.
 

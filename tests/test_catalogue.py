@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("catalogue")]  # all share one exploration
+pytestmark = pytest.mark.slow
 
 LIMIT_SECONDS = 600
 MOST_SCHEDULES = 160

@@ -167,8 +167,10 @@ BAD = [
 
 
 @pytest.mark.parametrize(("line", "saying"), BAD, ids=[line or "nothing" for line, _ in BAD])
-def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, line, saying):
-    assert_refused(dirtylog(*line.split(), cwd=tmp_path), saying)
+def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, capsys, line, saying):
+    monkeypatch.chdir(tmp_path)
+    status = main(line.split())
+    assert_refused(subprocess.CompletedProcess(line, status, *capsys.readouterr()), saying)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from distributed import LocalCluster
 
-from analysis.fleet import engine
+from analysis.fleet import engine, plan
 from analysis.fleet.cells import Work, cells_of, count_all
 from analysis.fleet.dataset import Dataset, read, to_xarray
 from analysis.fleet.generate import make_trace
@@ -32,16 +32,14 @@ from strategies.registry import names
 from strategies.workloads.synthetic import synthesize
 from strategies.workloads.trace import save_trace
 
-pytestmark = pytest.mark.xdist_group("fleet")  # one process, for what all tests share is dear
-
 VMS = 6
 INEXACT = {"seconds", "machine"}
 """Columns of counts that differ from run to run."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster():
-    """A cluster that this test run started by hand; a task may lose its worker once."""
+    """A cluster that these tests started by hand; a task may lose its worker once."""
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 1}),
         LocalCluster(
@@ -55,7 +53,7 @@ def cluster():
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def recordings(tmp_path_factory):
     """A folder with recordings of VMS VMs, one of 64 pages beside them."""
     folder = tmp_path_factory.mktemp("recordings")
@@ -335,8 +333,11 @@ def test_measured_times_are_labelled_and_only_kept_when_asked_for(tmp_path, clus
     assert row["machine"]
 
 
-def test_a_plan_says_what_it_would_take_and_does_nothing(tmp_path, cluster, capsys):
-    line = ["--traces", "vga_desktop", "--out", tmp_path / "ds", "--plan"]
+def test_a_plan_says_what_it_would_take_and_does_nothing(
+    recordings, tmp_path, cluster, capsys, monkeypatch
+):
+    monkeypatch.setattr(plan, "LEAST_SAMPLE_S", 0.1)
+    line = ["--traces", f"{recordings}/vm0.npz", "--out", tmp_path / "ds", "--plan"]
     assert sweep(*line, "--scheduler", cluster.scheduler_address) == 0
     said = capsys.readouterr().out
     cells = len(names())

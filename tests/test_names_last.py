@@ -1,7 +1,8 @@
 """Results stay comparable: every revision can be measured by the suite of every other.
 
 asv hands parameters over by index and lets the measured revision import the suite, so neither the
-parameters nor what the suite imports may depend on that revision.
+parameters nor what the suite imports may depend on that revision. Slow is asv itself, over two
+revisions: what it would stumble over is read from the suite first.
 """
 
 import ast
@@ -197,6 +198,7 @@ def measure(folder, suite, package, revisions):
     return rows.set_index(["benchmark", "strategy"])[["status", "value"]]
 
 
+@pytest.mark.slow
 def test_a_changed_registry_changes_no_result(revisions, tmp_path):
     old, new = revisions
     before = measure(tmp_path / "asv", new, old, revisions)

@@ -19,10 +19,10 @@ LIMIT_SECONDS = 600
     [
         pytest.param(("contract", "-k", "newcomer_"), marks=pytest.mark.slow),
         pytest.param(
-            ("test_stateful.py", "-k", "newcomer_ and many_lives"), marks=pytest.mark.slow
+            ("test_stateful.py", "-m", "slow", "-k", "newcomer_ and many_lives"),
+            marks=pytest.mark.slow,
         ),
-        ("test_ioctl.py",),
-        ("test_replay.py", "-k", "every_tracker or state_is"),
+        ("test_ioctl.py", "test_replay.py", "-k", "ioctl or every_tracker or state_is"),
     ],
     ids=lambda arguments: arguments[0],
 )

@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-pytestmark = pytest.mark.xdist_group("pages")  # one process, for what all tests share is dear
-
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "results" / "reference" / "report" / "index.html"
 PHONE, WIDE = 400, 1400

@@ -1,4 +1,8 @@
-"""The notebooks, run on a small made-up study, and the page that is made of them."""
+"""The notebooks, run on a small made-up study, and the page that is made of them.
+
+Slow is what needs that page: half a minute for all notebooks. Of those that end early, and of the
+committed page, the others tell.
+"""
 
 import json
 import os
@@ -17,12 +21,11 @@ from analysis.measured import walks
 from analysis.model.scenario import scenario_of_trace
 from analysis.report import executed, shown, tables, wording, write
 from analysis.report.shown import RESULTS
-from analysis.report.write import MARK, put_answer
+from analysis.report.write import MARK, folded, put_answer
 from benchmarks.steps import Stamps, report_on
+from strategies.cli import main
 from strategies.registry import names
 from strategies.workloads.trace import load_trace
-
-pytestmark = pytest.mark.xdist_group("report")  # one process, for what all tests share is dear
 
 ROOT = Path(__file__).parent.parent
 COMMITTED = ROOT / "results" / "reference"
@@ -287,7 +290,9 @@ def test_a_committed_notebook_tells_no_place_and_no_time(name):
     assert all(cell["metadata"] == {} for cell in notebook["cells"])
 
 
-@pytest.mark.parametrize("folder", [ROOT, executed.FOLDER], ids=["root", "its own folder"])
+@pytest.mark.parametrize(
+    "folder", [pytest.param(ROOT, marks=pytest.mark.slow, id="root"), executed.FOLDER]
+)
 def test_a_text_runs_where_it_is_and_from_the_root(folder, results):
     done = subprocess.run(
         [sys.executable, str(executed.FOLDER / "03_paul.py")],
@@ -386,36 +391,46 @@ def test_the_committed_report_follows_from_the_committed_results(tmp_path):
     ).read_text()
 
 
-def test_a_claim_that_does_not_hold_ends_the_command(tmp_path):
+@pytest.fixture
+def failing(tmp_path, monkeypatch, capfd):
+    """Run the command on a folder, in this process; return its status and what it says at last."""
+    monkeypatch.setenv(RESULTS, "")  # which the command sets
+
+    def run():
+        status = main(["report", "--results", str(tmp_path)])
+        assert not (tmp_path / "report").exists()
+        return status, capfd.readouterr().err.splitlines()
+
+    return run
+
+
+def test_a_claim_that_does_not_hold_ends_the_command(tmp_path, failing):
     write_asv(
         tmp_path / "raw",
         lambda _strategy, slot, density, *_: harvest_seconds("null", slot, density),
     )
     write_replays(tmp_path / "replay")
-    done = report(tmp_path, tmp_path)
-    assert done.returncode == 1
-    assert "00_answer.py does not hold" in done.stderr
-    assert not (tmp_path / "report").exists()
+    status, lines = failing()
+    assert status == 1
+    assert "00_answer.py does not hold" in lines[-1]
 
 
-def test_replays_of_an_earlier_version_are_one_clear_line(tmp_path):
+def test_replays_of_an_earlier_version_are_one_clear_line(tmp_path, failing):
     write_asv(tmp_path / "raw", harvest_seconds)
     write_replays(tmp_path / "replay")
     for path in (tmp_path / "replay").iterdir():
         pd.read_csv(path, keep_default_na=False).drop(columns="words_taken").to_csv(
             path, index=False
         )
-    done = report(tmp_path, tmp_path)
-    assert done.returncode == 2
-    assert "lack words_taken" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    status, (line,) = failing()
+    assert status == 2
+    assert "lack words_taken" in line
 
 
-def test_no_results_is_one_clear_line(tmp_path):
-    done = report(tmp_path, tmp_path)
-    assert done.returncode == 2
-    assert done.stderr.startswith("dirtylog: error: no asv results")
-    assert len(done.stderr.splitlines()) == 1
+def test_no_results_is_one_clear_line(failing):
+    status, (line,) = failing()
+    assert status == 2
+    assert line.startswith("dirtylog: error: no asv results")
 
 
 def test_a_clean_slot_that_a_pass_lacks_is_not_lost():
@@ -451,6 +466,14 @@ NEVER = {"p5": 0.001, "p50": np.inf, "p95": np.inf}
 )
 def test_numbers_that_are_known_to_a_factor_have_two_digits(got, text):
     assert got == text
+
+
+def test_what_follows_the_table_of_the_answer_is_folded_in_a_readme():
+    table = "| a |\n| --- |\n| 1 |\n"
+    answer = f"- **One.** Text.\n\n{table}\n- **Two** (so) and **bold**.\n\n- **Three.** More.\n"
+    before, after = folded(answer).split("<details><summary>More: Two; Three</summary>\n")
+    assert before == f"- **One.** Text.\n\n{table}\n"
+    assert after == "\n- **Two** (so) and **bold**.\n\n- **Three.** More.\n\n</details>\n"
 
 
 def test_the_answer_is_put_between_the_marks_of_a_readme(tmp_path):

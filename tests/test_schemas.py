@@ -24,7 +24,7 @@ LINES = [
     ("advise", f"advise {SLOT} --max-harvest 1ns"),
     ("replay", "replay vga_desktop --strategy write_protect --strategy null --profile power9"),
     ("replay", "replay vga_desktop --strategy null"),
-    ("replay", "replay vga_desktop --strategy null --lane all"),
+    ("replay", "replay vga_desktop --strategy null --lane plain"),  # tests/lanes has all of them
     ("lanes", "lanes"),
     ("trace", "trace vga_desktop --interval 1s"),
     ("contract", "contract write_protect"),

@@ -132,6 +132,7 @@ def test_an_empty_trace_and_a_synthetic_one_are_told(capsys, tmp_path):
 )
 def test_what_is_wrong_is_one_line(capsys, line, said):
     assert main(line.split()) == 2
-    error = capsys.readouterr().err
+    out, error = capsys.readouterr()
+    assert out == ""
     assert said in error
     assert error.count("\n") == 1

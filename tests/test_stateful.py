@@ -1,10 +1,11 @@
-"""Random lives of a guest, each step compared with the naive model."""
+"""Random lives of a guest, each step compared with the naive model; three times as many: slow."""
 
 import random
 
 import conftest
 import hypothesis.strategies as st
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -49,7 +50,6 @@ from strategies.core.vm import Vm
 HPT_ORDER = 18
 VCPUS = 3
 SETTINGS = settings(
-    max_examples=80,
     stateful_step_count=40,
     derandomize=True,
     database=None,
@@ -384,14 +384,16 @@ class Guest(RuleBasedStateMachine):
             assert conftest.harvest(self.tracker, slot) == self.model.harvest(slot)
 
 
-def test_guest_and_model_agree(strategy):
+@pytest.mark.parametrize("lives", [25, pytest.param(80, marks=pytest.mark.slow)])
+def test_guest_and_model_agree(strategy, lives):
     machine = type("Guest", (Guest,), {"strategy": strategy})
-    run_state_machine_as_test(machine, settings=SETTINGS)
+    run_state_machine_as_test(machine, settings=settings(SETTINGS, max_examples=lives))
 
 
-def test_many_lives_agree(strategy):
+@pytest.mark.parametrize("lives", [40, pytest.param(120, marks=pytest.mark.slow)])
+def test_many_lives_agree(strategy, lives):
     """The same acts without hypothesis: ten times as many in the same time."""
-    for seed in range(120):
+    for seed in range(lives):
         rng = random.Random(seed)
         guest = type("Guest", (Guest,), {"strategy": strategy})()
         guest.start(rng.choice([12, 16]), rng.random() < 0.5, seed, True)

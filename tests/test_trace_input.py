@@ -240,7 +240,7 @@ def ascending(count):
 
 
 HOSTILE = {
-    "a bomb": (zeros_of(1 << 28), "1073742212 bytes once read; accepted: at most"),
+    "a bomb": (zeros_of(1 << 27), "536871300 bytes once read; accepted: at most"),
     "zeros, as many as are read": (zeros_of((1 << 25) - 1000), "gfn 0 in epoch 0"),
     "the last page is wrong": (ascending((1 << 25) - 1000), "not written in the same epoch"),
 }

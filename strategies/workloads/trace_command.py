@@ -37,9 +37,9 @@ def trace(trace, page_size, interval, out, fmt):
     if interval is not None:
         loaded = loaded.at_interval(interval)
     document = describe(loaded)
-    click.echo(json.dumps(document, indent=2) if fmt == "json" else text_of(document))
     if out is not None:
-        _draw(loaded, out)
+        _draw(loaded, out)  # first: what is refused prints nothing
+    click.echo(json.dumps(document, indent=2) if fmt == "json" else text_of(document))
 
 
 def describe(trace):

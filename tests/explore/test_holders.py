@@ -127,7 +127,7 @@ def test_what_others_look_at_is_changed_by_a_read_modify_write(field, program, s
     assert (found.kind, found.schedules) == ("rule broken", 1)
 
 
-@pytest.mark.parametrize("memory", ["sc", "tso"])
+@pytest.mark.parametrize("memory", ["sc", pytest.param("tso", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("base", [name for name in names() if name != BASELINE])
 def test_a_schedule_of_each_program_breaks_no_rule(base, memory):
     for program in (*PROGRAMS, *catalogue.PROGRAMS):

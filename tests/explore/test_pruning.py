@@ -30,7 +30,11 @@ def test_no_final_state_of_a_program_is_lost(name, strategy, bound, memory):
 
 @pytest.mark.parametrize("memory", ["sc", "tso"])
 @pytest.mark.parametrize(
-    ("threads", "bound", "programs"), [(2, 1, 60), (2, 2, 60), (2, 3, 60), (3, 1, 40), (3, 2, 20)]
+    ("threads", "bound", "programs"),
+    [
+        *((2, 1, 60), (2, 2, 60), (2, 3, 10), (3, 1, 40), (3, 2, 20)),
+        pytest.param(2, 3, 60, marks=pytest.mark.slow),
+    ],
 )
 def test_no_final_state_of_a_drawn_program_is_lost(threads, bound, programs, memory):
     """The final state includes all that was read, and whether the threads wait for ever."""

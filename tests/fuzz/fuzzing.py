@@ -12,6 +12,7 @@ import warnings
 from functools import wraps
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -40,7 +41,24 @@ INPUTS = {
     "damaged results": 300,
     "mutated replays": 500,
 }
-"""How many inputs each test generates."""
+"""How many inputs each test generates, when it has time: then it is marked slow."""
+
+QUICK = {
+    "damaged members": 400,
+    "wrong members": 500,
+    "files of random bytes": 150,
+    "damaged profiles": 200,
+    "advice from mutated profiles": 10,
+    "option values": 500,
+    "advise": 15,
+    "model": 15,
+    "synth": 200,
+    "trace": 100,
+    "replay": 70,
+    "other commands": 40,
+    "damaged results": 100,
+}
+"""How many otherwise; the rest have one of their kind among these."""
 
 
 class TooLongError(BaseException):
@@ -48,15 +66,22 @@ class TooLongError(BaseException):
 
 
 def fuzz(name, *strategies):
-    """Run a test on the number of inputs that INPUTS has for `name`, the same ones every time."""
+    """Run a test on as many inputs as QUICK and INPUTS have for `name`, always the same."""
 
     def decorate(test):
+        @pytest.mark.parametrize(
+            "inputs",
+            [
+                *([QUICK[name]] if name in QUICK else []),
+                pytest.param(INPUTS[name], marks=pytest.mark.slow),
+            ],
+        )
         @wraps(test)
-        def run():
+        def run(inputs):
             ran = 0
 
             @settings(
-                max_examples=INPUTS[name],
+                max_examples=inputs,
                 derandomize=True,
                 database=None,
                 deadline=None,
@@ -69,7 +94,7 @@ def fuzz(name, *strategies):
                 test(*values)
 
             judged()
-            assert ran >= INPUTS[name], f"only {ran} inputs"
+            assert ran >= inputs, f"only {ran} inputs"
 
         del run.__wrapped__  # pytest would take its parameters for fixtures
         return run

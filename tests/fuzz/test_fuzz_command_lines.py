@@ -16,6 +16,7 @@ from strategies.registry import names
 from strategies.replay.run import build, replay
 from strategies.units import parse_duration, parse_fraction, parse_size, parse_weights
 from strategies.workloads.checks import MAX_NAME
+from strategies.workloads.figure import trace_figure
 from strategies.workloads.synthetic import PATTERNS, synthesize
 from strategies.workloads.trace import save_trace
 
@@ -72,7 +73,7 @@ TRACES = ("toy.npz", "reads.csv", "$\\frac{$.npz", "日本 1e5,.npz", "\udcff.np
 
 @cache
 def made():
-    """Return files, name -> bytes: traces, and a damaged one; compile the kernels."""
+    """Return files, name -> bytes: traces, and a damaged one; compile the kernels, draw once."""
     files = {"bad.npz": b"PK\x03\x04"}
     for name in TRACES:
         stem = Path(name).stem
@@ -86,6 +87,7 @@ def made():
     for shift, vcpus, name in product((12, 16), (1, 2), names()):
         coarse = trace.coarsen(shift)
         replay(coarse, name, *build(coarse, vcpus=vcpus, page_shift=shift, mapping="linear"))
+    trace_figure(trace).canvas.draw()
     return files
 
 

@@ -63,7 +63,6 @@ def judge_advice(content):
             json.loads(out, parse_constant=pytest.fail)
 
 
-@pytest.mark.slow
 @fuzz("mutated profiles", bases, changes)
 def test_a_profile_with_edited_fields(name, edits):
     judge_profile(toml(changed(TABLES[name], edits)))

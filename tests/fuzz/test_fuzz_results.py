@@ -37,7 +37,6 @@ def judge_results(name, content):
     return message
 
 
-@pytest.mark.slow
 @fuzz("mutated results", names, changes)
 def test_a_result_file_with_edited_fields(name, edits):
     judge_results(name, json_bytes(changed(DOCUMENTS[name], edits)))
@@ -89,7 +88,6 @@ edited = changes.map(lambda edits: csv_bytes(changed(TABLE, edits)))
 harmed = damages.map(lambda damage: damaged(SUMMARY, damage))
 
 
-@pytest.mark.slow
 @fuzz("mutated replays", edited | harmed)
 def test_a_summary_with_edited_cells_or_bytes(content):
     judge_summary(content)

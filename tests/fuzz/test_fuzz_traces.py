@@ -75,7 +75,6 @@ def judge_file(content):
     return message
 
 
-@pytest.mark.slow
 @fuzz("damaged archives", st.sampled_from(BASES), damages)
 def test_a_damaged_recording(base, damage):
     judge_file(damaged(base, damage))

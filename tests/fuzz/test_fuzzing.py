@@ -21,10 +21,10 @@ def test_ten_thousand_inputs_are_fuzzed():
 def test_too_few_inputs_are_a_failure(monkeypatch):
     monkeypatch.setitem(INPUTS, "two", 2)
     seen = []
-    fuzz("two", st.integers())(seen.append)()
+    fuzz("two", st.integers())(seen.append)(2)
     assert len(seen) >= 2
     with pytest.raises(AssertionError, match="only 1 inputs"):
-        fuzz("two", st.just(7))(seen.append)()
+        fuzz("two", st.just(7))(seen.append)(2)
 
 
 def two_lines():

@@ -1,7 +1,6 @@
 """A lane's process ends when it hangs and with its parent; without the means, one line says so."""
 
 import ctypes
-import json
 import os
 import signal
 import struct
@@ -18,7 +17,7 @@ from strategies.lanes import uffd
 from strategies.lanes.child import in_child
 from strategies.lanes.errors import LaneError, Unavailable
 from strategies.lanes.registry import LANES
-from strategies.lanes.session import probe_all
+from strategies.lanes.session import probe_all, reasons
 from strategies.lanes.uffd_sync import UffdSync
 from strategies.workloads.synthetic import synthesize
 from strategies.workloads.trace import save_trace
@@ -141,20 +140,12 @@ def deny(number, code, request=None):
     assert libc.prctl(22, 2, fprog, 0, 0) == 0  # PR_SET_SECCOMP, by a filter
 
 
-def lanes_of(**options):
-    finished = subprocess.run(
-        [PROGRAM, "lanes", "--format", "json"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        **options,
-    )
-    assert (finished.returncode, finished.stderr) == (0, "")
-    return {row["lane"]: row["reason"] for row in json.loads(finished.stdout)}
+def probe_without(say, denied):
+    deny(*denied)
+    probe_all(say, LANES)
 
 
-usual_lanes = cache(lanes_of)
+usual_lanes = cache(reasons)
 
 UFFD = ("uffd_async", "uffd_sync")
 KVM = ("kvm_bitmap", "kvm_manual", "kvm_ring")
@@ -172,8 +163,9 @@ KVM = ("kvm_bitmap", "kvm_manual", "kvm_ring")
     ],
 )
 def test_a_kernel_that_lacks_something_loses_those_lanes_alone(denied, lost, saying):
-    usual = usual_lanes()
-    without = lanes_of(preexec_fn=lambda: deny(*denied))
+    usual, found = usual_lanes(), []
+    in_child(probe_without, denied, hear=found.append)
+    without = dict(found)
     for name in LANES:
         if name in lost and usual[name] is None:
             assert saying in without[name]

@@ -1,25 +1,31 @@
-"""The trackers of real kernels: what each reports is what was written, judged by memory itself."""
+"""The trackers of real kernels: what each reports is what was written, judged by memory itself.
+
+Slow is `lanes --check` but for one lane: of the others the same loop runs shorter here.
+"""
 
 import json
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import validate
 
 from strategies.cli import main
 from strategies.lanes.child import in_child
 from strategies.lanes.exactness import check_lane, is_exact
 from strategies.lanes.plain import Plain
 from strategies.lanes.registry import LANES
-from strategies.lanes.run import judge, live, replay_lane
+from strategies.lanes.run import judge, live, replay_each, replay_lane
 from strategies.lanes.session import reasons
 from strategies.workloads.synthetic import synthesize
 from strategies.workloads.trace import save_trace
 
 REPORTING = [name for name in LANES if name != "plain"]
 PAGES = 64 * 33 + 3
+SCHEMA = Path(__file__).parents[1] / "schemas" / "replay.json"
 
 reasons_once = cache(reasons)
 
@@ -50,11 +56,20 @@ def replay_json(capsys, *arguments):
 # Exact
 
 
+CLUSTERED = synthesize("clustered", slot_pages=PAGES, density=0.1, epochs=6, stores=400, seed=3)
+UNIFORM = synthesize("uniform", slot_pages=PAGES, density=0.1, epochs=6, seed=3)
+
+
+@cache
+def replayed(lane, thp):
+    """What a lane did with the two traces."""
+    return in_child(replay_each, (CLUSTERED, UNIFORM), lane, thp)
+
+
 @pytest.mark.parametrize("thp", [False, True])
 def test_a_lane_reports_the_written_pages_alone(lane, thp):
-    trace = synthesize("clustered", slot_pages=PAGES, density=0.1, epochs=6, stores=400, seed=3)
-    result = in_child(replay_lane, trace, lane, thp)
-    assert result.stored == np.diff(trace.offsets).tolist()
+    result, _ = replayed(lane, thp)
+    assert result.stored == np.diff(CLUSTERED.offsets).tolist()
     assert result.stores == [400] * 6
     assert len(result.harvest_ns) == len(result.write_ns) == len(result.again_ns) == 6
     if lane == "plain":
@@ -65,10 +80,9 @@ def test_a_lane_reports_the_written_pages_alone(lane, thp):
 
 
 def test_each_lane_counts_in_its_own_words(lane):
-    trace = synthesize("uniform", slot_pages=PAGES, density=0.1, epochs=6, seed=3)
-    counts = in_child(replay_lane, trace, lane, False).counts
-    pages = len(trace.gfns)
-    runs = pages - np.sum(np.diff(trace.gfns.astype(int)) == 1)
+    counts = replayed(lane, False)[1].counts
+    pages = len(UNIFORM.gfns)
+    runs = pages - np.sum(np.diff(UNIFORM.gfns.astype(int)) == 1)
     expected = {
         "uffd_async": {"runs": runs},
         "uffd_sync": {},  # its handler says so when it ends
@@ -176,6 +190,7 @@ def test_lanes_stand_beside_the_simulated_trackers(capsys, tmp_path, trace_file)
         assert set(row["harvest_ns"]) == {"median", "p99", "max"}
         assert set(row["store_ns"]) == {"open", "protected"}
         assert set(row["guest_lost_ns"]) == {"mean", "median", "p99", "max"}
+    validate(document, json.loads(SCHEMA.read_text()))
     lines = (out / "small.lanes.csv").read_text().splitlines()
     assert len(lines) == 1 + 6 * len(there)
 
@@ -214,7 +229,9 @@ def test_a_slot_larger_than_free_memory_is_refused_beforehand(capsys, tmp_path):
     assert "8,519,936 MiB are needed" in error
 
 
-@pytest.mark.parametrize("name", REPORTING)
+@pytest.mark.parametrize(
+    "name", [REPORTING[0], *(pytest.param(name, marks=pytest.mark.slow) for name in REPORTING[1:])]
+)
 def test_a_check_finds_each_lane_exact(name):
     if reason := reasons_once()[name]:
         pytest.skip(f"{name}: {reason}")

@@ -1,0 +1,108 @@
+"""The command `dirtylog explore`, in this process: the JIT is disabled here as the command does."""
+
+from pathlib import Path
+
+import pytest
+
+from strategies.cli import main
+
+SLICED = f"{Path(__file__).parents[1] / 'data' / 'trackers' / 'sliced.py'}:Sliced"
+
+
+@pytest.fixture
+def explore(capsys):
+    """Run the command; return its status, the lines of its output, and of its errors."""
+
+    def run(*arguments):
+        status = main(["explore", *arguments])
+        captured = capsys.readouterr()
+        return status, captured.out.splitlines(), captured.err.splitlines()
+
+    return run
+
+
+def test_a_tracker_from_outside_runs_the_programs_of_all(explore):
+    status, lines, errors = explore("store-harvest", "--strategy", f"{SLICED}:4")
+    assert (status, errors) == (0, [])
+    assert lines[1].split()[:2] == ["store-harvest", f"{SLICED}:4"]
+
+
+def test_a_higher_bound_runs_more_schedules(explore):
+    counts = []
+    for bound in (0, 2):
+        _, lines, _ = explore("store-harvest", "--strategy", "c_bit_scan", "--bound", str(bound))
+        counts.append(int(lines[1].split()[4]))
+    assert counts == sorted(set(counts))
+
+
+def test_one_schedule_can_be_replayed(explore):
+    arguments = ("store-harvest", "--strategy", "c_bit_scan", "--replay", "A3 B* A*")
+    status, lines, _ = explore(*arguments)
+    assert status == 0
+    assert lines[-1] == "nothing is wrong under this schedule"
+    assert [line for line in lines if line[:1].isalpha()][:3] == [
+        "A: start",
+        "A: store(0)",
+        "B: harvest",
+    ]
+
+
+GENERATED = ("--generated", "pairs", "--strategy", "c_bit_scan", "--part")
+
+
+def test_a_part_of_the_generated_programs_is_gone_on_with(explore, tmp_path):
+    out = tmp_path / "done"
+    first = explore(*GENERATED, "1/100", "--out", str(out))
+    assert first[0] == 0
+    assert "0 findings" in first[1][-1]
+    whole = out.read_text().splitlines()
+    out.write_text("\n".join(whole[:-3]) + "\n")
+    again = explore(*GENERATED, "1/100", "--out", str(out))
+    assert "3 of them run now" in again[1][0]
+    assert sorted(out.read_text().splitlines()[:-3]) == sorted(whole[:-3])
+    assert [line.split()[:4] for line in again[1][1:]] == [
+        line.split()[:4] for line in first[1][1:]
+    ]
+
+
+def test_what_other_sources_made_is_not_gone_on_with(explore, tmp_path):
+    out = tmp_path / "done"
+    out.write_text('{"sources": "others"}\n')
+    status, lines, errors = explore(*GENERATED, "1/100", "--out", str(out))
+    assert (status, lines) == (2, [])
+    assert "made by other sources" in errors[0]
+
+
+def test_a_generated_program_is_explored_by_its_name(explore):
+    status, lines, _ = explore("store,harvest@clean", "--strategy", "write_protect")
+    assert (status, lines[1].split()[0]) == (0, "store,harvest@clean")
+
+
+def test_programs_are_listed(explore):
+    status, lines, _ = explore("--list")
+    assert status == 0
+    assert lines[0].split()[:3] == ["program", "threads", "bound"]
+    assert len(lines) > 40
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing"], "unknown program 'nothing'; accepted:"),
+        (["store-harvest", "--strategy", "nothing"], "unknown strategy 'nothing'"),
+        (["store-harvest", "--strategy", "null"], "'null' tracks nothing"),
+        (["--generated", "all", "--part", "3/3"], "accepted is K/N"),
+        (["--defect", "nothing"], "unknown defect 'nothing'; accepted:"),
+        (["--replay", "A*"], "--replay needs a PROGRAM"),
+        (["store-harvest", "--replay", "A*"], "need one --strategy"),
+        (["store-harvest", "--strategy", "c_bit_scan", "--replay", "Z1"], "does not fit"),
+        (["store-harvest", "--strategy", "c_bit_scan", "--replay", "?"], "accepted is one like"),
+        (["delayed-c-harvest", "--strategy", "pte_flush"], "accepted: c_bit_scan"),
+        (["delayed-c-harvest", "--strategy", SLICED], "accepted: c_bit_scan"),
+        (["store-harvest", "--strategy", f"{SLICED}:0"], "must be a number from 1"),
+    ],
+)
+def test_bad_input_is_one_line(explore, arguments, message):
+    status, lines, errors = explore(*arguments)
+    assert (status, lines, len(errors)) == (2, [], 1)
+    assert message in errors[0]
