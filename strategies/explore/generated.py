@@ -28,7 +28,8 @@ from strategies.core.guest import VIEW_ALIAS, VIEW_BASE, VIEW_LARGE, VIEW_SMALL
 from strategies.core.hpte import SHIFT_4K
 from strategies.costs import UnitCosts
 from strategies.explore import operations as op
-from strategies.explore.programs import SCANS, TRACKERS, Program, guest, host
+from strategies.explore.actions import guest, host
+from strategies.explore.program import SCANS, TRACKERS, Program
 
 ONE, TWO, LARGE = (VIEW_BASE,), (VIEW_BASE, VIEW_ALIAS), (VIEW_LARGE, VIEW_SMALL)
 SIZES = {ONE: (), TWO: ("two",), LARGE: ("large",)}

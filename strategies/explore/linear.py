@@ -10,7 +10,7 @@ from typing import NamedTuple
 from strategies.core.guest import VIEW_LARGE
 from strategies.explore import sequential
 from strategies.explore.operations import Bits
-from strategies.explore.programs import SCANS
+from strategies.explore.program import SCANS
 from strategies.explore.scheduler import Violation
 from strategies.explore.sequential import (
     CLEAR,

@@ -16,7 +16,7 @@ from strategies.explore.actions import (
     remove,
     store,
 )
-from strategies.explore.programs import Program
+from strategies.explore.program import Program
 from strategies.explore.scene import SLOT
 
 
