@@ -41,7 +41,7 @@ class FinalJudge:
     def __init__(self, scene, program, strategy):
         self._scene, self._machine = scene, scene.machine
         self._is_generated = program.is_generated
-        is_exact = VIEW_LARGE not in program.views and strategy != "pte_flush"
+        is_exact = VIEW_LARGE not in program.views and "pte_flush" not in (strategy, program.second)
         self._is_exact = is_exact and not self._is_generated
         actions = (action for actor in program.threads for action in actor.actions)
         self._may_be_marked = {action.may_mark for action in actions}
@@ -64,58 +64,76 @@ class FinalJudge:
             return self._judged[self.state]
         check_locks(self._scene.words)
         check_rings(self._machine, self._scene.pages)
-        check_debts(self._machine, self._scene.pages)
+        for slot, pages in enumerate(self._scene.slots):
+            check_debts(self._machine, slot, len(pages))
         atomics.hook = _Patience()
         try:
             if not self._is_generated:  # of these the order of operations tells more
                 self._scene.guest.judge()
-            final = self._judge_log() if self._scene.is_logging else self._judge_access()
+            final = self._judge_slots()
         finally:
             atomics.hook = lambda *_: None
         self._judged[self.state] = final
         return final
 
-    def _judge_log(self):
+    def _judge_slots(self):
+        """Judge each slot: by its log, or by stores to it where it is not logged."""
+        scene = self._scene
+        logged, others = self._pages(True), self._pages(False)
         reported = self._final_harvest("with all threads stopped")
         for gfn in reported:
             is_stored = gfn in self._may_be_marked or atomics.load_own(self._machine.stamps, gfn)
             if self._is_exact and not is_stored:
                 raise Violation("spurious page", f"page {gfn} is reported and was never stored to")
-        final = self._scene.seen({gfn: gfn in reported for gfn in self._scene.pages})
+        final = scene.seen({gfn: gfn in reported if gfn in logged else OFF for gfn in scene.pages})
+        self._judge_next_stores(logged)
+        self._judge_access(others)
+        return final
+
+    def _pages(self, are_logged):
+        """Return the pages of the slots that are logged, or of those that are not."""
+        scene = self._scene
+        slots = [pages for k, pages in enumerate(scene.slots) if scene.is_logged(k) == are_logged]
+        return [gfn for pages in slots for gfn in pages]
+
+    def _judge_next_stores(self, gfns):
+        """Store once more by each vCPU, through each view, to logged pages: all are noticed."""
         stamp = LAST_STAMPS
         for view in self._scene.views:
             for vcpu in range(self._scene.vcpus):
-                for gfn in self._scene.pages:
+                for gfn in gfns:
                     stamp += 1
                     touch(self._machine, vcpu, view, I64(gfn), True, U64(stamp))
                 self._final_harvest(f"after vCPU {vcpu} stored once more through view {view}")
-        return final
+
+    def _harvest(self):
+        """Harvest all slots that are logged, and copy; return the reported pages."""
+        slots = [slot for slot in range(len(self._scene.slots)) if self._scene.is_logged(slot)]
+        return [gfn for slot in slots for gfn in self._scene.harvest_and_copy(slot)]
 
     def _final_harvest(self, when):
-        reported = self._scene.harvest_and_copy()
-        stamps = self._machine.stamps
-        for gfn in self._scene.pages:
-            stamp, copied = int(stamps[gfn]), self._scene.copy.get(gfn, 0)
+        reported = self._harvest()
+        for gfn in self._pages(True):
+            stamp, copied = int(self._machine.stamps[gfn]), self._scene.copy.get(gfn, 0)
             if copied != stamp:
                 raise Violation(
                     "lost page",
                     f"page {gfn}: memory has {stamp:#x}, the copy {copied:#x}, after a harvest "
                     f"{when}",
                 )
-        if again := self._scene.harvest_and_copy():
+        if again := self._harvest():
             raise Violation("spurious page", f"pages {again} are reported once more {when}")
         return reported
 
-    def _judge_access(self):
-        final = self._scene.seen(dict.fromkeys(self._scene.pages, OFF))
+    def _judge_access(self, gfns):
+        """Store once more to pages that are not logged: the guest may, where it has the right."""
         stamps, view = self._machine.stamps, self._scene.views[0]
-        for gfn in self._scene.pages:
+        for gfn in gfns:
             stamp = U64(LAST_STAMPS + gfn)
             bits = self._scene.bits(self._scene.index(view, gfn))
             touch(self._machine, 0, view, I64(gfn), True, stamp)
             if stamps[gfn] != stamp and (bits is None or bits.writable):
                 raise Violation("error", f"page {gfn} cannot be stored to after logging stopped")
-        return final
 
 
 class _Patience:

@@ -13,6 +13,9 @@ TRACKERS = registry.judged()
 SCANS = tuple(
     name for name in TRACKERS if registry.line_of(registry.base_of(name)).family == "scan"
 )
+KEEPS_C_BACK = (*SCANS, "pml", "dbm_hybrid", "adaptive")
+"""Those that read C, or are told of it: for the others it may wait in a TLB as long as it likes."""
+
 BOUNDS = {1: 0, 2: 2, 3: 1, 4: 1}
 """Preemptions by number of threads."""
 
@@ -32,11 +35,15 @@ class Program:
     threads : tuple of Actor
         A, B, ... in schedules. Guests first: a guest's vCPU has its thread's number.
     pages : int
-        Of guest memory, which is one slot.
+        Of guest memory.
+    slots : int
+        Among which the pages are divided evenly.
+    second : str or None
+        Tracker that logs the second slot; None: the one that logs the first does.
     views : tuple of int
         Each maps all pages at the start.
     enabled : bool
-        Whether the slot is logged from the start.
+        Whether the slots are logged from the start.
     before : tuple of (int, Action)
         What is done first, by which vCPU, alone.
     strategies : tuple of str
@@ -56,6 +63,8 @@ class Program:
     what: str
     threads: tuple[Actor, ...]
     pages: int = 1
+    slots: int = 1
+    second: str | None = None
     views: tuple[int, ...] = (VIEW_BASE,)
     enabled: bool = True
     before: tuple[tuple[int, Action], ...] = ()

@@ -3,6 +3,7 @@
 from strategies.core.guest import VIEW_ALIAS, VIEW_BASE, VIEW_LARGE, VIEW_SMALL
 from strategies.costs import UnitCosts
 from strategies.explore import operations as op
+from strategies.explore import two_slots
 from strategies.explore.actions import (
     clear_mod,
     clear_ref,
@@ -26,7 +27,7 @@ from strategies.explore.actions import (
     store,
     store_through_crowd,
 )
-from strategies.explore.program import SCANS, TRACKERS, Program
+from strategies.explore.program import KEEPS_C_BACK, TRACKERS, Program
 
 _HARVEST = host(harvest())
 _STORE = guest(store())
@@ -41,7 +42,7 @@ _WRITTEN_BACK = {"before": ((0, store()), (0, load(view=VIEW_ALIAS)))} | _ALIASE
 
 _DELAYED_C = {
     "options": {"delayed_c": True},
-    "strategies": (*SCANS, "pml", "dbm_hybrid", "adaptive"),
+    "strategies": KEEPS_C_BACK,
     "step_limit": 20000,  # a flush looks at each entry of each TLB
 }
 
@@ -630,6 +631,7 @@ PROGRAMS = (
         before=((0, store(0, VIEW_LARGE)),),
         **_TWO_WORDS,
     ),
+    *two_slots.PROGRAMS,
 )
 
 LONG_PROGRAMS = (

@@ -26,7 +26,6 @@ from strategies.explore.translations import Translations
 from strategies.explore.words import Words
 from strategies.registry import get
 
-SLOT = 0
 ENDED = 0
 """Which of a thread's words of what has finished counts the operations of a generated program."""
 
@@ -46,13 +45,13 @@ class SpinLock:
 
 
 class Scene:
-    """A machine with one slot and a tracker, which can be set back to its start.
+    """A machine with its slots and trackers, which can be set back to its start.
 
     Parameters
     ----------
     program : Program
     strategy : str
-        Name of a tracker.
+        Name of the tracker of the first slot, and of the others if the program names none.
     memory : Memory, optional
         With it the threads of a schedule have store buffers.
 
@@ -60,9 +59,12 @@ class Scene:
     ----------
     machine : Machine
         Of `Words`.
-    tracker : DirtyTracker
+    slots : tuple of range
+        Their pages.
+    trackers : tuple of DirtyTracker
+        Of each slot.
     pages : range
-        The slot's.
+        Of all slots.
     due : set of int
         At the start: pages that were stored to and not reported since.
     """
@@ -73,28 +75,39 @@ class Scene:
         self.vcpus = program.vcpus
         self._is_generated = program.is_generated
         self.vm = Vm(program.pages, vcpus=self.vcpus, **program.options)
-        self.vm.add_memslot(0, program.pages)
+        each = program.pages // program.slots
+        self.slots = tuple(range(k * each, (k + 1) * each) for k in range(program.slots))
+        for pages in self.slots:
+            self.vm.add_memslot(pages.start, each)
         self._words = words_through(memory) if memory else Words
         self._take_over_arrays(program)
         for view in program.views:
-            self.vm.populate(SLOT, view)
+            for slot in range(program.slots):
+                self.vm.populate(slot, view)
         self.hptes = {
             (view, gfn): self.index(view, gfn) for view in self.views for gfn in self.pages
         }
-        self.tracker = get(strategy)(self.vm)
+        self.trackers = self._trackers(strategy, program)
         self.copy = {}
         self.order = {}
         self.translations = Translations(self.machine)
         self.guest = GuestView(self.machine, self.pages)
         if program.enabled:
-            self.enable()
+            for slot in range(program.slots):
+                self.enable(slot)
         for vcpu, action in program.before:
             action.run(self, vcpu, U64(1 + vcpu))
         stamps = self.machine.stamps
         self.due = {gfn for gfn in self.pages if stamps[gfn] != self.copy.get(gfn, 0)}
-        if self.is_logging:
-            self._copy_pages(self.pages)
+        for slot in self.vm.logged_by:
+            self._copy_pages(self.slots[slot])
         self._saved = self._save()
+
+    def _trackers(self, strategy, program):
+        """Return who is to log each slot."""
+        first = get(strategy)(self.vm)
+        second = first if program.second is None else get(program.second)(self.vm)
+        return first, *(second for _ in self.slots[1:])
 
     def _take_over_arrays(self, program):
         """Put `Words` in the place of the machine's arrays, and of the host's locks."""
@@ -122,10 +135,9 @@ class Scene:
         va, shift = address_of(self.machine, view, gfn), view_shift(self.machine, view)
         return int(find_hpte(self.machine, va, shift, HPTE_V_VALID | HPTE_V_ABSENT))
 
-    @property
-    def is_logging(self):
-        """Whether the slot is logged."""
-        return SLOT in self.vm.logged_by
+    def is_logged(self, slot):
+        """Say whether a slot is logged."""
+        return slot in self.vm.logged_by
 
     def _save(self):
         words = [dict(words) for words in self.words]
@@ -175,23 +187,23 @@ class Scene:
     def _age(self, stamp):
         return self.order.get(int(stamp), -1)
 
-    def enable(self):
-        """Start logging, and the migration: all pages are copied."""
-        self.tracker.enable_logging(SLOT)
-        self._copy_pages(self.pages)
+    def enable(self, slot):
+        """Start logging a slot, and its migration: all its pages are copied."""
+        self.trackers[slot].enable_logging(slot)
+        self._copy_pages(self.slots[slot])
 
-    def disable(self):
-        """Stop logging."""
-        self.tracker.disable_logging(SLOT)
+    def disable(self, slot):
+        """Stop logging a slot."""
+        self.trackers[slot].disable_logging(slot)
 
-    def harvest(self):
+    def harvest(self, slot):
         """Harvest and copy what is reported; what had finished before must be in the copy."""
         due = [
             (gfn, atomics.load(finished, gfn))
-            for gfn in self.pages
+            for gfn in self.slots[slot]
             for finished in self._finished.values()
         ]
-        self.harvest_and_copy()
+        self.harvest_and_copy(slot)
         for gfn, stamp in due:
             if self._age(self.copy.get(gfn, 0)) < self._age(stamp):
                 raise Violation(
@@ -200,29 +212,34 @@ class Scene:
                     f"and the copy after it is {self.copy.get(gfn, 0):#x}",
                 )
 
-    def enable_all_set(self):
+    def enable_all_set(self, slot):
         """Start logging with all bits set; the pages are copied as they are cleared."""
-        self.tracker.enable_all_set(SLOT)
+        self.trackers[slot].enable_all_set(slot)
 
-    def get_and_clear(self, gfns):
+    def get_and_clear(self, slot, pages):
         """Copy the log, then clear and copy pages of it one by one, as a migration sends them."""
-        log = self.tracker.buffer(SLOT)
-        self.tracker.copy_dirty_log(SLOT, log)
-        for gfn in gfns:
+        tracker, gfns = self.trackers[slot], self.slots[slot]
+        log = tracker.buffer(slot)
+        tracker.copy_dirty_log(slot, log)
+        for page in pages:
             one = np.zeros_like(log)
-            one[gfn // 64] = log[gfn // 64] & ONE << U64(gfn % 64)
-            self.tracker.clear_dirty_log(SLOT, 0, len(self.pages), one)
+            one[page // 64] = log[page // 64] & ONE << U64(page % 64)
+            tracker.clear_dirty_log(slot, 0, len(gfns), one)
             if one.any():
-                self._copy_pages([gfn])
+                self._copy_pages([gfns[page]])
 
-    def harvest_and_copy(self):
+    def harvest_and_copy(self, slot):
         """Harvest and copy what is reported; return those pages."""
-        out = self.tracker.buffer(SLOT)
-        self.tracker.get_dirty_log(SLOT, out)
-        bits = np.unpackbits(out.view(np.uint8), bitorder="little")
-        reported = [gfn for gfn in self.pages if bits[gfn]]
+        reported = [self.slots[slot][page] for page in self.reported(slot)]
         self._copy_pages(reported)
         return reported
+
+    def reported(self, slot):
+        """Harvest; return the numbers that reported pages have in their slot."""
+        out = self.trackers[slot].buffer(slot)
+        self.trackers[slot].get_dirty_log(slot, out)
+        bits = np.unpackbits(out.view(np.uint8), bitorder="little")
+        return [page for page in range(len(self.slots[slot])) if bits[page]]
 
     def _copy_pages(self, gfns):
         for gfn in gfns:
@@ -248,4 +265,4 @@ class Scene:
         words = (words.content() for words in self.words if words is not self.machine.events)
         copy, *guest = self.guest.state()
         copies = frozenset(self.copy.items()), frozenset(copy.items())
-        return (*words, *copies, *guest, self.is_logging)
+        return (*words, *copies, *guest, tuple(sorted(self.vm.logged_by)))

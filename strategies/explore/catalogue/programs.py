@@ -16,18 +16,18 @@ from strategies.explore.actions import (
     remove,
     store,
 )
+from strategies.explore.operations import SLOT
 from strategies.explore.program import Program
-from strategies.explore.scene import SLOT
 
 
 def harvest_into_read_only_memory():
     """Ask for the log in a buffer that cannot be written: EFAULT."""
 
     def run(scene, _vcpu, _stamp):
-        out = np.zeros_like(scene.tracker.buffer(SLOT))
+        out = np.zeros_like(scene.trackers[SLOT].buffer(SLOT))
         out.flags.writeable = False
         with suppress(OSError):
-            scene.tracker.get_dirty_log(SLOT, out)
+            scene.trackers[SLOT].get_dirty_log(SLOT, out)
 
     return Action(f"harvest, {errno.errorcode[errno.EFAULT]}", run)
 
