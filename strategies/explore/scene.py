@@ -24,7 +24,7 @@ from strategies.explore.sequential import Final
 from strategies.explore.store_buffers import words_through
 from strategies.explore.translations import Translations
 from strategies.explore.words import Words
-from strategies.registry import get
+from strategies.registry import base_of, get
 
 ENDED = 0
 """Which of a thread's words of what has finished counts the operations of a generated program."""
@@ -104,9 +104,11 @@ class Scene:
         self._saved = self._save()
 
     def _trackers(self, strategy, program):
-        """Return who is to log each slot."""
-        first = get(strategy)(self.vm)
-        second = first if program.second is None else get(program.second)(self.vm)
+        """Return who is to log each slot; two of one sort have the same parameter."""
+        first = second = get(strategy)(self.vm)
+        if program.second:
+            is_same = base_of(strategy) == program.second
+            second = get(strategy if is_same else program.second)(self.vm)
         return first, *(second for _ in self.slots[1:])
 
     def _take_over_arrays(self, program):

@@ -17,6 +17,7 @@ from strategies.explore.catalogue import (
     hypercalls,
     logs,
     scan,
+    slots,
     summaries,
     tlbs,
 )
@@ -36,4 +37,5 @@ DEFECTS = (
     *groups.DEFECTS,
     *summaries.DEFECTS,
     *heat.DEFECTS,
+    *slots.DEFECTS,
 )
