@@ -77,6 +77,7 @@ HOST = {
     "enable": op.enable,
     "disable": op.disable,
     "enable-other": op.enable_other,
+    "unmap": lambda pages: op.unmap(),
 }
 BULK, ANY, NEXT, EVICT = "bulk-remove", "enter-any", "store-next", "evict"
 HOST_NEXT = "host-store-next"

@@ -356,6 +356,16 @@ def host_store(gfn=0):
     return Operation(_named("host-store", VIEW_BASE, gfn), run, parts=(part,))
 
 
+def unmap(gfn=0):
+    """Take a page away, as the host does to swap it out."""
+
+    def run(scene, _thread, _stamp):
+        scene.vm.unmap_page(gfn)
+        return (DONE,)
+
+    return Operation("unmap", run, parts=(Part("unmap", None, gfn),))
+
+
 def _of_pages(name, call, pages):
     """Return the operation of a call of the host that concerns each page by itself."""
 

@@ -3,7 +3,7 @@
 from strategies.core.guest import VIEW_ALIAS, VIEW_BASE, VIEW_LARGE, VIEW_SMALL
 from strategies.costs import UnitCosts
 from strategies.explore import operations as op
-from strategies.explore import two_slots
+from strategies.explore import two_slots, unmapped
 from strategies.explore.actions import (
     clear_mod,
     clear_ref,
@@ -632,6 +632,7 @@ PROGRAMS = (
         **_TWO_WORDS,
     ),
     *two_slots.PROGRAMS,
+    *unmapped.PROGRAMS,
 )
 
 LONG_PROGRAMS = (

@@ -20,6 +20,7 @@ from strategies.explore.catalogue import (
     slots,
     summaries,
     tlbs,
+    unmapped,
 )
 from strategies.explore.catalogue.programs import PROGRAMS as PROGRAMS
 
@@ -38,4 +39,5 @@ DEFECTS = (
     *summaries.DEFECTS,
     *heat.DEFECTS,
     *slots.DEFECTS,
+    *unmapped.DEFECTS,
 )

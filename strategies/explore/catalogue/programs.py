@@ -18,7 +18,7 @@ from strategies.explore.actions import (
     remove,
     store,
 )
-from strategies.explore.operations import SLOT
+from strategies.explore.operations import SLOT, unmap
 from strategies.explore.program import Program
 
 
@@ -124,6 +124,11 @@ PROGRAMS = (
         slots=2,
         second="write_protect",
         enabled=False,
+    ),
+    Program(
+        "in-turn-unmap",
+        "a store, the page taken away, a harvest, by one thread",
+        (host(store(), unmap(), harvest()),),
     ),
     Program(
         "in-turn-bad-buffer",
