@@ -67,7 +67,8 @@ def unmap_page(machine, cpu, gfn):
 
     KVM takes the HPTEs off the ring, too, and puts them back when they are mapped again. Here they
     stay on it, and the page stays in memory: a harvest that finds an absent HPTE may make it valid
-    again, without permission to store. A large page is unmapped with its first page.
+    again, without permission to store, and the end of logging with it. A large page is unmapped
+    with its first page.
 
     Parameters
     ----------

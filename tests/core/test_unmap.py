@@ -10,6 +10,7 @@ from conftest import (
     harvest,
     hpte_of,
     hptes_of,
+    protect,
     read,
     remove,
     reports_reads,
@@ -22,6 +23,7 @@ VALID = 1
 CHANGED, REFERENCED, LOCK = C << 32, R << 32, 1 << 63
 ORDER_16M, ORDER_SHIFT = 12, 48
 PP0, PP = 1 << 63, 3
+PP_RW, PP_RX = 2, 3
 
 
 def dwords(vm, index):
@@ -67,7 +69,7 @@ def test_what_was_read_alone_leaves_no_changed():
 def test_an_absent_hpte_permits_no_store():
     vm, _ = built()
     vm.unmap_page(1)
-    assert [dwords(vm, index)[1] & (PP0 | PP) for index in hptes_of(vm, 1)] == [3, 3]
+    assert [dwords(vm, index)[1] & (PP0 | PP) for index in hptes_of(vm, 1)] == [PP_RX, PP_RX]
 
 
 def test_the_next_access_maps_it_again():
@@ -138,6 +140,15 @@ def test_an_unmapped_page_is_logged_from_the_start(strategy):
     assert harvest(tracker) == set()
     vm.store([0], STAMP + 1)
     assert harvest(tracker) == {0}
+
+
+def test_h_protect_makes_no_absent_hpte_writable():
+    vm, _ = built()
+    vm.unmap_page(0)
+    index = hptes_of(vm, 0)[0]
+    protect(vm, index, PP_RW)
+    assert dwords(vm, index)[1] & (PP0 | PP) == PP_RX
+    assert read(vm, index)[1] & PP == PP_RW
 
 
 def test_when_logging_stops_the_guest_has_its_permissions(strategy):
