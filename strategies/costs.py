@@ -29,6 +29,9 @@ class UnitCosts(NamedTuple):
         Looking at a clean page of a whole slot, HPTEs fetched ahead; 0: there is no HPT.
     page_written : float
         Setting the changed bit of a page that is hot, and clearing it.
+    cool_tlbie, flush_all : float
+        The part of `page_cool` that is a tlbie, and a flush of all TLBs, which can stand for the
+        tlbies of many pages; 0: no page has a tlbie of its own.
     """
 
     platform: str = "x86-kvm"
@@ -41,6 +44,8 @@ class UnitCosts(NamedTuple):
     block_sweep: float = 0.0
     page_pass: float = 0.0
     page_written: float = 95.0
+    cool_tlbie: float = 0.0
+    flush_all: float = 0.0
 
 
 X86_KVM = UnitCosts()

@@ -58,7 +58,6 @@ class NaiveAdaptive:
         self.written = [0] * npages
         self.saved, self.spent = [0] * AGES, [0] * AGES
         self.now, self.patience, self.price = 1, 0, max(ps["page_scan"], 1)
-        self.toggle = ps["page_open"] + ps["page_cool"]
         self.faults = self.opened = self.waited = 0
         self.is_swept = self.host_stored = False
         self.hot_pages = self.warm_pages = self.regret_cold = self.regret_swept = 0
@@ -106,12 +105,19 @@ class NaiveAdaptive:
         self.events["pages_opened"] += len(group.pages)
 
     def _opening_price(self, group):
-        return max(len(group.pages) * self.toggle // 2000, 1)
+        least = 3 * (self.fault // 1000) if self.sweep else 1
+        return max(self._toggle(len(group.pages)) // 2000, least)
 
     def _may_open(self, group):
         if self.faults >= self.lead:
             return True
-        return (self.opened + len(group.pages)) * self.toggle <= self.stakes
+        return self._toggle(self.opened + len(group.pages)) <= self.stakes
+
+    def _toggle(self, pages):
+        """Opening and cooling: with a tlbie for each page, or a flush in the place of all."""
+        tlbies = pages * self.costs["cool_tlbie"]
+        without = pages * (self.costs["page_open"] + self.costs["page_cool"]) - tlbies
+        return without + min(tlbies, self.costs["flush_all"])
 
     def _set_stakes(self):
         ahead = self.by_scans + self._clean_scan - self.by_faults
@@ -182,7 +188,7 @@ class NaiveAdaptive:
         return self.fault if age > self.patience else 0
 
     def _by_pages(self):
-        reported, hot, cooled = set(), 0, 0
+        reported, hot, cooled, flushed = set(), 0, 0, 0
         is_due = self.waited >= self.costs["flush"]
         read = -(-self._words // WORD)
         for group in self.groups:
@@ -198,12 +204,16 @@ class NaiveAdaptive:
                 old = {gfn for gfn in pages if not self._is_warm(gfn)}
                 self.hot -= old
                 cooled += len(old)
+                if flushed or len(old) * self.costs["cool_tlbie"] > self.costs["flush_all"]:
+                    flushed += len(old)
                 hot += warm
             else:
                 self.waited += (len(pages) - warm) * self.price
                 hot += len(pages)
         self.events["bitmap_words_read"] += read
         self.events["pages_rearmed"] += cooled
+        self.events["pages_flushed"] += flushed
+        self.events["whole_flushes"] += bool(flushed)
         self.events["flushes"] += bool(reported or cooled)
         self.price = self.costs["page_scan"] + read * self.costs["word_read"] // max(hot, 1)
         self.price = max(self.price, 1)
@@ -269,7 +279,7 @@ class NaiveAdaptive:
 
     def _note_costs(self, scan, faults, written):
         """What was opened pays at once for being cooled again."""
-        opening, self.opened = self.opened * self.toggle, 0
+        opening, self.opened = self._toggle(self.opened), 0
         both = written * self.costs["page_written"]
         flush = self.costs["flush"] if written else 0
         again = self.sweep_again if written else 0
@@ -279,15 +289,15 @@ class NaiveAdaptive:
 
     def _weigh_sweep(self, hot, faults, missed, sweep):
         page_scan = self.costs["page_scan"]
-        if self.is_swept and (self.now % 32 == 0 or not self.warm_pages):
+        if self.is_swept and self.now % 32 == 0:
             hot = self._take_stock()
         self.regret_cold += faults * self.fault
         if not self.is_swept:
             self.regret_cold += hot * page_scan - sweep
         self.regret_cold = max(self.regret_cold, 0)
-        price = (self.npages - hot) * self.toggle
+        price = self._toggle(self.npages - hot)
         may_lose = not self._faults_lead or price <= self._left_to_lose
-        if hot < self.npages and self.regret_cold >= price and may_lose:
+        if hot < self.npages and self.regret_cold >= 1.5 * price and may_lose:
             self.opened += self.npages - hot
             for group in self.groups:
                 self._open(group)
@@ -298,7 +308,7 @@ class NaiveAdaptive:
             self.regret_swept += sweep - self.warm_pages * page_scan - missed
             self.regret_swept = max(self.regret_swept, 0)
             has_lost = self._faults_lead and self._left_to_lose < 0
-            if has_lost or self.regret_swept >= hot * self.toggle:
+            if has_lost or self.regret_swept >= 2.5 * self._toggle(hot):
                 for group in self.groups:
                     group.is_open = group.is_paid = False
                     group.level = group.harvest = group.debt = 0

@@ -148,6 +148,12 @@ PLATFORMS = {
         first_write=96.0, page_scan=1.0, page_open=3.0, page_cool=3.0
     ),
     "swept": X86_KVM._replace(page_scan=10.0, page_pass=4.0, page_open=1.5, page_cool=2.5),
+    "swept, and flushed where pages cool": X86_KVM._replace(
+        page_scan=10.0, page_pass=4.0, page_cool=12.5, cool_tlbie=10.0, flush_all=99.0
+    ),
+    "flushed where pages cool": X86_KVM._replace(
+        page_scan=12.0, page_open=2.0, page_cool=29.0, cool_tlbie=20.0, flush_all=30.0
+    ),
     "all cheap": X86_KVM._replace(first_write=30.0, page_scan=0.0, word_read=0.3),
 }
 
@@ -159,7 +165,7 @@ SWEPT_IN_BLOCKS = X86_KVM._replace(
 
 COUNTED = ("write_faults", "groups_opened", "pages_opened", "groups_closed", "pages_scanned")
 COUNTED += ("pages_passed", "pages_cleared", "pages_rearmed", "bitmap_words_read", "words_taken")
-COUNTED += ("blocks_swept", "flushes")
+COUNTED += ("blocks_swept", "flushes", "pages_flushed", "whole_flushes")
 
 
 @pytest.mark.parametrize(("npages", "group"), [(200, 64), (330, 128)])

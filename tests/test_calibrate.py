@@ -19,14 +19,17 @@ from analysis.model.profile import CONSTANTS, bundled_text, load_profile
 from analysis.model.scenario import scenario_of_trace
 from strategies.cli import main
 from strategies.errors import InputError
-from strategies.lanes.cells import FITTED, HELD_OUT, cell_trace
+from strategies.lanes.cells import FITTED, HELD_OUT, WARMS_UP, cell_trace
 
 
 @pytest.mark.parametrize("kinds", [FITTED, HELD_OUT])
-def test_a_trace_of_cells_has_each_cell_as_often(kinds):
+def test_the_epochs_of_a_cell_follow_each_other_and_the_first_warms_up(kinds):
     trace, order = cell_trace(1 << 14, repetitions=3, kinds=kinds)
-    assert np.bincount(order).tolist() == [4] * len(kinds)
-    for epoch, cell in enumerate(order):
+    blocks = order.reshape(len(kinds), 4)
+    assert (blocks[:, 0] == WARMS_UP).all()
+    assert sorted(blocks[:, 1]) == list(range(len(kinds)))
+    assert (blocks[:, 2:] == blocks[:, 1:2]).all()
+    for epoch, cell in enumerate(np.repeat(blocks[:, 1], 4)):
         gfns, (density, run, parts) = trace.stores_of(epoch), kinds[cell]
         assert len(gfns) == round((1 << 14) * density / run) * run
         assert len(set((gfns // ((1 << 14) // parts)).tolist())) <= (1 if parts > 1 else len(gfns))

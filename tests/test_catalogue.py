@@ -133,6 +133,7 @@ RULES = {
     "a page cooled before its bit is taken": "heat-cooled-before-bit",
     "a cooled page not looked at again": "heat-not-looked-at-again",
     "a second look without a flush": "heat-second-look-without-flush",
+    "a flush left out that stands for tlbies": "heat-cooled-without-flush",
     "a page opened though it was cooled": "heat-opened-though-cold",
     "a cold page not looked at by H_ENTER": "heat-not-looked-at-by-h-enter",
     "a page hot by its own bit alone": "heat-page-bit-alone",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from analysis.report.platforms import SLOT_BYTES
+from analysis.report.write import folded
 from strategies.cli import COMMANDS, main
 from strategies.units import parse_size
 
@@ -16,7 +17,7 @@ README = (ROOT / "README.md").read_text()
 
 def test_the_answer_is_that_of_the_reference_report():
     shown = re.search(r"<!-- (\S+answer\.md) -->\n(.*?)<!-- end -->", README, re.DOTALL)
-    assert shown[2] == (ROOT / shown[1]).read_text()
+    assert shown[2] == folded((ROOT / shown[1]).read_text())
 
 
 def test_pictures_and_files_that_it_names_are_there():
@@ -71,7 +72,11 @@ def test_what_is_asked_of_contributors_is_there():
 
 @pytest.mark.parametrize(
     ("command", "shown"),
-    re.findall(r"    \.venv/bin/dirtylog (advise [^\n]*)\n\n```text\n(.*?)```", README, re.DOTALL),
+    re.findall(
+        r"    \.venv/bin/dirtylog (advise [^\n]*)\n\n<details>[^\n]*\n\n```text\n(.*?)```",
+        README,
+        re.DOTALL,
+    ),
 )
 def test_advice_is_shown_as_it_is_printed(command, shown, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")

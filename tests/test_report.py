@@ -17,7 +17,7 @@ from analysis.measured import walks
 from analysis.model.scenario import scenario_of_trace
 from analysis.report import executed, shown, tables, wording, write
 from analysis.report.shown import RESULTS
-from analysis.report.write import MARK, put_answer
+from analysis.report.write import MARK, folded, put_answer
 from benchmarks.steps import Stamps, report_on
 from strategies.registry import names
 from strategies.workloads.trace import load_trace
@@ -451,6 +451,14 @@ NEVER = {"p5": 0.001, "p50": np.inf, "p95": np.inf}
 )
 def test_numbers_that_are_known_to_a_factor_have_two_digits(got, text):
     assert got == text
+
+
+def test_what_follows_the_table_of_the_answer_is_folded_in_a_readme():
+    table = "| a |\n| --- |\n| 1 |\n"
+    answer = f"- **One.** Text.\n\n{table}\n- **Two** (so) and **bold**.\n\n- **Three.** More.\n"
+    before, after = folded(answer).split("<details><summary>More: Two; Three</summary>\n")
+    assert before == f"- **One.** Text.\n\n{table}\n"
+    assert after == "\n- **Two** (so) and **bold**.\n\n- **Three.** More.\n\n</details>\n"
 
 
 def test_the_answer_is_put_between_the_marks_of_a_readme(tmp_path):

@@ -42,16 +42,18 @@ COSTS = {
 
 def rows_of(lane, pages, number):
     trace, order = cells.cell_trace(pages, 1, kinds=KINDS)
-    one = scenario_of_trace(trace)
-    names = names_of(float(pages), one.dirty_pages, one.counted, CACHED)
-    frame = pd.DataFrame(KINDS).loc[order].reset_index(drop=True)
-    frame = frame.assign(slot_pages=pages, dirty_pages=one.dirty_pages, **one.counted)
+    one, kept = scenario_of_trace(trace), order != cells.WARMS_UP
+    counted = {name: values[kept] for name, values in one.counted.items()}
+    dirty_pages = one.dirty_pages[kept]
+    names = names_of(float(pages), dirty_pages, counted, CACHED)
+    frame = pd.DataFrame(KINDS).loc[order[kept]].reset_index(drop=True)
+    frame = frame.assign(slot_pages=pages, dirty_pages=dirty_pages, **counted)
     times = {"harvest_ns": "harvest", "lost_ns": "interval"}
     for column, phase in times.items():
         frame[column] = predicted(lane, phase, names, COSTS[lane]) * SLOWER[number]
     labels = {"lane": lane, "pass": number}
-    is_fitted = [pages in FIT_PAGES and KINDS[cell] in cells.FITTED for cell in order]
-    return frame.assign(**labels, is_fitted=is_fitted)[len(KINDS) :]
+    is_fitted = [pages in FIT_PAGES and KINDS[cell] in cells.FITTED for cell in order[kept]]
+    return frame.assign(**labels, is_fitted=is_fitted)
 
 
 def recording_of(lane, name):

@@ -36,3 +36,14 @@ def test_what_costs_less_than_is_possible_is_not_reported(found):
 
 def test_a_folder_without_them_says_nothing(tmp_path):
     assert rivals.load_rivals(tmp_path) is None
+
+
+def test_what_is_left_out_of_the_rivals_is_said_to_be_cheaper_where_it_is():
+    found = pd.DataFrame(
+        {"trace": ["a", "b"], "profile": "power9", "times_better_than_2011": [2.0, 4.0]}
+    )
+    rows = [("a", "c_bit_scan", 8.0), ("a", "dbm_hybrid", 1.0), ("b", "c_bit_scan", 8.0)]
+    rows += [("b", "dbm_hybrid", 4.0), ("a", "write_protect", 9.0), ("b", "write_protect", 9.0)]
+    priced = pd.DataFrame(rows, columns=["trace", "strategy", "cpu"]).assign(profile="power9")
+    text = "`dbm_hybrid` takes less in 1 of 2 pairs, at most 4 times less"
+    assert rivals.cheaper(found, priced, "dbm_hybrid") == text

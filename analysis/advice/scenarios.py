@@ -84,8 +84,8 @@ def advice_table(deployments=DEPLOYMENTS):
     -------
     DataFrame
         One row each: what is deployed, what is to be least, the strategy with its share of the
-        draws, the runner-up and how many times as much it costs, and what kernels of the platform
-        have today.
+        draws and whether no kernel of the platform has it, the runner-up and how many times as
+        much it costs, and what kernels of the platform have today.
     """
     return pd.DataFrame([_row(one) for one in deployments])
 
@@ -108,6 +108,7 @@ def _row(one):
         "vCPUs": one.vcpus,
         "least": AIMS[one.aim],
         "strategy": trade["strategy"],
+        "is_proposal": trade["strategy"] not in offered,
         "best in": f"{trade['share']:.0%}",
         "runner-up": _runner_up(trade),
         "a kernel there has": ", ".join(sorted(offered)),
@@ -122,5 +123,6 @@ def _runner_up(trade):
         return trade["runner_up"]
     if trade["ratio"] == 1:
         return f"{trade['runner_up']}, the same"
-    times = two_digits(trade["ratio"])
-    return f"{trade['runner_up']}, {times} times"
+    if trade["ratio"] < 1.05:
+        return f"{trade['runner_up']}, within 5%"
+    return f"{trade['runner_up']}, {two_digits(trade['ratio'])} times"

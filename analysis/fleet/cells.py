@@ -34,6 +34,8 @@ PER_EPOCH = (
     "flushes",
     "log_exits",
     "pages_opened",
+    "pages_flushed",
+    "whole_flushes",
 )
 """Events that a price of a single harvest or interval needs (`analysis.model.pricing`)."""
 

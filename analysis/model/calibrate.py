@@ -11,7 +11,7 @@ from analysis.model.lanes import COUNTED, columns, names_of
 from analysis.model.profile import COSTS, bundled_text
 from analysis.model.scenario import scenario_of_trace
 from strategies.errors import InputError
-from strategies.lanes.cells import FITTED, cell_trace
+from strategies.lanes.cells import FITTED, WARMS_UP, cell_trace
 from strategies.lanes.session import check_slot, replay_traces
 from strategies.terminal import progress_bar
 
@@ -87,19 +87,19 @@ def cell_samples(lane, sizes_mib, repetitions, seed=0, kinds=FITTED):
     cells = [cell_trace(mib << 8, repetitions, seed + mib, kinds) for mib in sizes_mib]
     times = run_lane(lane, [trace for trace, _ in cells])
     parts = [
-        _samples(trace, order + at * len(kinds), found, len(kinds))
+        _samples(trace, order, at * len(kinds), found)
         for at, ((trace, order), found) in enumerate(zip(cells, times, strict=True))
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _samples(trace, cell, times, warming):
-    """Return the samples of a slot, without its first epochs."""
+def _samples(trace, order, first, times):
+    """Return the samples of a slot, its cells counted from `first`, without epochs that warm up."""
     counted = scenario_of_trace(trace).counted
-    samples = {"cell": cell, "slot_pages": np.full(len(cell), float(trace.slot_pages))}
+    samples = {"cell": order + first, "slot_pages": np.full(len(order), float(trace.slot_pages))}
     samples |= {"dirty_pages": np.diff(trace.offsets)}
     samples |= {name: counted[name] for name in COUNTED} | times
-    return {name: values[warming:] for name, values in samples.items()}
+    return {name: values[order != WARMS_UP] for name, values in samples.items()}
 
 
 def middles(samples):

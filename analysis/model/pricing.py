@@ -15,6 +15,8 @@ HARVEST_EVENTS = {
     "swept_blocks": "blocks_swept",
     "shared_tlbies": "shared_tlbies",
     "shared_waits": "shared_waits",
+    "flushed_pages": "pages_flushed",
+    "whole_flushes": "whole_flushes",
 }
 """Counts of terms by the event that is one."""
 
@@ -45,6 +47,8 @@ def unit_costs_of(profile, trace, *, vcpus=1, mapping="linear"):
         block_sweep=has_hpt * at["block_sweep"],
         page_pass=has_hpt * at["page_pass"],
         page_written=at["set_changed"] + at["page_clear"] + has_hpt * at["tlbie_shared"],
+        cool_tlbie=has_hpt * at["tlbie_shared"],
+        flush_all=has_hpt * at["flush"],
     )
 
 

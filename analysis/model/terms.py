@@ -383,10 +383,17 @@ COUNTED_TERMS = {
         Term(
             "harvest",
             "host",
-            f"({ABSENT_PAGES} + shared_tlbies) * definitive_tlbies",
+            f"({ABSENT_PAGES} + shared_tlbies - flushed_pages) * definitive_tlbies",
             "tlbie_shared",
         ),
-        Term("harvest", "host", "(flushes + shared_waits) * definitive_tlbies", "shared_wait"),
+        Term(
+            "harvest",
+            "host",
+            "(flushes + shared_waits - whole_flushes) * definitive_tlbies",
+            "shared_wait",
+        ),
+        # One tlbie of the whole partition, or what else flushes all TLBs, and its wait.
+        *_invalidating("harvest", "whole_flushes * definitive_tlbies", "flush"),
         *_invalidating("harvest", "each_tlbies * definitive_tlbies", "tlbie"),
         *_faults("faults"),
         # Those that the harvest opens are the guest's here, too: no event tells them apart.

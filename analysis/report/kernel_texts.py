@@ -138,7 +138,7 @@ def crossings(kernels):
 
 
 def crossings_said(kernels):
-    """Return the answer to the seed's question on this kernel, in a sentence or two."""
+    """Return the answer to the thread's question on this kernel, in a sentence or two."""
     met = crossings_of(kernels, with_scan_faults=True).dropna()
     free = crossings_of(kernels, with_scan_faults=False).dropna()
     slots = [size_text(int(n) * PAGE_BYTES) for n in met["slot_pages"]]

@@ -19,7 +19,7 @@ HISTORY = (
     ("2011", "POWER, HPT", "scan C bits",
      "the posted patch; kept since (6c576e74fd91, e641a317830b, kvmppc_hv_get_dirty_log_hpt)"),
     ("2014", "s390", "from hardware change bits to write faults",
-     "kvm-s390 pull request of 2014-04-22"),
+     "0a61b222df75, the kvm-s390 pull request of 2014-04-22"),
     ("2015", "x86, Intel", "a log written by hardware (PML) beside write faults",
      "the PML series of Kai Huang, Linux 4.0"),
     ("2017", "POWER, radix", "scan dirty bits of its own page table",

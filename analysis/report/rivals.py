@@ -2,10 +2,11 @@
 
 import pandas as pd
 
-from analysis.report.wording import factor
+from analysis.report.programs import THREAD
+from analysis.report.wording import factor, two_digits
 
 COLUMNS = {
-    "ratio": "CPU time: of the best other",
+    "ratio": "CPU time: of the best other in software",
     "over_least": "of the least possible",
     "times_better_than_2011": "times better than the best of 2011",
     "times_possible_than_2011": "times that are possible",
@@ -29,6 +30,27 @@ def by_platform(rivals):
         for profile, one in rivals.groupby("profile", sort=False)
     ]
     return pd.DataFrame(rows)
+
+
+def cheaper(rivals, priced, other):
+    """Say in how many pairs another tracker takes less CPU time than adaptive, and how much less.
+
+    Parameters
+    ----------
+    rivals : DataFrame
+        As from `load_rivals`.
+    priced : DataFrame
+        As from `programs.priced_replays`.
+    other : str
+        A tracker that the rivals leave out.
+    """
+    pair = ["trace", "profile"]
+    cpu = priced.pivot(index=pair, columns="strategy", values="cpu")
+    theirs = cpu[other] / cpu[[one for one in THREAD if one in cpu]].min(axis="columns")
+    ours = 1 / rivals.set_index(pair)["times_better_than_2011"]
+    ratio = (ours / theirs).dropna()
+    text = f"`{other}` takes less in {(ratio > 1).sum()} of {len(ratio)} pairs"
+    return f"{text}, at most {two_digits(ratio.max())} times less" if ratio.max() > 1 else text
 
 
 def said(rivals):

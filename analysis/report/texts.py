@@ -49,9 +49,13 @@ def _ratio_of_passes(row):
 
 
 def scattered(cells):
-    """Return how many times as long the scattered mapping makes a clean scan, by slot and page."""
+    """Return how many times as long the scattered mapping makes a clean scan, by slot and page.
+
+    Each mapping's time is that of its quickest pass: passes of one mapping differ by more than the
+    mappings do, and whatever else a machine does only adds.
+    """
     clean = cells[(cells["density"] == 0) & (cells["strategy"] == SCAN)]
-    wide = clean.pivot(index=["page_bytes", "slot_bytes"], columns="mapping", values="median_ns")
+    wide = clean.pivot(index=["slot_bytes", "page_bytes"], columns="mapping", values="least_ns")
     if "scattered" not in wide:
         return None
     both = wide.dropna().reset_index()  # fewer slots were measured with the scattered mapping
@@ -119,7 +123,7 @@ def beside_stores(frame):
         rows = measured(frame, f"Contention.track_{name}")
         if rows.empty:
             return None
-        labels = [f"{name}, {vcpus} vCPU{'s' * (vcpus > 1)}" for vcpus in rows["vcpus"]]
+        labels = [f"{name}, {vcpus:g} vCPU{'s' * (vcpus > 1)}" for vcpus in rows["vcpus"]]
         parts.append(rows.assign(column=labels))
     both = pd.concat(parts)
     return _by_tracker(both.assign(text=both["value"].map(time)))
@@ -281,7 +285,8 @@ def last_rounds(last):
 
 
 def advice(rows):
-    """Return `advice.scenarios.advice_table` in few columns."""
+    """Return `advice.scenarios.advice_table` in few columns, a star where no kernel has it."""
+    star = rows["is_proposal"].map({True: " *", False: ""})
     return pd.DataFrame(
         {
             "deployment": rows["deployment"],
@@ -290,7 +295,7 @@ def advice(rows):
             "written": rows["written"] + " every " + rows["every"],
             "vCPUs": rows["vCPUs"],
             "what shall be least": rows["least"],
-            "it is with": rows["strategy"] + " (" + rows["best in"] + " of the draws)",
+            "it is with": rows["strategy"] + star + " (" + rows["best in"] + " of the draws)",
             "then": rows["runner-up"],
             "a kernel there has": rows["a kernel there has"],
         }

@@ -1,6 +1,7 @@
 """From a folder of results to the report: run the notebooks, write the page and its files."""
 
 import os
+import re
 from html import escape
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from analysis.report.executed import (
 from analysis.report.page import page
 from analysis.report.shown import RESULTS, describe, load_study
 
-__all__ = ["ClaimError", "put_answer", "write_report"]
+__all__ = ["ClaimError", "folded", "put_answer", "write_report"]
 
 HEADING = "Scan the changed bits, or fault on the first write?"
 KINDS = """Each claim is an assertion in <code>analysis/report/notebooks</code>, which ran
@@ -70,4 +71,18 @@ def put_answer(readme, answer):
     """Replace what stands between the marks of a README by the answer."""
     before, rest = readme.read_text(encoding="utf-8").split(MARK)
     after = rest[rest.index(END) :]
-    readme.write_text(f"{before}{MARK}{answer}{after}", encoding="utf-8")
+    readme.write_text(f"{before}{MARK}{folded(answer)}{after}", encoding="utf-8")
+
+
+def folded(answer):
+    """Return the answer as the README has it: what follows its table behind one click.
+
+    The line to click on has the first, bold words of each paragraph behind it.
+    """
+    rows = list(re.finditer(r"^\|.*\n", answer, re.MULTILINE))
+    if not rows:
+        return answer
+    end = rows[-1].end()
+    said = re.findall(r"^- \*\*(.+?)\.?\*\*", answer[end:], re.MULTILINE)
+    summary = f"<details><summary>More: {escape('; '.join(said))}</summary>"
+    return f"{answer[:end]}\n{summary}\n{answer[end:]}\n</details>\n"

@@ -26,7 +26,7 @@ from analysis.model.calibrate import TIMES, cell_samples, middles, run_lane
 from analysis.model.lanes import LANE_TERMS, cached_pages, names_of, predicted
 from analysis.model.profile import load_profile
 from strategies.cli import main as dirtylog
-from strategies.lanes.cells import FITTED, HELD_OUT, Cell, cell_trace
+from strategies.lanes.cells import FITTED, HELD_OUT, WARMS_UP, Cell, cell_trace
 from strategies.lanes.kvm import backend
 from strategies.lanes.session import reasons
 from strategies.replay.output import cpu_model
@@ -187,8 +187,8 @@ def _simulated(strategy, mib, kinds):
     trace, order = cell_trace(mib << 8, REPETITIONS, seed=mib, kinds=kinds)
     vm, slot = build(trace, vcpus=1, page_shift=12, mapping="linear")
     ns = np.array(replay(trace, strategy, vm, slot).harvest_ns, float)
-    kept = {"cell": order[len(kinds) :], "harvest_ns": ns[len(kinds) :]}
-    return middles(kept)["harvest_ns"]
+    kept = order != WARMS_UP
+    return middles({"cell": order[kept], "harvest_ns": ns[kept]})["harvest_ns"]
 
 
 def _times(lane):

@@ -48,6 +48,7 @@ ABSENT = 3  # absent, C left; the tlbie's wait and FINISH must follow
 ABSENT_WRITABLE = 4  # as EACH_WRITABLE
 FINISH = 5  # what is absent: C cleared, valid again; what became valid meanwhile: as EACH
 FINISH_COLD = 6  # as FINISH, and read-only
+ABSENT_FLUSHED = 7  # as ABSENT_WRITABLE without a tlbie; a flush and FINISH_COLD must follow
 
 AHEAD = 24
 """Pages by which `scan_slot_ahead` fetches HPTEs before it looks at them."""
@@ -65,7 +66,7 @@ def is_due(machine, index, action):
         return absent != ZERO or r & HPTE_R_C != ZERO
     if action == FINISH_COLD:
         return True
-    if action in (EACH_WRITABLE, ABSENT_WRITABLE):
+    if action in (EACH_WRITABLE, ABSENT_WRITABLE, ABSENT_FLUSHED):
         return r & HPTE_R_C != ZERO or hpte_is_writable(r)
     return r & HPTE_R_C != ZERO
 
@@ -97,12 +98,13 @@ def _clear_in_place(machine, index, v):
 
 
 @inlined
-def _make_absent(machine, index, v, r):
+def _make_absent(machine, index, v, r, action):
     """Make a valid HPTE absent, its tlbie without a wait; return how many pages C speaks for."""
     absent = (v & ~HPTE_V_VALID) | HPTE_V_ABSENT
     atomics.exchange(machine.hpt, 2 * index, absent | HPTE_V_HVLOCK)
     guest_r = atomics.load(machine.rev, 2 * index)
-    shared_tlbie(machine, machine.nvcpus, v, guest_r, index)
+    if action != ABSENT_FLUSHED:
+        shared_tlbie(machine, machine.nvcpus, v, guest_r, index)
     return pages_of(machine, hpte_page_shift(v, guest_r)) if r & HPTE_R_C else 0
 
 
@@ -126,8 +128,9 @@ def clear_c(machine, index, action):
     if v & HPTE_V_VALID and is_due(machine, index, action):
         if action == IN_PLACE:
             npages = _clear_in_place(machine, index, v)
-        elif action in (ABSENT, ABSENT_WRITABLE):
-            npages = _make_absent(machine, index, v, atomics.load(machine.hpt, 2 * index + 1))
+        elif action in (ABSENT, ABSENT_WRITABLE, ABSENT_FLUSHED):
+            r = atomics.load(machine.hpt, 2 * index + 1)
+            npages = _make_absent(machine, index, v, r, action)
             v = (v & ~HPTE_V_VALID) | HPTE_V_ABSENT
         else:
             r = invalidate_hpte(machine, machine.nvcpus, index, v)

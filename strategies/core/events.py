@@ -45,6 +45,8 @@ NAMES = (
     "groups_opened",  # by the first write fault in a group of pages
     "pages_opened",  # ... that got the guest's own permissions with it
     "groups_closed",  # by a harvest, when they had cost too much
+    "pages_flushed",  # of those made read-only, for whose tlbies a flush of all stands
+    "whole_flushes",  # ... such flushes, where a page's own tlbie has a price
 )
 
 (
@@ -84,6 +86,8 @@ NAMES = (
     GROUPS_OPENED,
     PAGES_OPENED,
     GROUPS_CLOSED,
+    PAGES_FLUSHED,
+    WHOLE_FLUSHES,
 ) = range(len(NAMES))
 
 ROW = 40

@@ -45,8 +45,10 @@ REGRET_SWEPT = 15  # by how much a sweep has cost more than to scan what is warm
 COSTS = 16  # unit costs in picoseconds, in the order of `UnitCosts`, then two for sweeps
 FIRST_WRITE, PAGE_SCAN, WORD_READ, PAGE_OPEN, PAGE_COOL, FLUSH = range(COSTS, COSTS + 6)
 PAGE_WRITTEN = COSTS + 8
-SWEEP = COSTS + 9  # a sweep of a clean slot; 0: none is offered
-SWEEP_AGAIN = COSTS + 10  # what it costs more where anything is dirty
+COOL_TLBIE, FLUSH_ALL = COSTS + 9, COSTS + 10
+SWEEP = COSTS + 11  # a sweep of a clean slot; 0: none is offered
+SWEEP_AGAIN = COSTS + 12  # what it costs more where anything is dirty
+IS_FLUSHED = 29  # 1: the harvest under way ends with a flush of all TLBs
 SAVED = 32  # by age: faults that waiting to that age has saved
 SPENT = 48  # by age: what it has cost
 AGES = 16
@@ -63,6 +65,9 @@ DEBT_MASK = U64(0xFFFFFFFF)  # in ns
 
 MAX_LEVEL = 6
 PS_PER_NS = 1000
+
+LEAST_FAULTS = 3
+"""That open a group where everything can be swept: to sweep is the better choice soon after."""
 
 
 @inlined
@@ -123,18 +128,29 @@ def group_pages(machine, slot, group):
 
 
 @inlined
-def toggle_price(machine, heat):
-    """Return what opening a page and cooling it again cost, in ps."""
-    return known(machine, heat, PAGE_OPEN) + known(machine, heat, PAGE_COOL)
+def spared_by_flush(machine, heat, pages):
+    """Return what a flush of all TLBs spares, in ps, beside a tlbie for each of so many pages."""
+    return max(pages * known(machine, heat, COOL_TLBIE) - known(machine, heat, FLUSH_ALL), 0)
+
+
+@inlined
+def toggle_price(machine, heat, pages):
+    """Return what opening so many pages and cooling them together again cost, in ps."""
+    each = known(machine, heat, PAGE_OPEN) + known(machine, heat, PAGE_COOL)
+    return pages * each - spared_by_flush(machine, heat, pages)
 
 
 @inlined
 def opening_price(machine, heat, pages):
     """Return the debt in ns at which a group of so many pages opens, or closes.
 
-    Half of what opening and cooling it again cost.
+    Half of what opening and cooling it again cost, and of no less than LEAST_FAULTS where all can
+    be swept.
     """
-    return max(pages * toggle_price(machine, heat) // (2 * PS_PER_NS), 1)
+    price = toggle_price(machine, heat, pages) // (2 * PS_PER_NS)
+    if known(machine, heat, SWEEP):
+        price = max(price, LEAST_FAULTS * (known(machine, heat, FIRST_WRITE) // PS_PER_NS))
+    return max(price, 1)
 
 
 @inlined
@@ -154,7 +170,7 @@ def may_open(machine, heat, pages):
     if atomics.load(machine.heat, heat + FAULTS) >= atomics.load(machine.heat, heat + LEAD):
         return True
     pages += I64(atomics.load(machine.heat, heat + OPENED))
-    return pages * toggle_price(machine, heat) <= I64(atomics.load(machine.heat, heat + STAKES))
+    return toggle_price(machine, heat, pages) <= I64(atomics.load(machine.heat, heat + STAKES))
 
 
 @inlined

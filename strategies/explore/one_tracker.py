@@ -38,6 +38,9 @@ _IMPATIENT = UnitCosts("impatient", 1, 2, 0, 1000, 1000, 0)
 _RASH = _IMPATIENT._replace(platform="rash", page_open=0, page_cool=0)
 """The first fault opens its group, the first harvest closes it."""
 
+_FLUSHED = _IMPATIENT._replace(platform="flushed", cool_tlbie=1)
+"""A flush stands for the tlbies of what a harvest cools."""
+
 _TWO_FAULTS = _IMPATIENT._replace(platform="two faults", page_scan=0, page_open=1, page_cool=1)
 """In a slot of two pages the second fault opens the group; scans lead, for they cost nothing."""
 
@@ -210,6 +213,21 @@ PROGRAMS = (
         (guest(run(), load(), store(), stop()), host(harvest_beside())),
         step_limit=20000,
         **_COOLING | {"options": {"unit_costs": _IMPATIENT, "delayed_c": True}},
+    ),
+    Program(
+        "delayed-c-flush-harvest",
+        "as delayed-c-cool-harvest, and a flush stands for the tlbie of the page that cools",
+        (guest(store()), host(harvest(), harvest())),
+        step_limit=20000,
+        **_COOLING
+        | {"options": {"unit_costs": _FLUSHED, "delayed_c": True}, "before": ((0, store()),)},
+    ),
+    Program(
+        "delayed-c-flush-running-harvest",
+        "as delayed-c-cool-running-harvest, with such a flush",
+        (guest(run(), load(), store(), stop()), host(harvest_beside())),
+        step_limit=20000,
+        **_COOLING | {"options": {"unit_costs": _FLUSHED, "delayed_c": True}},
     ),
     Program(
         "faults",

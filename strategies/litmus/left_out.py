@@ -73,6 +73,7 @@ LEFT_OUT = {
         "heat-cooled-before-bit",
         "heat-not-looked-at-again",
         "heat-second-look-without-flush",
+        "heat-cooled-without-flush",
         "heat-word-dropped-at-one-look",
         "summary-of-new-bits-alone",
         "unmap-saves-c-late",

@@ -11,6 +11,7 @@ from strategies.core.events import (
     PAGES_REARMED,
     PAGES_SCANNED,
     SHARED_TLBIES,
+    WHOLE_FLUSHES,
     WORDS_TAKEN,
     count,
     counted,
@@ -22,6 +23,7 @@ from strategies.core.heat import (
     HARVEST,
     HEAT_WORDS,
     HOT,
+    IS_FLUSHED,
     PAGE_SCAN,
     PRICE,
     PS_PER_NS,
@@ -201,6 +203,15 @@ def _settle(machine, slot, heat, hot, scan, missed, written):
 
 
 @kernel
+def end_absent(machine, heat, begun):
+    """Wait until no TLB has what was made absent, since so many shared tlbies were counted."""
+    if known(machine, heat, IS_FLUSHED):
+        flush_tlbs(machine, machine.nvcpus)
+    elif counted(machine, machine.nvcpus, SHARED_TLBIES) > begun:
+        wait_for_shared_tlbies(machine, machine.nvcpus)
+
+
+@kernel
 def _get_dirty_log(machine, slot, out, seen, words, is_definitive):
     """Take C of the hot pages, cool those that are due, flush once; return nanoseconds.
 
@@ -212,16 +223,17 @@ def _get_dirty_log(machine, slot, out, seen, words, is_definitive):
     cleared = counted(machine, machine.nvcpus, PAGES_CLEARED)
     cooled = counted(machine, machine.nvcpus, PAGES_REARMED)
     begun = counted(machine, machine.nvcpus, SHARED_TLBIES)
+    learn(machine, heat, IS_FLUSHED, 0)
     if machine.delayed_c:
         action = ABSENT_WRITABLE if is_definitive else ABSENT
         hot = _harvest_hot(machine, slot, heat, out, seen, action)
-        if counted(machine, machine.nvcpus, SHARED_TLBIES) > begun:
-            wait_for_shared_tlbies(machine, machine.nvcpus)
+        end_absent(machine, heat, begun)
         finish(machine, slot, heat, out, seen, words)
     else:
         hot = _harvest_hot(machine, slot, heat, out, seen, IN_PLACE)
     written = counted(machine, machine.nvcpus, PAGES_CLEARED) - cleared
     any_cooled = counted(machine, machine.nvcpus, PAGES_REARMED) > cooled
+    count(machine, machine.nvcpus, WHOLE_FLUSHES, known(machine, heat, IS_FLUSHED))
     if any_cooled:
         learn(machine, heat, WAITED, 0)
     if not machine.delayed_c and (written or any_cooled):
@@ -265,23 +277,35 @@ class Adaptive(DirtyTracker):
       seen so far, at most what a fault costs divided by what a look costs (ski rental), at first
       and where waiting earns nothing not at all (`mixed/patience`).
     - *Groups.* A fault raises its group's debt, time lowers it by what scanning the whole group
-      would have cost. At half the price of opening and cooling the group, the fault handler opens
-      all of it; an open group owes what its cold pages cost, less the faults it is spared, and
-      closes at the same price. If it was not worth opening, it opens next time at twice the price.
+      would have cost. At half the price of opening and cooling the group, and not before three
+      faults where all can be swept, the fault handler opens all of it; an open group owes what its
+      cold pages cost, less the faults it is spared, and closes at the same debt. If it was not
+      worth opening, it opens next time at twice that.
     - *Everything.* Where the platform offers a cheaper exact scan (`hpt_sweep`, or the pipelined
       scan of an HPT too large for that), the hot pages are swept when that costs less than to
       look at each; all pages become hot, or are cooled, when the other way has cost more than this
-      one by the price of the change (`mixed/leader`).
+      one by 1.5 times, or 2.5 times, the price of opening and cooling them (`mixed/leader`).
     - *Stakes.* What all faults and what all scans would have cost is known, for each harvest tells
       what was written. While faults would have cost less, no group is opened, and no sweep begun,
       that would bring what was spent, cooling all again included, above 9/8 of that; and what is
       swept is cooled as soon as it is above.
 
     So when a group opens while faults lead, all that was spent, and what it costs to open and cool
-    it, is at most 9/8 of what faults alone would have cost; it closes when it has lost half its
-    price more. What waiting costs, and what is lost before the lead changes, has no bound that is
-    proved: how much it is on traces made to mislead, `results/reference/rivals` shows
+    it, is at most 9/8 of what faults alone would have cost; it closes when it has lost as much
+    more as it opened at. What waiting costs, and what is lost before the lead changes, has no bound
+    that is proved: how much it is on traces made to mislead, `results/reference/rivals` shows
     (`analysis/model/adversaries.py`).
+
+    No deterministic rule that does not know the stores to come can promise less than 1.80 and 1.79
+    times the best tracker that never chooses on POWER9 and POWER8 (a derived bound, of 300 epochs
+    and 8,192 pages: `analysis/model/online.py`).
+
+    Where each cooled page has a tlbie of its own (POWER's hashed table), one flush of all TLBs
+    stands for those of many once it costs less: by unit costs estimated for POWER9 from 7 pages on,
+    where one tlbie drops a partition (Linux's `flush_partition`, mmu_partition_table_set_entry),
+    and from 167 on for POWER8, where each core runs a tlbiel for each set. That KVM might do so for
+    a log, over HPTEs made absent first, is a proposal; that the guest's TLB entries all go with it
+    is not priced.
 
     A cold page's HPTEs are read-only with C clear. Cooling takes the page's bit first, then the
     permission, then a flush, and then looks at C again. Where TLBs keep C back

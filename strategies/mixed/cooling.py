@@ -5,6 +5,7 @@ Where TLBs keep C back, HPTEs are absent meanwhile, and read-only when they are 
 
 from strategies.core import atomics
 from strategies.core.changed import (
+    ABSENT_FLUSHED,
     ABSENT_WRITABLE,
     FINISH,
     FINISH_COLD,
@@ -12,9 +13,15 @@ from strategies.core.changed import (
     is_clean,
     test_clear_dirty,
 )
-from strategies.core.events import BITMAP_WORDS_READ, PAGES_CLEARED, PAGES_REARMED, count
+from strategies.core.events import (
+    BITMAP_WORDS_READ,
+    PAGES_CLEARED,
+    PAGES_FLUSHED,
+    PAGES_REARMED,
+    count,
+)
 from strategies.core.groups import is_open
-from strategies.core.heat import word_bit
+from strategies.core.heat import IS_FLUSHED, known, learn, spared_by_flush, word_bit
 from strategies.core.jit import kernel
 from strategies.core.machine import LOG_HEAT, SLOT_BASE_GFN
 from strategies.core.memslot import PAGES_PER_WORD, bitmap_start, report_pages, slot_field
@@ -46,13 +53,16 @@ def cool_word(machine, slot, heat, number, mask, out, seen):
     word = bitmap_start(machine, slot, 1) + number
     atomics.fetch_and(machine.bitmap, word, ~mask)
     atomics.store_own(seen, number, atomics.load_own(seen, number) | mask)
+    is_flushed = known(machine, heat, IS_FLUSHED)
     count(machine, machine.nvcpus, PAGES_REARMED, popcount(mask))
+    count(machine, machine.nvcpus, PAGES_FLUSHED, is_flushed * popcount(mask))
+    action = ABSENT_FLUSHED if is_flushed else ABSENT_WRITABLE
     base = slot_field(machine, slot, SLOT_BASE_GFN)
     while mask:
         page = number * PAGES_PER_WORD + ctz(mask)
         mask &= mask - ONE
         if machine.delayed_c:
-            npages = take(machine, base + page, ABSENT_WRITABLE)
+            npages = take(machine, base + page, action)
             if npages:
                 report(machine, slot, heat, out, page, npages)
         else:
@@ -72,9 +82,28 @@ def _old_pages(machine, slot, heat, number, mask):
 
 
 @kernel
-def cool_group(machine, slot, heat, first, words, out, seen):
-    """Make those pages cold that are no longer warm, of the words of the bitmap from `first` on."""
+def _count_old(machine, slot, heat, first, words):
+    """Return how many hot pages are no longer warm, of words of the bitmap as in `cool_group`."""
     start = bitmap_start(machine, slot, 1)
+    old = I64(0)
+    while words:
+        number = first + ctz(words)
+        words &= words - ONE
+        mask = atomics.load(machine.bitmap, start + number)
+        old += popcount(_old_pages(machine, slot, heat, number, mask))
+    return old
+
+
+@kernel
+def cool_group(machine, slot, heat, first, words, out, seen):
+    """Make those pages cold that are no longer warm, of the words of the bitmap from `first` on.
+
+    Where a flush costs less than their tlbies, it stands for those of all that this harvest cools
+    from now on.
+    """
+    start = bitmap_start(machine, slot, 1)
+    if spared_by_flush(machine, heat, _count_old(machine, slot, heat, first, words)) > 0:
+        learn(machine, heat, IS_FLUSHED, 1)
     count(machine, machine.nvcpus, BITMAP_WORDS_READ, popcount(words))
     while words:
         number = first + ctz(words)

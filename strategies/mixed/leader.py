@@ -43,6 +43,10 @@ SHARE = 8
 """An eighth of what faults alone would have cost may be lost, where they lead, by all that is not
 to take a fault."""
 
+OPENS_AT, CLOSES_AT = 3, 5
+"""Halves of the price of opening and cooling all at which all is opened, and cooled. What closes
+has to learn anew, by faults, what it opened at."""
+
 STOCK = 32
 """Harvests from one count of the warm pages to the next, while everything is swept."""
 
@@ -98,21 +102,21 @@ def note_costs(machine, slot, heat, scan, faults, written):
         full_scan += known(machine, heat, SWEEP_AGAIN)
     add(machine, heat, BY_FAULTS, written * fault + flush)
     add(machine, heat, BY_SCANS, full_scan + stores + flush)
-    opening = opened * toggle_price(machine, heat)
+    opening = toggle_price(machine, heat, opened)
     add(machine, heat, OWN, scan + faults * fault + opening + stores + flush)
 
 
 @kernel
 def _regret_cold(machine, slot, heat, hot, paid):
-    """Open everything if what was paid, more than a sweep of it, is the price of that.
+    """Open everything if what was paid, more than a sweep of it, is OPENS_AT times half the price.
 
     Returns how many pages are hot.
     """
     npages = slot_field(machine, slot, SLOT_NPAGES)
-    price = (npages - hot) * toggle_price(machine, heat)
+    price = toggle_price(machine, heat, npages - hot)
     regret = max(known(machine, heat, REGRET_COLD) + paid, 0)
     may_lose = not faults_lead(machine, heat) or price <= left_to_lose(machine, heat)
-    if hot < npages and regret >= price and may_lose:
+    if hot < npages and 2 * regret >= OPENS_AT * price and may_lose:
         open_all(machine, slot, heat, npages - hot)
         hot, regret = npages, I64(0)
     learn(machine, heat, REGRET_COLD, regret)
@@ -123,11 +127,12 @@ def _regret_cold(machine, slot, heat, hot, paid):
 def _regret_swept(machine, slot, heat, hot, paid):
     """Close all groups if sweeps have cost too much; return whether they did.
 
-    More than to scan what is warm by what cooling costs, or too much beside faults alone.
+    More than to scan what is warm by CLOSES_AT times half the price of opening and cooling, or too
+    much beside faults alone.
     """
     regret = max(known(machine, heat, REGRET_SWEPT) + paid, 0)
     has_lost = faults_lead(machine, heat) and left_to_lose(machine, heat) < 0
-    closes = has_lost or regret >= hot * toggle_price(machine, heat)
+    closes = has_lost or 2 * regret >= CLOSES_AT * toggle_price(machine, heat, hot)
     if closes:
         close_groups(machine, slot, heat)
         regret = I64(0)
@@ -142,7 +147,7 @@ def weigh_sweep(machine, slot, heat, hot, faults, missed, any_dirty):
     What is hot is scanned page by page as long as that costs less.
     """
     swept = is_swept(machine, slot)
-    if swept and (known(machine, heat, HARVEST) % STOCK == 0 or not known(machine, heat, WARM)):
+    if swept and known(machine, heat, HARVEST) % STOCK == 0:
         _take_stock(machine, slot, heat)
         hot = known(machine, heat, HOT)
     sweep = known(machine, heat, SWEEP) + any_dirty * known(machine, heat, SWEEP_AGAIN)

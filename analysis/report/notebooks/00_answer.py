@@ -145,10 +145,11 @@ assert "EAGER_SPLIT" in settings["arm64"]
 assert all("nothing else to choose" in settings[name] for name in ("power8", "power9"))
 say(
     "- **What to do today** (*cited*; `dirtylog advise` lists the settings). x86: the kernel has "
-    "chosen, and what is left are settings: manual protect with all bits set at the start; Intel "
-    "hosts use PML by themselves. arm64: the same without PML, and eager splitting of "
-    "huge pages. POWER: KVM scans, with nothing to set; choose 64 KiB pages, and on HPT expect a "
-    "long last round (*modelled*, below)."
+    "chosen, and what is left are settings: manual protect with all bits set at the start, which "
+    "QEMU asks for by itself; Intel hosts use PML by themselves. arm64: the same without PML, and "
+    "eager splitting of huge pages. POWER: KVM scans, with nothing to set; a host of 64 KiB pages "
+    "scans a sixteenth of the entries, but reports, and so sends, 64 KiB for each page written; on "
+    "HPT expect a long last round (*modelled*, below)."
 )
 
 # %%
@@ -218,9 +219,10 @@ of_4k, of_64k = scattered.loc["POWER9 HPT, 4 KiB"], scattered.loc["POWER9 HPT, 6
 assert of_4k["share"] < 1 / 3, "the scan wins with 4 KiB pages, too"
 assert of_64k["share"] > 2 / 3, "faults win with 64 KiB pages, too"
 say(
-    "- **The page size turns the verdict, for Paul.** Linux on POWER runs 64 KiB pages by default "
-    f"(*cited*: ppc64_defconfig). 1,000 scattered first writes in {size_text(SLOT)} on POWER9 HPT "
-    f"cost with 4 KiB pages {wording.of_draws(of_4k, 'scan')} by scan and "
+    "- **The page size turns the verdict, for Paul.** Linux's default configuration for POWER has "
+    "64 KiB pages (*cited*: ppc64_defconfig). 1,000 scattered first writes in "
+    f"{size_text(SLOT)} on POWER9 HPT cost with 4 KiB pages "
+    f"{wording.of_draws(of_4k, 'scan')} by scan and "
     f"{wording.of_draws(of_4k, 'faults')} by faults (the scan is cheaper in "
     f"{wording.draws(of_4k['share'])} of the draws), with 64 KiB pages "
     f"{wording.of_draws(of_64k, 'scan')} and {wording.of_draws(of_64k, 'faults')} "
@@ -259,7 +261,7 @@ say(
     "proposal; no POWER kernel write-protects for the log, so faults are one there. **What history "
     "chose** (*cited*): POWER HPT kept the scan (kvmppc_hv_get_dirty_log_hpt, e641a317830b), POWER "
     "radix took it up (8f7b79b8379a, 2017); s390 went from hardware change bits to faults "
-    "(kvm-s390 pull request of 2014-04-22); Intel added a log in hardware (PML, Huang 2015). What "
+    "(0a61b222df75, 2014); Intel added a log in hardware (PML, Huang 2015). What "
     "can be set on each platform, `dirtylog advise` lists."
 )
 
@@ -284,6 +286,7 @@ say(
     "- **Huge pages.** HPT cannot split the guest's entries, so one C bit speaks for 16 MiB: 0.1% "
     "of the pages written at random report "
     + " and ".join(f"{wording.share(share)} ({size_text(size)} pages)" for size, share in huge)
-    + " of memory, 1 - (1 - 0.001)^pages (*exact* in expectation). x86, arm64 and POWER radix "
-    "split while logging (*cited*), whatever the strategy."
+    + " of memory, 1 - (1 - 0.001)^pages (*exact* in expectation). While logging, x86 and arm64 "
+    "split huge pages and POWER radix maps base pages in their place (*cited*), whatever the "
+    "strategy."
 )

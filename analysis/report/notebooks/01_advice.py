@@ -39,8 +39,8 @@ assert set(advised["profile"]) == set(bundled())
 assert {"16 MiB", "2 MiB", "64 KiB", "4 KiB"} <= set(advised["pages"])
 table(
     texts.advice(advised),
-    "Modelled: what costs least, in how many of the draws, and what a kernel of the platform has "
-    f"or had{study.walks}",
+    "Modelled: what costs least by the constants' values, in how many of the draws it does, and "
+    f"what a kernel of the platform has{study.walks}; star: a proposal, no kernel has it",
 )
 
 # %% [markdown]
@@ -71,7 +71,8 @@ fold(cases, f"All {len(cases)} with their sources")
 # ## The trade-off
 #
 # The scan pays for every page of the slot, at the harvest; faults are paid for every page written,
-# by the guest. Somewhere they cost the same.
+# by the guest. Where not all draws have a density at which they cost the same, the table says how
+# many have.
 
 # %%
 densities = np.geomspace(1e-5, 1, 31)
@@ -94,7 +95,8 @@ slots = [SLOT >> 4, SLOT, SLOT << 4]
 table(
     texts.break_evens(slots),
     "Modelled: density at which scan and faults cost the same CPU time, median (5% to 95% of the "
-    f"draws){study.walks}; the darker, the more must be written before the scan costs less",
+    f"draws){study.walks}; 0%: the scan costs less as soon as a page is written, never: faults "
+    "cost less however much is; the darker, the more must be written before the scan costs less",
 )
 
 # %% [markdown]

@@ -106,7 +106,10 @@ mapped = texts.scattered(study.cells)
 if mapped is None:
     say("This study has the linear mapping only; the full grid has both.")
 else:
-    table(mapped, "Measured: clean scan, scattered mapping / linear mapping")
+    table(
+        mapped,
+        "Measured: clean scan, scattered mapping / linear mapping, the quickest pass of each",
+    )
 
 # %% [markdown]
 # ## The limit: a copy of the bitmap
@@ -124,6 +127,9 @@ else:
 # ## Starting and ending the log
 #
 # A slot of which every page was written. The call from outside is in these times (see null).
+# `c_bit_scan` clears all C bits at its start, as the posted patch did; KVM's HPT log has not since
+# 2017, and its first harvest reports what has its C set (*cited*: e641a317830b), which is how the
+# model prices it.
 
 # %%
 table(texts.toggles(study.frame), "Measured: time to start and to end the log of a slot")

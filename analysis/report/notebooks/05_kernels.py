@@ -12,8 +12,9 @@
 # Numbers of a software model are worth what they are worth against a kernel. Here the same pages of
 # real memory are stored to while the kernel of one machine tracks them: by userfaultfd and
 # PAGEMAP_SCAN (`uffd_async`), which walks every page-table entry as a scan does, and by KVM's
-# bitmap, its bitmap that is cleared later, and its ring (`kvm_bitmap`, `kvm_manual`, `kvm_ring`). A
-# few cells give unit costs; all others, and the recordings, are predicted from their counts alone.
+# bitmap, its bitmap that is cleared later, and its ring (`kvm_bitmap`, `kvm_manual`, `kvm_ring`).
+# Some cells give unit costs; all others, and the recordings, are predicted from their counts alone.
+# Which terms there are was chosen on such cells, too; `benchmarks/METHODOLOGY.md` says which.
 
 # %%
 """Real kernels: what a fit of some cells predicts for others, and where scan and faults meet."""
@@ -60,7 +61,7 @@ if kernels:
     say(texts.winners_said(won))
 
 # %% [markdown]
-# ## The seed's question, on this kernel
+# ## The thread's question, on this kernel
 
 # %%
 if kernels:

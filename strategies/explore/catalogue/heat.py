@@ -6,9 +6,10 @@ from strategies.core.heat import HARVEST, HEAT_WORDS, OPEN
 from strategies.core.machine import LOG_GROUPS
 from strategies.core.memslot import bitmap_start, log_mode, slot_of_gfn
 from strategies.core.protect import RESTORE, change_page
+from strategies.core.tlb import wait_for_shared_tlbies
 from strategies.core.words import I64, U64, ZERO
 from strategies.explore.defect import Defect
-from strategies.mixed import cooling
+from strategies.mixed import adaptive, cooling
 
 _claim = claim
 _open_group = open_group
@@ -45,6 +46,11 @@ def look_without_flush(*arguments):
     """Look again, but let no flush follow."""
     _look_again(*arguments)
     return 0
+
+
+def wait_without_flush(machine, _heat, _begun):
+    """Wait for accesses under way; what was made absent without a tlbie stays in TLBs."""
+    wait_for_shared_tlbies(machine, machine.nvcpus)
 
 
 def open_cold_page(machine, cpu, _slot, _mode, gfn):
@@ -173,5 +179,15 @@ DEFECTS = (
         program="cool-store-harvest",
         strategy="adaptive",
         replaces=((cooling.look_again, look_without_flush),),
+    ),
+    Defect(
+        name="heat-cooled-without-flush",
+        what="Pages that cool have no tlbie, and no flush follows: a TLB keeps one writable, and "
+        "its C back.",
+        origin="design: a flush stands for the tlbies of what cools",
+        lived="-",
+        program="delayed-c-flush-harvest",
+        strategy="adaptive",
+        replaces=((adaptive.end_absent, wait_without_flush),),
     ),
 )
