@@ -63,6 +63,10 @@ HAZARDS = {
     "a ring, and no bitmap for who is no vCPU": "ring-without-bitmap",
     "a clear of what its caller never saw": "clear-of-unknown-bits",
     "a page that the host keeps mapped": "held-mapping-marked-once",
+    "a page that the host takes away": "unmap-drops-c",
+    "C read before the tlbie when the host takes a page away": "unmap-reads-c-early",
+    "no tlbie when the host takes a page away": "unmap-without-tlbie",
+    "the second slot's pages taken for the first's": "second-slot-misplaced",
 }
 """Known ways to lose a page, from the kernel's history, and the defect that stands for each."""
 
@@ -135,6 +139,17 @@ RULES = {
     "a page hot by its own bit alone": "heat-page-bit-alone",
     "a word dropped at one look": "heat-word-dropped-at-one-look",
     "a debt that two pass and none pays": "heat-debt-passed-by-two",
+    "C in the rmap after it left the HPTE": "unmap-saves-c-late",
+    "a page's number in the guest for that in its slot": "base-of-slot-forgotten",
+    "the active half of another slot": "half-of-another-slot",
+    "a half that is two slots'": "half-shared-by-slots",
+    "a start that clears the marks of all slots": "bitmaps-cleared-by-a-start",
+    "a stop that gives permissions back in all slots": "permissions-restored-in-all-slots",
+    "a ring's entry of another slot": "ring-entry-of-another-slot-dropped",
+    "a start that empties the rings of all slots": "rings-emptied-by-a-start",
+    "a hardware log's entry of another slot": "pml-entry-of-another-slot-dropped",
+    "a stop of the hardware for all slots": "pml-off-with-the-first-slot",
+    "EBUSY for a slot that nobody logs": "busy-for-another-slot",
 }
 """Rules of the machine's design."""
 
@@ -159,6 +174,9 @@ KINDS = {
     "heat-debt-passed-by-two": "debt not paid",
     "absent-is-not-found": "wrong return code",
     "protect-skips-its-tlbie": "dead translation",
+    "unmap-without-tlbie": "dead translation",
+    "unmap-saves-c-late": "no such order",
+    "busy-for-another-slot": "error",
     "announced-by-a-plain-store": "dead translation",
 }
 """What is found where it is not a lost page."""
@@ -182,6 +200,17 @@ IN_ONE_SCHEDULE = (
     "pml-owed-c-comes-back",
     "pml-full-after-c",
     "pml-entered-with-c",
+    "unmap-drops-c",
+    "base-of-slot-forgotten",
+    "half-of-another-slot",
+    "half-shared-by-slots",
+    "second-slot-misplaced",
+    "bitmaps-cleared-by-a-start",
+    "permissions-restored-in-all-slots",
+    "ring-entry-of-another-slot-dropped",
+    "rings-emptied-by-a-start",
+    "pml-entry-of-another-slot-dropped",
+    "pml-off-with-the-first-slot",
 )
 """No second thread is needed to lose the page."""
 

@@ -37,6 +37,7 @@ from strategies.core.machine import (
 from strategies.core.memory import available_bytes, zeros
 from strategies.core.memslot import PAGES_PER_WORD, SLOT_COUNT
 from strategies.core.papr import H_SUCCESS
+from strategies.core.unmap import unmap_page
 from strategies.costs import X86_KVM
 from strategies.errors import InputError
 
@@ -276,6 +277,13 @@ class Vm:
             found = host_store(self.machine, self.vcpus, gfn, stamp)
         if not found:
             raise InputError(f"gfn {gfn} is in no memory slot")
+
+    def unmap_page(self, gfn):
+        """Take a page away from the guest, as the host does to swap it out, until its next access.
+
+        Beside a harvest, too; but both count in the host's row, where counts may then be missing.
+        """
+        unmap_page(self.machine, self.vcpus, int(self._pages(gfn)[0]))
 
     def hypercall(self, function, *args, vcpu=0):
         """Make a hypercall (`h_enter`, ...) and return its code and r4 to r11 (uint64[8])."""

@@ -1,5 +1,6 @@
 """What a thread of a program can do: each action is one call of the real code."""
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from strategies.core.hpte import (
 from strategies.core.papr import H_EXACT
 from strategies.core.vcpus import enter_guest, leave_guest
 from strategies.core.words import I64, U64, ZERO
+from strategies.explore.scheduler import Violation
 
 
 @dataclass(frozen=True)
@@ -208,35 +210,57 @@ def host_store(gfn=0):
     return Action(f"host store({gfn})", run, stores=True)
 
 
-def harvest():
-    """Harvest the log and copy the reported pages."""
-    return Action("harvest", lambda scene, _vcpu, _stamp: scene.harvest())
+def _of_slot(name, slot):
+    return f"{name} of slot {slot}" if slot else name
 
 
-def harvest_beside():
+def harvest(slot=0):
+    """Harvest the log of a slot and copy the reported pages."""
+    return Action(_of_slot("harvest", slot), lambda scene, _vcpu, _stamp: scene.harvest(slot))
+
+
+def harvest_beside(slot=0):
     """Harvest and copy beside another harvest: a store may be in that one's result, not copied yet.
 
     So it is beside running vCPUs where the hardware keeps C back. What was lost, the end of the
     schedule tells.
     """
-    return Action("harvest", lambda scene, _vcpu, _stamp: scene.harvest_and_copy())
+    label = _of_slot("harvest", slot)
+    return Action(label, lambda scene, _vcpu, _stamp: scene.harvest_and_copy(slot))
 
 
-def get_and_clear(*gfns):
-    """Copy the log, then clear and copy those pages one after the other, and no other."""
-    return Action(f"copy, clear {gfns}", lambda scene, _vcpu, _stamp: scene.get_and_clear(gfns))
+def get_and_clear(*pages, slot=0):
+    """Copy the log, then clear and copy those pages of a slot one after the other, and no other."""
+    label = _of_slot(f"copy, clear {pages}", slot)
+    return Action(label, lambda scene, _vcpu, _stamp: scene.get_and_clear(slot, pages))
 
 
-def enable_all_set():
+def enable_all_set(slot=0):
     """Start logging with all bits set: no page is copied yet."""
-    return Action("enable, all set", lambda scene, _vcpu, _stamp: scene.enable_all_set())
+    label = _of_slot("enable, all set", slot)
+    return Action(label, lambda scene, _vcpu, _stamp: scene.enable_all_set(slot))
 
 
-def enable():
-    """Start logging, then copy all pages."""
-    return Action("enable", lambda scene, _vcpu, _stamp: scene.enable())
+def enable(slot=0):
+    """Start logging a slot, then copy all its pages."""
+    return Action(_of_slot("enable", slot), lambda scene, _vcpu, _stamp: scene.enable(slot))
 
 
-def disable():
-    """Stop logging."""
-    return Action("disable", lambda scene, _vcpu, _stamp: scene.disable())
+def enable_in_vain(slot=0):
+    """Ask for a log of a slot by the tracker of another one, while its own logs it: EBUSY."""
+
+    def run(scene, _vcpu, _stamp):
+        try:
+            scene.trackers[1 - slot].enable_logging(slot)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            return
+        raise Violation("wrong return code", f"slot {slot} is logged by two trackers")
+
+    return Action(_of_slot("enable, EBUSY", slot), run)
+
+
+def disable(slot=0):
+    """Stop logging a slot."""
+    return Action(_of_slot("disable", slot), lambda scene, _vcpu, _stamp: scene.disable(slot))

@@ -10,6 +10,7 @@ from strategies.core.machine import (
     LOG_WORDS,
     SLOT_HEAT,
     SLOT_LOG_MODE,
+    SLOT_WORDS,
     TLB_OWED_C,
     TLB_WORDS,
     VCPU_ACCESS,
@@ -93,22 +94,24 @@ HARVEST, FAULTS, LEAD, FIRST_WRITE, PAGE_OPEN, PAGE_COOL, GROUPS = 0, 1, 12, 16,
 OPEN, DEBT = 1 << 63, 0xFFFFFFFF
 
 
-def check_debts(machine, pages):
-    """Raise Violation if the one group of slot 0 is closed, and does not owe all its faults.
+def check_debts(machine, slot, pages):
+    """Raise Violation if the one group of a slot is closed, and does not owe all its faults.
 
     Or owes what it opens at, with so many faults that it may. Before the first harvest, for each
     settles debts and changes how many those are.
     """
     slots, heat = machine.slots, machine.heat
-    start = int(slots[SLOT_HEAT])
+    row = slot * SLOT_WORDS
+    start = int(slots[row + SLOT_HEAT])
     word = int(heat[start + GROUPS])
-    if int(slots[SLOT_LOG_MODE]) != LOG_HEAT or word & OPEN or int(heat[start + HARVEST]) != 1:
+    is_on = int(slots[row + SLOT_LOG_MODE]) == LOG_HEAT
+    if not is_on or word & OPEN or int(heat[start + HARVEST]) != 1:
         return
     faults = int(heat[start + FAULTS])
     owed = faults * (int(heat[start + FIRST_WRITE]) // 1000)
     if word & DEBT != owed:
         raise Violation("debt not paid", f"a group owes {word & DEBT} ns, of {owed} of faults")
     toggle = sum(int(heat[start + price]) for price in (PAGE_OPEN, PAGE_COOL))
-    limit = max(len(pages) * toggle // 2000, 1)
+    limit = max(pages * toggle // 2000, 1)
     if word & DEBT >= limit and faults >= int(heat[start + LEAD]):
         raise Violation("debt not paid", f"a closed group owes {word & DEBT} ns, of {limit}")

@@ -8,6 +8,7 @@ from strategies.core.vcpus import enter_guest, leave_guest
 from strategies.core.words import U64
 from strategies.errors import InputError
 from strategies.explore.defect import substituted
+from strategies.explore.final import FinalJudge
 from strategies.explore.linear import Call, OrderJudge
 from strategies.explore.scene import Scene
 from strategies.explore.scheduler import Schedule, Violation
@@ -94,6 +95,7 @@ class Explorer:
         self.program = program
         self.memory = memory
         self.scene = Scene(program, strategy, memory)
+        self._final = FinalJudge(self.scene, program, strategy)
         self._order = OrderJudge(self.scene, strategy) if program.is_generated else None
         self._calls = []
 
@@ -114,6 +116,7 @@ class Explorer:
         """
         scene = self.scene
         scene.restore()
+        self._final.state = None
         self._calls.clear()
         self._schedule = schedule = Schedule(
             [self._body(*numbered) for numbered in enumerate(self.program.threads)],
@@ -128,18 +131,22 @@ class Explorer:
             schedule.run()
             scene.translations.start(None)
             if not schedule.is_given_up:
-                final = scene.judge()
+                final = self._final.judge()
                 if self._order:
                     self._order.judge([each(schedule) for each in self._calls], final)
         except Violation as violation:
-            return schedule, violation, scene.final
+            return schedule, violation, self._final.state
         except InputError:
             raise
         except Exception as error:
-            return schedule, Violation("error", f"{type(error).__name__}: {error}"), scene.final
+            return (
+                schedule,
+                Violation("error", f"{type(error).__name__}: {error}"),
+                self._final.state,
+            )
         finally:
             scene.translations.start(None)
-        return schedule, None, scene.final
+        return schedule, None, self._final.state
 
     def _body(self, number, actor):
         def body(thread):

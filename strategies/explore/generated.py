@@ -28,14 +28,15 @@ from strategies.core.guest import VIEW_ALIAS, VIEW_BASE, VIEW_LARGE, VIEW_SMALL
 from strategies.core.hpte import SHIFT_4K
 from strategies.costs import UnitCosts
 from strategies.explore import operations as op
-from strategies.explore.programs import SCANS, TRACKERS, Program, guest, host
+from strategies.explore.actions import guest, host
+from strategies.explore.program import KEEPS_C_BACK, TRACKERS, Program
+from strategies.registry import base_of
 
 ONE, TWO, LARGE = (VIEW_BASE,), (VIEW_BASE, VIEW_ALIAS), (VIEW_LARGE, VIEW_SMALL)
 SIZES = {ONE: (), TWO: ("two",), LARGE: ("large",)}
 HALF_OF_LARGE = 23
 """log2 of a base page of which two make a large page: enough to tell one from all."""
 
-KEEPS_C_BACK = (*SCANS, "pml", "pml:1", "dbm_hybrid", "adaptive")
 SMALL_LOGS = ("pml:1", "dirty_ring:66")
 """Full with one entry, or two."""
 
@@ -76,6 +77,7 @@ HOST = {
     "enable": op.enable,
     "disable": op.disable,
     "enable-other": op.enable_other,
+    "unmap": lambda pages: op.unmap(),
 }
 BULK, ANY, NEXT, EVICT = "bulk-remove", "enter-any", "store-next", "evict"
 HOST_NEXT = "host-store-next"
@@ -241,7 +243,7 @@ def _trackers(threads, start, is_late):
         return ("adaptive",)
     trackers = TRACKERS if any(isinstance(thread[0], str) for thread in threads) else MODES
     trackers += SMALL_LOGS if NEXT in _names(threads) else ()
-    return tuple(name for name in trackers if not is_late or name in KEEPS_C_BACK)
+    return tuple(name for name in trackers if not is_late or base_of(name) in KEEPS_C_BACK)
 
 
 def _program(views, threads, start, is_late):

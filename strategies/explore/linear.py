@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from strategies.core.guest import VIEW_LARGE
 from strategies.explore import sequential
-from strategies.explore.operations import Bits
-from strategies.explore.programs import SCANS
+from strategies.explore.operations import SLOT, Bits
+from strategies.explore.program import SCANS
 from strategies.explore.scheduler import Violation
 from strategies.explore.sequential import (
     CLEAR,
@@ -158,7 +158,7 @@ class OrderJudge:
         )
         seen = scene.seen(dict.fromkeys(scene.pages))
         hptes = ((place, _known(bits, owes_c)) for place, bits in seen.hptes.items())
-        is_on = scene.is_logging
+        is_on = scene.is_logged(SLOT)
         beside = EITHER if VIEW_LARGE in scene.views and scene.due else CLEAR
         dirty = {gfn: SET if gfn in scene.due else beside for gfn in scene.pages}
         pages = ((g, Page(s, dirty[g] if is_on else CLEAR, is_on)) for g, s in seen.stamps.items())

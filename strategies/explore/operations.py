@@ -61,6 +61,9 @@ DONE, MISSED, FORBIDDEN = "done", "missed", "forbidden"
 OFF, BUSY = "off", "busy"
 """What came of a call of the host: the slot is not logged, or by another tracker."""
 
+SLOT = 0
+"""The one slot of generated programs."""
+
 BULK_FAILED = U64(0x10) << BULK_SHIFT
 
 
@@ -353,6 +356,16 @@ def host_store(gfn=0):
     return Operation(_named("host-store", VIEW_BASE, gfn), run, parts=(part,))
 
 
+def unmap(gfn=0):
+    """Take a page away, as the host does to swap it out."""
+
+    def run(scene, _thread, _stamp):
+        scene.vm.unmap_page(gfn)
+        return (DONE,)
+
+    return Operation("unmap", run, parts=(Part("unmap", None, gfn),))
+
+
 def _of_pages(name, call, pages):
     """Return the operation of a call of the host that concerns each page by itself."""
 
@@ -372,7 +385,7 @@ def harvest(pages=1):
     """Harvest the log and copy the reported pages."""
 
     def call(scene):
-        reported = scene.harvest_and_copy()
+        reported = scene.harvest_and_copy(SLOT)
         return tuple(gfn in reported for gfn in range(pages))
 
     return _of_pages("harvest", call, pages)
@@ -382,7 +395,7 @@ def enable(pages=1):
     """Start logging, then copy all pages."""
 
     def call(scene):
-        scene.enable()
+        scene.enable(SLOT)
         return (DONE,) * pages
 
     return _of_pages("enable", call, pages)
@@ -392,7 +405,7 @@ def disable(pages=1):
     """Stop logging."""
 
     def call(scene):
-        scene.disable()
+        scene.disable(SLOT)
         return (DONE,) * pages
 
     return _of_pages("disable", call, pages)
@@ -402,7 +415,7 @@ def enable_other(pages=1):
     """Start logging by another tracker, of the same sort."""
 
     def call(scene):
-        type(scene.tracker)(scene.vm).enable_logging(0)
+        type(scene.trackers[SLOT])(scene.vm).enable_logging(SLOT)
         return (DONE,) * pages
 
     return _of_pages("enable_other", call, pages)

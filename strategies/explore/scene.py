@@ -1,48 +1,33 @@
-"""The tiny machine that a program runs on, and the migration that judges what it did.
+"""The tiny machine that a program runs on, and the migration that goes on beside it.
 
-The machine is built once; before each schedule its words are restored from a copy. It is judged as
-a migration would: when logging starts all pages are copied, after each harvest those it reports.
-
-- What had finished before a harvest began is in the copy after it.
-- At the end, with all threads stopped, one more harvest makes the copy equal memory.
-- Then each vCPU stores once more to each page through each view, and a harvest reports it: nothing
-  was left writable with nobody to notice.
-- With the threads stopped a second harvest reports nothing, and the first no page that was never
-  stored to (but through a large page, or under `pte_flush`, which reports pages that were read).
-- The guest's own view of it is judged by `guest_view`.
+The machine is built once; before each schedule its words are restored from a copy. The migration
+copies all pages when logging starts, and after each harvest those that it reports: what had
+finished before the harvest began must then be in the copy. The end is judged by `final`.
 """
 
 import numpy as np
 
 from strategies.core import atomics
-from strategies.core.guest import VIEW_LARGE, address_of, touch, view_shift
+from strategies.core.guest import address_of, view_shift
 from strategies.core.hpt import find_hpte
 from strategies.core.hpte import HPTE_R_RC, HPTE_V_ABSENT, HPTE_V_VALID
 from strategies.core.locks import lock_bit
 from strategies.core.machine import Machine
 from strategies.core.papr import PRESENT
 from strategies.core.vm import Vm
-from strategies.core.words import I64, ONE, U64, ZERO
-from strategies.explore.checks import check_debts, check_locks, check_rings
+from strategies.core.words import ONE, U64, ZERO
 from strategies.explore.guest_view import GuestView
 from strategies.explore.holders import Holders
-from strategies.explore.operations import OFF, bits_of, place_of
+from strategies.explore.operations import bits_of, place_of
 from strategies.explore.scheduler import Violation
 from strategies.explore.sequential import Final
 from strategies.explore.store_buffers import words_through
 from strategies.explore.translations import Translations
 from strategies.explore.words import Words
-from strategies.registry import get
-
-SLOT = 0
-LAST_STAMPS = 1 << 32
-"""Stamps of the stores that the final judgement makes start here."""
+from strategies.registry import base_of, get
 
 ENDED = 0
 """Which of a thread's words of what has finished counts the operations of a generated program."""
-
-PATIENCE = 1000
-"""Turns of spin loops after which the final judgement, which runs alone, would wait for ever."""
 
 
 class SpinLock:
@@ -60,13 +45,13 @@ class SpinLock:
 
 
 class Scene:
-    """A machine with one slot and a tracker, which can be set back to its start.
+    """A machine with its slots and trackers, which can be set back to its start.
 
     Parameters
     ----------
     program : Program
     strategy : str
-        Name of a tracker.
+        Name of the tracker of the first slot, and of the others if the program names none.
     memory : Memory, optional
         With it the threads of a schedule have store buffers.
 
@@ -74,13 +59,14 @@ class Scene:
     ----------
     machine : Machine
         Of `Words`.
-    tracker : DirtyTracker
+    slots : tuple of range
+        Their pages.
+    trackers : tuple of DirtyTracker
+        Of each slot.
     pages : range
-        The slot's.
+        Of all slots.
     due : set of int
         At the start: pages that were stored to and not reported since.
-    final : tuple or None
-        The state in which the last schedule ended.
     """
 
     def __init__(self, program, strategy, memory=None):
@@ -88,35 +74,42 @@ class Scene:
         self.views = program.views
         self.vcpus = program.vcpus
         self._is_generated = program.is_generated
-        is_exact = VIEW_LARGE not in program.views and strategy != "pte_flush"
-        self._is_exact = is_exact and not self._is_generated
-        actions = (action for actor in program.threads for action in actor.actions)
-        self._may_be_marked = {action.may_mark for action in actions}
         self.vm = Vm(program.pages, vcpus=self.vcpus, **program.options)
-        self.vm.add_memslot(0, program.pages)
+        each = program.pages // program.slots
+        self.slots = tuple(range(k * each, (k + 1) * each) for k in range(program.slots))
+        for pages in self.slots:
+            self.vm.add_memslot(pages.start, each)
         self._words = words_through(memory) if memory else Words
         self._take_over_arrays(program)
         for view in program.views:
-            self.vm.populate(SLOT, view)
+            for slot in range(program.slots):
+                self.vm.populate(slot, view)
         self.hptes = {
-            (view, gfn): self._index(view, gfn) for view in self.views for gfn in self.pages
+            (view, gfn): self.index(view, gfn) for view in self.views for gfn in self.pages
         }
-        self.tracker = get(strategy)(self.vm)
+        self.trackers = self._trackers(strategy, program)
         self.copy = {}
         self.order = {}
         self.translations = Translations(self.machine)
         self.guest = GuestView(self.machine, self.pages)
-        self._judged = {}
-        self.final = None
         if program.enabled:
-            self.enable()
+            for slot in range(program.slots):
+                self.enable(slot)
         for vcpu, action in program.before:
             action.run(self, vcpu, U64(1 + vcpu))
         stamps = self.machine.stamps
         self.due = {gfn for gfn in self.pages if stamps[gfn] != self.copy.get(gfn, 0)}
-        if self.is_logging:
-            self._copy_pages(self.pages)
+        for slot in self.vm.logged_by:
+            self._copy_pages(self.slots[slot])
         self._saved = self._save()
+
+    def _trackers(self, strategy, program):
+        """Return who is to log each slot; two of one sort have the same parameter."""
+        first = second = get(strategy)(self.vm)
+        if program.second:
+            is_same = base_of(strategy) == program.second
+            second = get(strategy if is_same else program.second)(self.vm)
+        return first, *(second for _ in self.slots[1:])
 
     def _take_over_arrays(self, program):
         """Put `Words` in the place of the machine's arrays, and of the host's locks."""
@@ -139,14 +132,14 @@ class Scene:
         self.words += [locks, *self._finished.values()]
         self.holders = Holders(self.machine, locks, sum(a.is_guest for a in program.threads))
 
-    def _index(self, view, gfn):
+    def index(self, view, gfn):
+        """Return the HPTE that maps a page through a view, or -1."""
         va, shift = address_of(self.machine, view, gfn), view_shift(self.machine, view)
         return int(find_hpte(self.machine, va, shift, HPTE_V_VALID | HPTE_V_ABSENT))
 
-    @property
-    def is_logging(self):
-        """Whether the slot is logged."""
-        return SLOT in self.vm.logged_by
+    def is_logged(self, slot):
+        """Say whether a slot is logged."""
+        return slot in self.vm.logged_by
 
     def _save(self):
         words = [dict(words) for words in self.words]
@@ -155,7 +148,6 @@ class Scene:
 
     def restore(self):
         """Set everything back to the start: all state of a tracker is in the machine's words."""
-        self.final = None
         self.holders.start()
         saved, guest, (copy, order, logged_by) = self._saved
         for words, content in zip(self.words, saved, strict=True):
@@ -197,23 +189,23 @@ class Scene:
     def _age(self, stamp):
         return self.order.get(int(stamp), -1)
 
-    def enable(self):
-        """Start logging, and the migration: all pages are copied."""
-        self.tracker.enable_logging(SLOT)
-        self._copy_pages(self.pages)
+    def enable(self, slot):
+        """Start logging a slot, and its migration: all its pages are copied."""
+        self.trackers[slot].enable_logging(slot)
+        self._copy_pages(self.slots[slot])
 
-    def disable(self):
-        """Stop logging."""
-        self.tracker.disable_logging(SLOT)
+    def disable(self, slot):
+        """Stop logging a slot."""
+        self.trackers[slot].disable_logging(slot)
 
-    def harvest(self):
+    def harvest(self, slot):
         """Harvest and copy what is reported; what had finished before must be in the copy."""
         due = [
             (gfn, atomics.load(finished, gfn))
-            for gfn in self.pages
+            for gfn in self.slots[slot]
             for finished in self._finished.values()
         ]
-        self.harvest_and_copy()
+        self.harvest_and_copy(slot)
         for gfn, stamp in due:
             if self._age(self.copy.get(gfn, 0)) < self._age(stamp):
                 raise Violation(
@@ -222,69 +214,47 @@ class Scene:
                     f"and the copy after it is {self.copy.get(gfn, 0):#x}",
                 )
 
-    def enable_all_set(self):
+    def enable_all_set(self, slot):
         """Start logging with all bits set; the pages are copied as they are cleared."""
-        self.tracker.enable_all_set(SLOT)
+        self.trackers[slot].enable_all_set(slot)
 
-    def get_and_clear(self, gfns):
+    def get_and_clear(self, slot, pages):
         """Copy the log, then clear and copy pages of it one by one, as a migration sends them."""
-        log = self.tracker.buffer(SLOT)
-        self.tracker.copy_dirty_log(SLOT, log)
-        for gfn in gfns:
+        tracker, gfns = self.trackers[slot], self.slots[slot]
+        log = tracker.buffer(slot)
+        tracker.copy_dirty_log(slot, log)
+        for page in pages:
             one = np.zeros_like(log)
-            one[gfn // 64] = log[gfn // 64] & ONE << U64(gfn % 64)
-            self.tracker.clear_dirty_log(SLOT, 0, len(self.pages), one)
+            one[page // 64] = log[page // 64] & ONE << U64(page % 64)
+            tracker.clear_dirty_log(slot, 0, len(gfns), one)
             if one.any():
-                self._copy_pages([gfn])
+                self._copy_pages([gfns[page]])
 
-    def harvest_and_copy(self):
+    def harvest_and_copy(self, slot):
         """Harvest and copy what is reported; return those pages."""
-        out = self.tracker.buffer(SLOT)
-        self.tracker.get_dirty_log(SLOT, out)
-        bits = np.unpackbits(out.view(np.uint8), bitorder="little")
-        reported = [gfn for gfn in self.pages if bits[gfn]]
+        reported = [self.slots[slot][page] for page in self.reported(slot)]
         self._copy_pages(reported)
         return reported
+
+    def reported(self, slot):
+        """Harvest; return the numbers that reported pages have in their slot."""
+        out = self.trackers[slot].buffer(slot)
+        self.trackers[slot].get_dirty_log(slot, out)
+        bits = np.unpackbits(out.view(np.uint8), bitorder="little")
+        return [page for page in range(len(self.slots[slot])) if bits[page]]
 
     def _copy_pages(self, gfns):
         for gfn in gfns:
             self.copy[gfn] = int(atomics.load(self.machine.stamps, gfn))
 
-    def judge(self):
-        """Judge the final state, with all threads stopped; return it as guest and host see it.
-
-        Returns
-        -------
-        Final
-
-        Raises
-        ------
-        Violation
-        """
-        self.final = self._state()
-        if self.final in self._judged:
-            return self._judged[self.final]
-        check_locks(self.words)
-        check_rings(self.machine, self.pages)
-        check_debts(self.machine, self.pages)
-        atomics.hook = _Patience()
-        try:
-            if not self._is_generated:  # of these the order of operations tells more
-                self.guest.judge()
-            final = self._judge_log() if self.is_logging else self._judge_access()
-        finally:
-            atomics.hook = lambda *_: None
-        self._judged[self.final] = final
-        return final
-
     def seen(self, reported):
         """Return what guest and host see of HPTEs and memory, with what a harvest reported."""
         places = {place_of(*name) for name in self.hptes}
-        hptes = {place: self._bits(self.hptes[place]) for place in sorted(places)}
+        hptes = {place: self.bits(self.hptes[place]) for place in sorted(places)}
         stamps = {gfn: int(atomics.load_own(self.machine.stamps, gfn)) for gfn in self.pages}
         return Final(hptes, stamps, reported)
 
-    def _bits(self, index):
+    def bits(self, index):
         """Return R, C and the permission that the guest sees of an HPTE; None if there is none."""
         if index < 0 or not atomics.load_own(self.machine.hpt, 2 * index) & PRESENT:
             return None
@@ -292,64 +262,9 @@ class Scene:
         rc = atomics.load_own(self.machine.hpt, 2 * index + 1) & HPTE_R_RC
         return bits_of(self.machine, guest_r | rc)
 
-    def _state(self):
+    def state(self):
         """Return what two equal states have in common: all words but event counts, and the copy."""
         words = (words.content() for words in self.words if words is not self.machine.events)
         copy, *guest = self.guest.state()
         copies = frozenset(self.copy.items()), frozenset(copy.items())
-        return (*words, *copies, *guest, self.is_logging)
-
-    def _judge_log(self):
-        reported = self._final_harvest("with all threads stopped")
-        for gfn in reported:
-            is_stored = gfn in self._may_be_marked or atomics.load_own(self.machine.stamps, gfn)
-            if self._is_exact and not is_stored:
-                raise Violation("spurious page", f"page {gfn} is reported and was never stored to")
-        final = self.seen({gfn: gfn in reported for gfn in self.pages})
-        stamp = LAST_STAMPS
-        for view in self.views:
-            for vcpu in range(self.vcpus):
-                for gfn in self.pages:
-                    stamp += 1
-                    touch(self.machine, vcpu, view, I64(gfn), True, U64(stamp))
-                self._final_harvest(f"after vCPU {vcpu} stored once more through view {view}")
-        return final
-
-    def _final_harvest(self, when):
-        reported = self.harvest_and_copy()
-        stamps = self.machine.stamps
-        for gfn in self.pages:
-            stamp = int(stamps[gfn])
-            if self.copy.get(gfn, 0) != stamp:
-                raise Violation(
-                    "lost page",
-                    f"page {gfn}: memory has {stamp:#x}, the copy {self.copy.get(gfn, 0):#x}, "
-                    f"after a harvest {when}",
-                )
-        if again := self.harvest_and_copy():
-            raise Violation("spurious page", f"pages {again} are reported once more {when}")
-        return reported
-
-    def _judge_access(self):
-        final = self.seen(dict.fromkeys(self.pages, OFF))
-        stamps, view = self.machine.stamps, self.views[0]
-        for gfn in self.pages:
-            stamp = U64(LAST_STAMPS + gfn)
-            bits = self._bits(self._index(view, gfn))
-            touch(self.machine, 0, view, I64(gfn), True, stamp)
-            if stamps[gfn] != stamp and (bits is None or bits.writable):
-                raise Violation("error", f"page {gfn} cannot be stored to after logging stopped")
-        return final
-
-
-class _Patience:
-    """A hook that notices an endless spin loop."""
-
-    def __init__(self):
-        self._turns = 0
-
-    def __call__(self, operation, _words, _index):
-        if operation == "relax":
-            self._turns += 1
-            if self._turns > PATIENCE:
-                raise Violation("livelock", "a spin loop with all threads stopped")
+        return (*words, *copies, *guest, tuple(sorted(self.vm.logged_by)))

@@ -282,6 +282,17 @@ def _at_rest(hpte):
     return hpte._replace(r=r, c=SET if hpte.c == OWED else hpte.c, is_owed=False)
 
 
+def unmap(state, part, _came, _beside):
+    """Take a page away: the guest sees no more of it than that its translations end."""
+    hptes = tuple((k, _at_rest(h) if h and _maps(k, h, part.gfn) else h) for k, h in state.hptes)
+    return state._replace(hptes=hptes)
+
+
+def _maps(place, hpte, gfn):
+    """Say whether the HPTE in a place maps a page."""
+    return place[0] == VIEW_LARGE or hpte.gfn == gfn
+
+
 def harvest(state, part, is_reported, beside):
     """Harvest a page; OFF: it is not logged."""
     page = state.page(part.gfn)
@@ -298,7 +309,7 @@ def harvest(state, part, is_reported, beside):
 def _comes_again(state, gfn, beside):
     """Say whether a page may be reported once more: LATE."""
     return beside.rules.is_late and any(
-        hpte and (hpte.is_owed or hpte.c == OWED) and (place[0] == VIEW_LARGE or hpte.gfn == gfn)
+        hpte and (hpte.is_owed or hpte.c == OWED) and _maps(place, hpte, gfn)
         for place, hpte in state.hptes
     )
 

@@ -4,20 +4,21 @@ When `tlbie` returns, no access can still complete through the translation as it
 what the announcements are for. A flush promises that of all translations. And, whether or not the
 code makes a tlbie, a hypercall that has returned promises it to the guest of the HPTE it names:
 H_REMOVE and H_BULK_REMOVE of what goes, H_PROTECT of what forbids stores, H_CLEAR_MOD of what would
-set no C. So a store is wrong if its translation was read from the HPT before one of these made the
-HPTE invalid (before it began, if it never did), and the data is touched after it returned. A TLB
-hit uses the translation that filled the entry. The moments are counted in steps of the schedule.
+set no C; and the host, that takes a page away, to who gets the memory next. So a store is wrong if
+its translation was read from the HPT before one of these made the HPTE invalid (before it began, if
+it never did), and the data is touched after it returned. A TLB hit uses the translation that filled
+the entry. The moments are counted in steps of the schedule.
 """
 
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from strategies.core import atomics, h_change, h_remove, mmu, tlb
+from strategies.core import atomics, h_change, h_remove, mmu, tlb, unmap
 from strategies.core.h_remove import BULK_INDEX_MASK, BULK_REMOVED, BULK_SHIFT
-from strategies.core.hpt import va_of_hpte
+from strategies.core.hpt import hpte_gfn, va_of_hpte
 from strategies.core.hpte import HPTE_V_VALID, hpte_is_writable, hpte_page_shift
 from strategies.core.machine import GPR_WORDS, TLB_TAG, TLB_WORDS
-from strategies.core.papr import H_SUCCESS
+from strategies.core.papr import H_SUCCESS, PRESENT
 from strategies.core.words import U64
 from strategies.explore.defect import substituted
 from strategies.explore.scheduler import Violation
@@ -105,6 +106,7 @@ class Translations:
             (h_remove.h_bulk_remove, self._watched_bulk_remove),
             (h_change.h_protect, self._watched_protect),
             (h_change.h_clear_mod, self._watched_clear_mod),
+            (unmap.unmap_page, self._watched_unmap),
         )
         with substituted([(call, _wrapped(call, watched)) for call, watched in calls]):
             yield
@@ -160,6 +162,14 @@ class Translations:
             self._end_named("H_CLEAR_MOD", *named)
         return status
 
+    def _watched_unmap(self, unmap_page, machine, cpu, gfn):
+        hptes = [(word // 2, v) for word, v in machine.hpt.items() if not word % 2 and v & PRESENT]
+        tags = [_tag_of(machine, v, k) for k, v in hptes if _gfn_of(machine, v, k) == gfn]
+        began = self._now()
+        unmap_page(machine, cpu, gfn)
+        for tag in tags:
+            self._end("unmap", tag, began)
+
     def _now(self):
         return len(self._schedule.steps) if self._schedule else 0
 
@@ -182,6 +192,12 @@ class Translations:
 def _wrapped(call, watched):
     """Return a function that hands its arguments to `watched`, after the function it wraps."""
     return lambda *arguments: watched(call, *arguments)
+
+
+def _gfn_of(machine, v, index):
+    """Return the first page that an HPTE maps; looking on makes no step."""
+    guest_r = atomics.load_own(machine.rev, 2 * index)
+    return hpte_gfn(machine, guest_r, hpte_page_shift(v, guest_r))
 
 
 def _tag_of(machine, v, index):

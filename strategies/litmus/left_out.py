@@ -21,6 +21,17 @@ LEFT_OUT = {
         "pml-entered-with-c",
         "two-trackers-of-a-slot",
         "old-marks-in-a-new-log",
+        "unmap-drops-c",
+        "base-of-slot-forgotten",
+        "half-of-another-slot",
+        "half-shared-by-slots",
+        "second-slot-misplaced",
+        "bitmaps-cleared-by-a-start",
+        "permissions-restored-in-all-slots",
+        "ring-entry-of-another-slot-dropped",
+        "rings-emptied-by-a-start",
+        "pml-entry-of-another-slot-dropped",
+        "pml-off-with-the-first-slot",
     ),
     "a wrong return code, a wrong value or a deadlock, not an order": (
         "absent-is-not-found",
@@ -33,6 +44,7 @@ LEFT_OUT = {
         "heat-debt-passed-by-two",
         "full-at-one-look",
         "presence-for-identity",
+        "busy-for-another-slot",
     ),
     "a TLB keeps C back, as arm64 may not": (
         "delayed-c-trusted",
@@ -53,6 +65,8 @@ LEFT_OUT = {
         "pml-full-after-c",
     ),
     "as group-opened-before-bits": ("group-permission-before-bit",),
+    "as remove-reads-c-early": ("unmap-reads-c-early",),
+    "as no-tlbie": ("unmap-without-tlbie",),
     "an order for which no test is written yet": (
         "heat-opened-though-cold",
         "heat-page-bit-alone",
@@ -62,5 +76,6 @@ LEFT_OUT = {
         "heat-cooled-without-flush",
         "heat-word-dropped-at-one-look",
         "summary-of-new-bits-alone",
+        "unmap-saves-c-late",
     ),
 }

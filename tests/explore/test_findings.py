@@ -9,7 +9,8 @@ from planted import PLANTED, SUBTLE
 from strategies.errors import InputError
 from strategies.explore.defect import substituted
 from strategies.explore.explorer import explore, prepared
-from strategies.explore.programs import PROGRAMS, TRACKERS
+from strategies.explore.program import TRACKERS
+from strategies.explore.programs import PROGRAMS
 from strategies.explore.session import Job, find
 from strategies.explore.trace import Replay, Tracer, schedule_string
 

@@ -15,7 +15,7 @@ from strategies.explore.generated import (
     NEXT,
     SMALL_LOGS,
 )
-from strategies.explore.programs import TRACKERS
+from strategies.explore.program import TRACKERS
 from strategies.explore.session import find, find_defect
 
 PAIRS, ALL = generated.pairs(), generated.programs()

@@ -8,10 +8,11 @@ from strategies.core.locks import RMAP_LOCK
 from strategies.core.machine import TLB_OWED_C, VCPU_HANDLER
 from strategies.core.words import I64, ONE, ZERO
 from strategies.explore import catalogue, scene
-from strategies.explore.actions import Action
+from strategies.explore.actions import Action, guest, host, store
 from strategies.explore.defect import substituted
 from strategies.explore.explorer import explore
-from strategies.explore.programs import PROGRAMS, Program, guest, host, store
+from strategies.explore.program import Program
+from strategies.explore.programs import PROGRAMS
 from strategies.explore.session import find
 from strategies.registry import BASELINE, base_of, names
 

@@ -24,6 +24,7 @@ CORE_TESTS = (
     "tests/core/test_mmu.py",
     "tests/core/test_hypercalls.py",
     "tests/core/test_delayed_c.py",
+    "tests/core/test_unmap.py",
     "tests/core/test_vcpus.py",
     "tests/explore/test_interleaved.py",
 )

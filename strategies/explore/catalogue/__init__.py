@@ -17,8 +17,10 @@ from strategies.explore.catalogue import (
     hypercalls,
     logs,
     scan,
+    slots,
     summaries,
     tlbs,
+    unmapped,
 )
 from strategies.explore.catalogue.programs import PROGRAMS as PROGRAMS
 
@@ -36,4 +38,6 @@ DEFECTS = (
     *groups.DEFECTS,
     *summaries.DEFECTS,
     *heat.DEFECTS,
+    *slots.DEFECTS,
+    *unmapped.DEFECTS,
 )

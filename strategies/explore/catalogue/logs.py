@@ -38,7 +38,7 @@ _pml_is_full = pml.pml_is_full
 _log_change = pml.log_change
 
 SLOT = 0
-"""The one slot of the explored machine."""
+"""That of the programs by which these are found."""
 
 
 def log_pages_of_vcpus_alone(machine, cpu, slot, mode, gfn, npages):
@@ -199,12 +199,13 @@ def clear_whatever_is_set(machine, slot, first, words, bits, offset):
     flush_tlbs(machine, machine.nvcpus)
 
 
-def copy_pages_then_clear(self, gfns):
+def copy_pages_then_clear(self, slot, pages):
     """Send pages first, and clear them afterwards."""
-    log = self.tracker.buffer(SLOT)
-    self.tracker.copy_dirty_log(SLOT, log)
-    self._copy_pages([gfn for gfn in gfns if log[0] & ONE << U64(gfn)])
-    self.tracker.clear_dirty_log(SLOT, 0, len(self.pages), log)
+    tracker = self.trackers[slot]
+    log = tracker.buffer(slot)
+    tracker.copy_dirty_log(slot, log)
+    self._copy_pages([page for page in pages if log[0] & ONE << U64(page)])
+    tracker.clear_dirty_log(slot, 0, len(self.pages), log)
 
 
 DEFECTS = (

@@ -8,6 +8,8 @@ import numpy as np
 from strategies.core.guest import VIEW_LARGE, VIEW_SMALL
 from strategies.explore.actions import (
     Action,
+    disable,
+    enable,
     enter,
     get_and_clear,
     harvest,
@@ -16,18 +18,18 @@ from strategies.explore.actions import (
     remove,
     store,
 )
-from strategies.explore.programs import Program
-from strategies.explore.scene import SLOT
+from strategies.explore.operations import SLOT, unmap
+from strategies.explore.program import Program
 
 
 def harvest_into_read_only_memory():
     """Ask for the log in a buffer that cannot be written: EFAULT."""
 
     def run(scene, _vcpu, _stamp):
-        out = np.zeros_like(scene.tracker.buffer(SLOT))
+        out = np.zeros_like(scene.trackers[SLOT].buffer(SLOT))
         out.flags.writeable = False
         with suppress(OSError):
-            scene.tracker.get_dirty_log(SLOT, out)
+            scene.trackers[SLOT].get_dirty_log(SLOT, out)
 
     return Action(f"harvest, {errno.errorcode[errno.EFAULT]}", run)
 
@@ -90,6 +92,43 @@ PROGRAMS = (
         pages=70,
         strategies=("dirty_ring:66",),
         step_limit=25000,
+    ),
+    Program(
+        "in-turn-slots",
+        "stores in two slots and harvests of each, by one thread",
+        (host(store(0), harvest(0), store(0), store(1), harvest(1), harvest(0)),),
+        pages=2,
+        slots=2,
+    ),
+    Program(
+        "in-turn-slots-start",
+        "a store in one slot, the other's log starts, a harvest, by one thread",
+        (host(store(1), enable(0), harvest(1)),),
+        pages=2,
+        slots=2,
+        enabled=False,
+        before=((0, enable(1)),),
+    ),
+    Program(
+        "in-turn-slots-stop",
+        "the log of one slot stops, a store in the other, a harvest, by one thread",
+        (host(disable(0), store(1), harvest(1)),),
+        pages=2,
+        slots=2,
+    ),
+    Program(
+        "in-turn-slots-apart",
+        "the log of one slot starts, that of the other by another tracker, by one thread",
+        (host(enable(0), enable(1)),),
+        pages=2,
+        slots=2,
+        second="write_protect",
+        enabled=False,
+    ),
+    Program(
+        "in-turn-unmap",
+        "a store, the page taken away, a harvest, by one thread",
+        (host(store(), unmap(), harvest()),),
     ),
     Program(
         "in-turn-bad-buffer",

@@ -1,0 +1,103 @@
+"""What a small program is: its threads, its pages, how it starts, and how far it is explored."""
+
+from dataclasses import dataclass, field
+
+from strategies import registry
+from strategies.core.guest import VIEW_BASE
+from strategies.core.hpte import SHIFT_4K
+from strategies.explore.actions import Action, Actor
+from strategies.explore.operations import Operation
+from strategies.registry import base_of
+
+TRACKERS = registry.judged()
+SCANS = tuple(
+    name for name in TRACKERS if registry.line_of(registry.base_of(name)).family == "scan"
+)
+KEEPS_C_BACK = (*SCANS, "pml", "dbm_hybrid", "adaptive")
+"""Those that read C, or are told of it: for the others it may wait in a TLB as long as it likes."""
+
+BOUNDS = {1: 0, 2: 2, 3: 1, 4: 1}
+"""Preemptions by number of threads."""
+
+LONG_BOUNDS = {1: 0, 2: 3, 3: 2, 4: 2}
+"""The same for the long set."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A small program.
+
+    Attributes
+    ----------
+    name : str
+    what : str
+        What it puts side by side, in a few words.
+    threads : tuple of Actor
+        A, B, ... in schedules. Guests first: a guest's vCPU has its thread's number.
+    pages : int
+        Of guest memory.
+    slots : int
+        Among which the pages are divided evenly.
+    second : str or None
+        Tracker that logs the second slot; None: the one that logs the first does.
+    views : tuple of int
+        Each maps all pages at the start.
+    enabled : bool
+        Whether the slots are logged from the start.
+    before : tuple of (int, Action)
+        What is done first, by which vCPU, alone.
+    strategies : tuple of str
+        Trackers for which it runs.
+    page_shift : int
+        log2 of the base page in bytes. With pages larger than a guest has, few of them, and few
+        steps, make a large page.
+    is_big : bool
+        It has so many steps that the long set, too, explores it to its own bound.
+    options : dict
+        More arguments of `Vm`.
+    step_limit : int
+        A schedule of more steps is a livelock.
+    """
+
+    name: str
+    what: str
+    threads: tuple[Actor, ...]
+    pages: int = 1
+    slots: int = 1
+    second: str | None = None
+    views: tuple[int, ...] = (VIEW_BASE,)
+    enabled: bool = True
+    before: tuple[tuple[int, Action], ...] = ()
+    strategies: tuple[str, ...] = TRACKERS
+    page_shift: int = SHIFT_4K
+    is_big: bool = False
+    options: dict = field(default_factory=dict)
+    step_limit: int = 4000
+
+    def runs(self, strategy):
+        """Say whether it runs under a tracker; what runs under all does so under others, too."""
+        name = base_of(strategy)
+        return bool({strategy, name} & set(self.strategies)) or (
+            name not in TRACKERS and self.strategies == TRACKERS
+        )
+
+    @property
+    def is_generated(self):
+        """Whether all that its threads do are operations of which the outcome is judged."""
+        actions = [action for thread in self.threads for action in thread.actions]
+        return all(isinstance(action, Operation) for action in actions)
+
+    @property
+    def vcpus(self):
+        """How many vCPUs it needs."""
+        return max(1, sum(thread.is_guest for thread in self.threads))
+
+    @property
+    def bound(self):
+        """Preemptions up to which it is explored unless told otherwise."""
+        return BOUNDS[len(self.threads)]
+
+    @property
+    def long_bound(self):
+        """The same in the long set."""
+        return self.bound if self.is_big else LONG_BOUNDS[len(self.threads)]
