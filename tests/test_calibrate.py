@@ -69,7 +69,7 @@ def test_a_range_holds_what_a_constant_cannot_say():
     assert one.high > 70
 
 
-def test_a_cell_has_the_lower_quartile_of_its_times_and_the_mean_of_its_counts():
+def test_a_cell_has_the_median_of_its_times_and_the_mean_of_its_counts():
     samples = {
         "cell": np.array([1, 0, 1, 0, 1, 1, 1]),
         "runs": np.array([1.0, 5, 3, 5, 8, 1, 2]),
@@ -77,7 +77,7 @@ def test_a_cell_has_the_lower_quartile_of_its_times_and_the_mean_of_its_counts()
     }
     got = middles(samples)
     assert got["runs"].tolist() == [5, 3]
-    assert got["harvest_ns"].tolist() == [2, 20]
+    assert got["harvest_ns"].tolist() == [2, 30]
 
 
 def test_the_l2_cache_tells_how_many_pages_have_their_entries_in_it(tmp_path):
@@ -89,7 +89,7 @@ def test_the_l2_cache_tells_how_many_pages_have_their_entries_in_it(tmp_path):
     assert cached_pages(tmp_path / "unknown") == 1024 * 1024 // 16
 
 
-def test_costs_are_of_the_median_round_and_ranges_hold_all_rounds():
+def test_costs_are_of_the_median_of_all_rounds_and_ranges_hold_each():
     lane = "uffd_async"
     parts = [names_of_cells(pages) for pages in (1 << 14, 1 << 17)]
     true = {term.unit: 100.0 * (at + 1) for at, term in enumerate(LANE_TERMS[lane])}

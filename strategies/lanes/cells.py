@@ -37,6 +37,9 @@ FITTED = (
 )
 """From which constants are fitted."""
 
+SPARSE = tuple(cell for cell in FITTED if cell.density <= 0.01)
+"""Those that cost a large slot little time."""
+
 HELD_OUT = (
     Cell(0.0001),
     *(Cell(density, run) for density in (0.0003, 0.003, 0.03, 0.3) for run in (1, 8)),
