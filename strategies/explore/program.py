@@ -91,8 +91,8 @@ class Program:
         return tuple(each for each in self.strategies if base_of(each) == asked)
 
     @property
-    def is_generated(self):
-        """Whether all that its threads do are operations of which the outcome is judged."""
+    def is_of_operations(self):
+        """Whether all that its threads do are operations, so that their order can be judged."""
         actions = [action for thread in self.threads for action in thread.actions]
         return all(isinstance(action, Operation) for action in actions)
 

@@ -1,4 +1,4 @@
-"""The programs: a few threads, one or two pages, each where trackers have lost pages before."""
+"""The programs: a few threads and pages, each where trackers have lost pages, or could."""
 
 from strategies.core.guest import VIEW_ALIAS, VIEW_BASE, VIEW_LARGE, VIEW_SMALL
 from strategies.explore import one_tracker, two_slots, unmapped
