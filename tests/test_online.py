@@ -46,7 +46,7 @@ def test_the_game_is_played_as_its_rules_say(game, ratio):
     assert excess(game, PAGES, EPOCHS, ratio) == pytest.approx(played(game, ratio))
 
 
-@pytest.mark.parametrize(("name", "ratio"), [("power9", 1.8), ("power8", 1.78)])
+@pytest.mark.parametrize(("name", "ratio"), [("power9", 1.85), ("power8", 1.82)])
 def test_no_rule_can_promise_1_2_on_power_even_with_one_flush_for_many_tlbies(name, ratio):
     """What results/README.md says of 8,192 pages and 300 epochs of 10 ms."""
     found = least_ratio(load_profile(name), 8192, 10e6, 300, with_flush=True)

@@ -10,9 +10,9 @@ one by one than a sweep, and stays so until almost all are open: the adversary f
 and each faults. It is open from then on until no more than those few are open again, and pays a
 sweep in each epoch. What lies between costs a sweep and is not safe, so that to wait there gains
 nothing. Where a rule would have to pay more than is counted here (what harvests report of faults,
-bitmaps, waits, a second sweep), it is let off; it may start in either state, and is told at the
-first store of an epoch how many will follow. So the bound holds by these unit costs, whatever the
-rule; it is not claimed that any reaches it. A rule that draws lots may do better on average.
+bitmaps, waits), it is let off; it may start in either state, and is told at the first store of an
+epoch how many will follow. So the bound holds by these unit costs, whatever the rule; it is not
+claimed that any reaches it. A rule that draws lots may do better on average.
 """
 
 from typing import NamedTuple

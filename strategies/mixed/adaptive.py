@@ -295,7 +295,7 @@ class Adaptive(DirtyTracker):
     that is proved: how much it is on traces made to mislead, `results/reference/rivals` shows
     (`analysis/model/adversaries.py`).
 
-    No deterministic rule that does not know the stores to come can promise less than 1.80 and 1.79
+    No deterministic rule that does not know the stores to come can promise less than 1.85 and 1.82
     times the best tracker that never chooses on POWER9 and POWER8 (a derived bound, of 300 epochs
     and 8,192 pages: `analysis/model/online.py`).
 
