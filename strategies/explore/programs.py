@@ -40,7 +40,6 @@ _WRITTEN_BACK = {"before": ((0, store()), (0, load(view=VIEW_ALIAS)))} | _ALIASE
 _DELAYED_C = {
     "options": {"delayed_c": True},
     "strategies": KEEPS_C_BACK,
-    "step_limit": 20000,  # a flush looks at each entry of each TLB
 }
 
 PROGRAMS = (
