@@ -37,7 +37,7 @@ SHARES = (0.7, 0.8, 0.9)
 """Of all pages, above which a rule counts as open: the one with the greatest bound is taken."""
 
 MOST = 3
-"""Times what all sweeps cost that an adversary makes faults cost."""
+"""Times what all sweeps cost that an adversary makes faults cost at most: a limit for it alone."""
 
 STEPS = 12
 """Of a bisection for the ratio."""
