@@ -6,7 +6,6 @@ from functools import cache
 import pytest
 from planted import PLANTED, SUBTLE
 
-from strategies.core import sweep
 from strategies.errors import InputError
 from strategies.explore.defect import substituted
 from strategies.explore.explorer import explore, prepared
@@ -53,13 +52,6 @@ def test_correct_code_has_none_of_them(planted):
     _, defect = planted
     limit = 4 * found_by(defect).schedules
     assert explore(find(defect.program), defect.strategy, limit=limit).finding is None
-
-
-@pytest.mark.parametrize("program", ["pages-harvest", "alias-harvest", "delayed-c-aliases-harvest"])
-def test_a_sweep_that_finishes_before_its_end_loses_nothing(program, monkeypatch):
-    """With 512 HPTEs to a wait no program has pages enough."""
-    monkeypatch.setattr(sweep, "SET_ASIDE", 1)
-    assert explore(find(program), "hpt_sweep:1048576").finding is None
 
 
 def test_a_replay_reproduces_exactly_the_same_failure(planted):
