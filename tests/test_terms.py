@@ -11,6 +11,7 @@ from analysis.model.profile import CONSTANTS, COSTS, MECHANISMS
 from analysis.model.scenario import Scenario, rows_of, scenario_of_trace
 from analysis.model.terms import COUNTED_TERMS, COUNTS, PAYERS, PHASES, TERMS
 from strategies.core.guest import VIEW_LARGE
+from strategies.core.machine import SET_ASIDE
 from strategies.registry import JUDGED_TOO
 from strategies.workloads.synthetic import synthesize
 
@@ -107,6 +108,15 @@ def test_counts_are_those_of_the_machine(strategy, density):
     assert stores == expected(strategy, "interval", one)
     got = counted(vm, "harvest", lambda: harvest(tracker))
     assert got == expected(strategy, "harvest", one)
+
+
+@pytest.mark.parametrize("pages", [SET_ASIDE, SET_ASIDE + 1])
+def test_a_sweep_waits_once_for_as_many_entries_as_the_machine_puts_aside(pages):
+    strategy, gfns = "hpt_sweep:1048576", np.arange(pages)
+    vm, tracker = build(strategy, pages)
+    vm.store(gfns, 1)
+    got = counted(vm, "harvest", lambda: harvest(tracker))
+    assert got == expected(strategy, "harvest", scenario_of(vm, gfns))
 
 
 @pytest.mark.parametrize("strategy", [*TERMS, *JUDGED_TOO])

@@ -111,11 +111,14 @@ def _invalidating(phases, count, unit):
 
 
 SET_ASIDE = 512
-"""Invalidations of a sweep that share a wait (`strategies.core.machine.SET_ASIDE`)."""
+"""Invalidations of a sweep that share a wait: those of the machine, as a test says."""
 
 
 def _in_batches(count, least):
-    """Return the waits that a sweep's invalidations share; `least` where there is any."""
+    """Return the waits that a sweep's invalidations share; `least` where there is any.
+
+    Of counts summed over harvests it is the least that they may have been.
+    """
     return f"max({least}, ceil({count} / {SET_ASIDE}))"
 
 

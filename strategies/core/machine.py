@@ -109,7 +109,7 @@ class Machine(NamedTuple):
     written : [guest_pages]
         The harvest by which each page was last found written (LOG_HEAT).
     aside : [SET_ASIDE]
-        Indices of the HPTEs that a sweep has made absent.
+        Indices of the HPTEs that a sweep has made absent: one sweep at a time (`Vm.slots_lock`).
     nvcpus, page_shift, group_mask
         Number of vCPUs, log2 of the base page size in bytes, number of PTEGs - 1.
     scatter_bits

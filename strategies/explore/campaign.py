@@ -47,8 +47,7 @@ def run_generated(which, chosen, bound, memory, part, out):
     jobs = [
         Job(each.name, name, each.bound if bound is None else bound, memory)
         for each in programs
-        for name in dict.fromkeys(chosen) or each.strategies
-        if each.runs(name)
+        for name in each.trackers(chosen)
     ][first::step]
     done = _done_before(out)
     todo = [job for job in jobs if job not in done]

@@ -98,7 +98,8 @@ def check_debts(machine, slot, pages):
     """Raise Violation if the one group of a slot is closed, and does not owe all its faults.
 
     Or owes what it opens at, with so many faults that it may. Before the first harvest, for each
-    settles debts and changes how many those are.
+    settles debts and changes how many those are. The price of opening is that of costs by which
+    nothing is swept and no flush stands for tlbies, such as those of the program `debts`.
     """
     slots, heat = machine.slots, machine.heat
     row = slot * SLOT_WORDS

@@ -23,7 +23,7 @@ class Defect:
     lived : str
         From when to when the kernel had it, as "2011-12 to 2012-12", or "-".
     program : str
-        Name of the program that finds it, of `programs.PROGRAMS` or `catalogue.PROGRAMS`.
+        Name of the program that finds it: of `programs`, of the catalogue, or a generated one.
     strategy : str
         The tracker under which it does.
     replaces : tuple of (callable, callable)

@@ -96,7 +96,7 @@ class Explorer:
         self.memory = memory
         self.scene = Scene(program, strategy, memory)
         self._final = FinalJudge(self.scene, program, strategy)
-        self._order = OrderJudge(self.scene, strategy) if program.is_generated else None
+        self._order = OrderJudge(self.scene, strategy) if program.is_of_operations else None
         self._calls = []
 
     def run(self, policy):

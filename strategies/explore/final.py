@@ -40,9 +40,9 @@ class FinalJudge:
 
     def __init__(self, scene, program, strategy):
         self._scene, self._machine = scene, scene.machine
-        self._is_generated = program.is_generated
+        self._is_of_operations = program.is_of_operations
         is_exact = VIEW_LARGE not in program.views and "pte_flush" not in (strategy, program.second)
-        self._is_exact = is_exact and not self._is_generated
+        self._is_exact = is_exact and not self._is_of_operations
         actions = (action for actor in program.threads for action in actor.actions)
         self._may_be_marked = {action.may_mark for action in actions}
         self._judged = {}
@@ -68,7 +68,7 @@ class FinalJudge:
             check_debts(self._machine, slot, len(pages))
         atomics.hook = _Patience()
         try:
-            if not self._is_generated:  # of these the order of operations tells more
+            if not self._is_of_operations:  # of these the order of operations tells more
                 self._scene.guest.judge()
             final = self._judge_slots()
         finally:

@@ -267,7 +267,6 @@ def _program(views, threads, start, is_late):
         strategies=_trackers(threads, start, is_late),
         page_shift=HALF_OF_LARGE if views == LARGE else SHIFT_4K,
         options=costs | ({"delayed_c": True} if is_late else {}),
-        step_limit=20000 if is_late else 4000,
     )
 
 

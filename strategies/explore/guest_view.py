@@ -31,7 +31,7 @@ class GuestView:
     machine : Machine
         Of `Words`.
     pages : range
-        The slot's.
+        Of all slots.
     """
 
     def __init__(self, machine, pages):

@@ -1,4 +1,4 @@
-"""Programs for what one tracker alone has: rings, logs of the hardware, manual clears, groups."""
+"""Programs for what one tracker alone has: rings, logs, manual clears, groups, heat, summaries."""
 
 from strategies.costs import UnitCosts
 from strategies.explore.actions import (
@@ -203,7 +203,6 @@ PROGRAMS = (
         "delayed-c-cool-harvest",
         "a store to a page that a harvest cools, with C still in a TLB, and another harvest",
         (guest(store()), host(harvest(), harvest())),
-        step_limit=20000,
         **_COOLING
         | {"options": {"unit_costs": _IMPATIENT, "delayed_c": True}, "before": ((0, store()),)},
     ),
@@ -211,14 +210,12 @@ PROGRAMS = (
         "delayed-c-cool-running-harvest",
         "a load and a store by a running vCPU to a page that a harvest cools, where C is kept back",
         (guest(run(), load(), store(), stop()), host(harvest_beside())),
-        step_limit=20000,
         **_COOLING | {"options": {"unit_costs": _IMPATIENT, "delayed_c": True}},
     ),
     Program(
         "delayed-c-flush-harvest",
         "as delayed-c-cool-harvest, and a flush stands for the tlbie of the page that cools",
         (guest(store()), host(harvest(), harvest())),
-        step_limit=20000,
         **_COOLING
         | {"options": {"unit_costs": _FLUSHED, "delayed_c": True}, "before": ((0, store()),)},
     ),
@@ -226,7 +223,6 @@ PROGRAMS = (
         "delayed-c-flush-running-harvest",
         "as delayed-c-cool-running-harvest, with such a flush",
         (guest(run(), load(), store(), stop()), host(harvest_beside())),
-        step_limit=20000,
         **_COOLING | {"options": {"unit_costs": _FLUSHED, "delayed_c": True}},
     ),
     Program(
@@ -259,7 +255,6 @@ PROGRAMS = (
         pages=3,
         **_DIRTY,
         options={"delayed_c": True},
-        step_limit=20000,
         **_LOG_OF_ONE,
     ),
 )

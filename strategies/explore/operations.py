@@ -1,8 +1,9 @@
-"""The operations of generated programs: each says what it did, so that it can be judged.
+"""Operations, of which generated programs and those of `unmapped` consist: each can be judged.
 
-An operation is one call of the real code. It consists of parts, each of which must seem to happen
-at once, somewhere within the call: a harvest, an enable and a disable of one for each page,
-H_BULK_REMOVE of one for each entry, all others of one. What a part means is said in `sequential`.
+An operation is one call of the real code, and says what it did. It consists of parts, each of which
+must seem to happen at once, somewhere within the call: a harvest, an enable and a disable of one
+for each page, H_BULK_REMOVE of one for each entry, an eviction of three, all others of one. What a
+part means is said in `sequential`.
 """
 
 import errno
@@ -62,7 +63,7 @@ OFF, BUSY = "off", "busy"
 """What came of a call of the host: the slot is not logged, or by another tracker."""
 
 SLOT = 0
-"""The one slot of generated programs."""
+"""The one slot of programs of operations."""
 
 BULK_FAILED = U64(0x10) << BULK_SHIFT
 

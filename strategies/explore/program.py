@@ -74,16 +74,25 @@ class Program:
     options: dict = field(default_factory=dict)
     step_limit: int = 4000
 
-    def runs(self, strategy):
-        """Say whether it runs under a tracker; what runs under all does so under others, too."""
-        name = base_of(strategy)
-        return bool({strategy, name} & set(self.strategies)) or (
-            name not in TRACKERS and self.strategies == TRACKERS
-        )
+    def trackers(self, chosen):
+        """Return the trackers under which it runs: its own, or of those what is chosen."""
+        each = (name for one in chosen for name in self._trackers_for(one))
+        return tuple(dict.fromkeys(each)) if chosen else self.strategies
+
+    def _trackers_for(self, asked):
+        """Return that tracker, or those of its sort with the parameter that the program needs.
+
+        What runs under all does so under others, too.
+        """
+        name = base_of(asked)
+        is_other = name not in TRACKERS and self.strategies == TRACKERS
+        if is_other or {asked, name} & set(self.strategies):
+            return (asked,)
+        return tuple(each for each in self.strategies if base_of(each) == asked)
 
     @property
-    def is_generated(self):
-        """Whether all that its threads do are operations of which the outcome is judged."""
+    def is_of_operations(self):
+        """Whether all that its threads do are operations, so that their order can be judged."""
         actions = [action for thread in self.threads for action in thread.actions]
         return all(isinstance(action, Operation) for action in actions)
 

@@ -1,4 +1,4 @@
-"""The programs: a few threads, one or two pages, each where trackers have lost pages before."""
+"""The programs: a few threads and pages, each where trackers have lost pages, or could."""
 
 from strategies.core.guest import VIEW_ALIAS, VIEW_BASE, VIEW_LARGE, VIEW_SMALL
 from strategies.explore import one_tracker, two_slots, unmapped
@@ -40,7 +40,6 @@ _WRITTEN_BACK = {"before": ((0, store()), (0, load(view=VIEW_ALIAS)))} | _ALIASE
 _DELAYED_C = {
     "options": {"delayed_c": True},
     "strategies": KEEPS_C_BACK,
-    "step_limit": 20000,  # a flush looks at each entry of each TLB
 }
 
 PROGRAMS = (

@@ -27,7 +27,7 @@ from strategies.explore.words import Words
 from strategies.registry import base_of, get
 
 ENDED = 0
-"""Which of a thread's words of what has finished counts the operations of a generated program."""
+"""Which of a thread's words of what has finished counts its operations, in programs of these."""
 
 
 class SpinLock:
@@ -73,7 +73,7 @@ class Scene:
         self.pages = range(program.pages)
         self.views = program.views
         self.vcpus = program.vcpus
-        self._is_generated = program.is_generated
+        self._is_of_operations = program.is_of_operations
         self.vm = Vm(program.pages, vcpus=self.vcpus, **program.options)
         each = program.pages // program.slots
         self.slots = tuple(range(k * each, (k + 1) * each) for k in range(program.slots))
@@ -126,7 +126,7 @@ class Scene:
         self._finished = {
             number: self._words("finished", len(fields) + 1 + number)
             for number, actor in enumerate(program.threads)
-            if self._is_generated or any(action.stores for action in actor.actions)
+            if self._is_of_operations or any(action.stores for action in actor.actions)
         }
         self.words = [words for words in fields.values() if isinstance(words, Words)]
         self.words += [locks, *self._finished.values()]

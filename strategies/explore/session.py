@@ -110,8 +110,7 @@ def run_explore(
     jobs = [
         Job(each.name, name, _bound(each, bound, is_long), memory)
         for each in programs
-        for name in dict.fromkeys(chosen) or each.strategies
-        if each.runs(name)
+        for name in each.trackers(chosen)
     ]
     if not jobs:
         names = ", ".join(programs[0].strategies)

@@ -172,6 +172,5 @@ PROGRAMS = (
         **_TWO,
         strategies=KEEPS_C_BACK,
         options={"delayed_c": True},
-        step_limit=20000,
     ),
 )

@@ -18,7 +18,7 @@ from strategies.explore.program import KEEPS_C_BACK, Program
 _UNMAP, _HARVEST = host(unmap()), host(harvest())
 _DIRTY = {"before": ((0, store()),)}
 _ALIASED = {"views": (VIEW_BASE, VIEW_ALIAS)}
-_LATE = {"strategies": KEEPS_C_BACK, "options": {"delayed_c": True}, "step_limit": 20000}
+_LATE = {"strategies": KEEPS_C_BACK, "options": {"delayed_c": True}}
 
 PROGRAMS = (
     Program(

@@ -290,14 +290,15 @@ class Adaptive(DirtyTracker):
       swept is cooled as soon as it is above.
 
     So when a group opens while faults lead, all that was spent, and what it costs to open and cool
-    it, is at most 9/8 of what faults alone would have cost; it closes when it has lost as much
-    more as it opened at. What waiting costs, and what is lost before the lead changes, has no bound
-    that is proved: how much it is on traces made to mislead, `results/reference/rivals` shows
+    it, is at most 9/8 of what faults alone would have cost, if what opens in one interval is cooled
+    by one harvest (else its tlbies, or one more flush, come on top); it closes when it has lost as
+    much more as it opened at. What waiting costs, and what is lost before the lead changes, has no
+    bound that is proved: how much it is on traces made to mislead, `results/reference/rivals` shows
     (`analysis/model/adversaries.py`).
 
-    No deterministic rule that does not know the stores to come can promise less than 1.80 and 1.79
-    times the best tracker that never chooses on POWER9 and POWER8 (a derived bound, of 300 epochs
-    and 8,192 pages: `analysis/model/online.py`).
+    No deterministic rule that does not know the stores to come can promise less than 1.58 and 1.67
+    times the best tracker that never chooses on POWER9 and POWER8 (a derived bound, by the unit
+    costs of these profiles, of 300 epochs and 8,192 pages: `analysis/model/online.py`).
 
     Where each cooled page has a tlbie of its own (POWER's hashed table), one flush of all TLBs
     stands for those of many once it costs less: by unit costs estimated for POWER9 from 7 pages on,

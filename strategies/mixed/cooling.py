@@ -21,7 +21,7 @@ from strategies.core.events import (
     count,
 )
 from strategies.core.groups import is_open
-from strategies.core.heat import IS_FLUSHED, known, learn, spared_by_flush, word_bit
+from strategies.core.heat import COOL_TLBIE, IS_FLUSHED, known, learn, spared_by_flush, word_bit
 from strategies.core.jit import kernel
 from strategies.core.machine import LOG_HEAT, SLOT_BASE_GFN
 from strategies.core.memslot import PAGES_PER_WORD, bitmap_start, report_pages, slot_field
@@ -102,17 +102,19 @@ def cool_group(machine, slot, heat, first, words, out, seen):
     from now on.
     """
     start = bitmap_start(machine, slot, 1)
-    if spared_by_flush(machine, heat, _count_old(machine, slot, heat, first, words)) > 0:
-        learn(machine, heat, IS_FLUSHED, 1)
+    if known(machine, heat, COOL_TLBIE) > 0:
+        old = _count_old(machine, slot, heat, first, words)
+        if spared_by_flush(machine, heat, old) > 0:
+            learn(machine, heat, IS_FLUSHED, 1)
     count(machine, machine.nvcpus, BITMAP_WORDS_READ, popcount(words))
     while words:
         number = first + ctz(words)
         words &= words - ONE
         mask = atomics.load(machine.bitmap, start + number)
-        old = _old_pages(machine, slot, heat, number, mask)
-        if old:
-            cool_word(machine, slot, heat, number, old, out, seen)
-        if old == mask:
+        cold = _old_pages(machine, slot, heat, number, mask)
+        if cold:
+            cool_word(machine, slot, heat, number, cold, out, seen)
+        if cold == mask:
             drop_word(machine, slot, number)
 
 

@@ -124,6 +124,25 @@ def test_names_of_programs_are_unique_and_every_tracker_runs_most_of_them():
     assert sum(program.strategies == TRACKERS for program in PROGRAMS) > 35
 
 
+def test_who_chooses_every_tracker_leaves_no_program_out():
+    """Nor those that need a small log, or small groups."""
+    for program in PROGRAMS:
+        assert set(program.trackers(TRACKERS)) == set(program.strategies)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "trackers"),
+    [
+        ((), ("dirty_ring:66",)),
+        (("dirty_ring",), ("dirty_ring:66",)),
+        (("dirty_ring", "dirty_ring:66"), ("dirty_ring:66",)),
+        (("dirty_ring:128", "pml"), ()),
+    ],
+)
+def test_a_program_that_needs_a_small_ring_runs_with_it(chosen, trackers):
+    assert find("ring-full-harvest").trackers(chosen) == trackers
+
+
 def test_the_same_exploration_gives_the_same_result():
     job = Job("store-harvest", "double_buffer", 2, "sc")
     first, second = (explore(find(job.program), job.strategy, job.bound) for _ in range(2))

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import fuzzing
 import pytest
-from fuzzing import INPUTS, fuzz, judge, refusal_of
+from fuzzing import INPUTS, QUICK, fuzz, judge, refusal_of
 from hypothesis import strategies as st
 
 from strategies.errors import InputError
@@ -16,6 +16,10 @@ from strategies.errors import InputError
 def test_ten_thousand_inputs_are_fuzzed():
     """Every test fails if it generates fewer than are counted here."""
     assert sum(INPUTS.values()) >= 10_000
+
+
+def test_a_short_part_is_of_a_test_that_there_is_and_shorter():
+    assert all(QUICK[name] < INPUTS[name] for name in QUICK)
 
 
 def test_too_few_inputs_are_a_failure(monkeypatch):

@@ -64,7 +64,6 @@ PROGRAMS = (
         "a store of which C is still in the TLB, a harvest, by one thread",
         (host(store(), harvest()),),
         options={"delayed_c": True},
-        step_limit=20000,
     ),
     Program(
         "in-turn-two",
