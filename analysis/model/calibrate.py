@@ -78,7 +78,7 @@ def _times(lane, result):
     return {name: np.where(result.opened, ns, np.nan) for name, ns in times.items()}
 
 
-def cell_samples(lane, slots, repetitions, seed=0):
+def cell_samples(lane, slots, repetitions, seed=0, *, is_steady=False):
     """Return what a lane did with cells of slots: arrays with an entry for each epoch.
 
     Parameters
@@ -86,7 +86,8 @@ def cell_samples(lane, slots, repetitions, seed=0):
     lane : str
     slots : dict of int to sequence of Cell
         By MiB.
-    repetitions, seed : int
+    repetitions, seed, is_steady
+        As of `cell_trace`.
 
     Returns
     -------
@@ -94,7 +95,10 @@ def cell_samples(lane, slots, repetitions, seed=0):
         `cell` counts the cells of all slots; the others are `slot_pages`, `dirty_pages`, COUNTED,
         TIMES.
     """
-    cells = [cell_trace(mib << 8, repetitions, seed + mib, kinds) for mib, kinds in slots.items()]
+    cells = [
+        cell_trace(mib << 8, repetitions, seed + mib, kinds, is_steady=is_steady)
+        for mib, kinds in slots.items()
+    ]
     firsts = np.cumsum([0, *map(len, slots.values())])
     times = run_lane(lane, [trace for trace, _ in cells])
     parts = [
@@ -119,13 +123,20 @@ def _samples(trace, order, first, times):
 
 
 def middles(samples):
-    """Return for each cell the median of its times and the mean of its counts, as arrays."""
+    """Return for each cell the lower quartile of its times and the mean of its counts, as arrays.
+
+    What disturbs a time mostly adds to it.
+    """
     cells = [samples["cell"] == one for one in np.unique(samples["cell"])]
-    middle = {name: np.median if name in TIMES else np.mean for name in samples}
+    middle = {name: _lower_quartile if name in TIMES else np.mean for name in samples}
     return {
         name: np.array([middle[name](values[cell]) for cell in cells])
         for name, values in samples.items()
     }
+
+
+def _lower_quartile(ns):
+    return np.percentile(ns, 25)
 
 
 def noise(rounds):

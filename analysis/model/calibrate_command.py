@@ -101,7 +101,8 @@ def _samples(budget_ns):
     samples, rounds = {lane: [] for lane in lanes}, 0
     while rounds < LEAST_ROUNDS or time.monotonic_ns() < end:
         for lane, of_lane in samples.items():
-            of_lane.append(cell_samples(lane, slots, REPETITIONS, 10_000 * rounds))
+            seed = 10_000 * rounds
+            of_lane.append(cell_samples(lane, slots, REPETITIONS, seed, is_steady=True))
         rounds += 1
     return samples
 
