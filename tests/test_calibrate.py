@@ -22,17 +22,25 @@ from strategies.errors import InputError
 from strategies.lanes.cells import FITTED, HELD_OUT, WARMS_UP, cell_trace
 
 
+@pytest.mark.parametrize("is_steady", [False, True])
 @pytest.mark.parametrize("kinds", [FITTED, HELD_OUT])
-def test_the_epochs_of_a_cell_follow_each_other_and_the_first_warms_up(kinds):
-    trace, order = cell_trace(1 << 14, repetitions=3, kinds=kinds)
-    blocks = order.reshape(len(kinds), 4)
-    assert (blocks[:, 0] == WARMS_UP).all()
-    assert sorted(blocks[:, 1]) == list(range(len(kinds)))
-    assert (blocks[:, 2:] == blocks[:, 1:2]).all()
-    for epoch, cell in enumerate(np.repeat(blocks[:, 1], 4)):
-        gfns, (density, run, parts) = trace.stores_of(epoch), kinds[cell]
-        assert len(gfns) == round((1 << 14) * density / run) * run
-        assert len(set((gfns // ((1 << 14) // parts)).tolist())) <= (1 if parts > 1 else len(gfns))
+def test_a_trace_of_cells_warms_up_and_has_each_cell_as_often(kinds, is_steady):
+    trace, order = cell_trace(1 << 14, repetitions=3, kinds=kinds, is_steady=is_steady)
+    assert trace.epochs == len(order) == 4 * len(kinds)
+    assert np.bincount(order[order != WARMS_UP]).tolist() == [3] * len(kinds)
+    if is_steady:
+        blocks = order.reshape(len(kinds), 4)
+        assert (blocks[:, 0] == WARMS_UP).all()
+        assert (blocks[:, 2:] == blocks[:, 1:2]).all()
+    else:
+        assert (order[: len(kinds)] == WARMS_UP).all()
+    for epoch, cell in enumerate(order):
+        gfns = trace.stores_of(epoch)
+        if cell != WARMS_UP:
+            density, run, parts = kinds[cell]
+            assert len(gfns) == round((1 << 14) * density / run) * run
+            spread = len(set((gfns // ((1 << 14) // parts)).tolist()))
+            assert spread <= (1 if parts > 1 else len(gfns))
 
 
 def test_no_cell_is_fitted_and_judged():
@@ -89,7 +97,7 @@ def test_the_l2_cache_tells_how_many_pages_have_their_entries_in_it(tmp_path):
     assert cached_pages(tmp_path / "unknown") == 1024 * 1024 // 16
 
 
-def test_costs_are_of_the_median_round_and_ranges_hold_all_rounds():
+def test_costs_are_of_all_rounds_together_and_ranges_hold_each():
     lane = "uffd_async"
     parts = [names_of_cells(pages) for pages in (1 << 14, 1 << 17)]
     true = {term.unit: 100.0 * (at + 1) for at, term in enumerate(LANE_TERMS[lane])}
@@ -106,7 +114,7 @@ def test_costs_are_of_the_median_round_and_ranges_hold_all_rounds():
     units, _, error = costs_of_rounds(lane, rounds, 1 << 16)
     assert error < 1e-6
     for unit in columns(lane, "harvest", parts[0]):
-        assert units[unit].value == pytest.approx(true[unit], rel=1e-4)
+        assert units[unit].value == pytest.approx(0.95 * true[unit], rel=1e-4)
         assert units[unit].low <= 0.9001 * true[unit]
         assert units[unit].high >= 1.1999 * true[unit]
 

@@ -11,7 +11,7 @@ from analysis.model.lanes import COUNTED, columns, names_of
 from analysis.model.profile import COSTS, bundled_text
 from analysis.model.scenario import scenario_of_trace
 from strategies.errors import InputError
-from strategies.lanes.cells import FITTED, WARMS_UP, cell_trace
+from strategies.lanes.cells import WARMS_UP, cell_trace
 from strategies.lanes.session import check_slot, replay_traces
 from strategies.terminal import progress_bar
 
@@ -35,8 +35,8 @@ MOST_NOISE = 0.10
 SHARE = 0.3
 """A cell tells a constant's range where the constant is this much of its harvest."""
 RANGE = (5, 95)
-ROUNDS, LEAST_ERROR = 12, 0.01
-"""Of the weighing, and the relative error below which a cell has no more weight."""
+ROUNDS, LEAST_ERROR = 12, 0.1
+"""Of the weighing, and the relative error below which a cell has no more weight: that is noise."""
 
 
 @dataclass(frozen=True)
@@ -78,18 +78,38 @@ def _times(lane, result):
     return {name: np.where(result.opened, ns, np.nan) for name, ns in times.items()}
 
 
-def cell_samples(lane, sizes_mib, repetitions, seed=0, kinds=FITTED):
+def cell_samples(lane, slots, repetitions, seed=0, *, is_steady=False):
     """Return what a lane did with cells of slots: arrays with an entry for each epoch.
 
-    `cell` is the index into `kinds`, those of the second slot counted on from the first's; the
-    others are `slot_pages`, `dirty_pages`, COUNTED, TIMES.
+    Parameters
+    ----------
+    lane : str
+    slots : dict of int to sequence of Cell
+        By MiB.
+    repetitions, seed, is_steady
+        As of `cell_trace`.
+
+    Returns
+    -------
+    dict of str to array
+        `cell` counts the cells of all slots; the others are `slot_pages`, `dirty_pages`, COUNTED,
+        TIMES.
     """
-    cells = [cell_trace(mib << 8, repetitions, seed + mib, kinds) for mib in sizes_mib]
+    cells = [
+        cell_trace(mib << 8, repetitions, seed + mib, kinds, is_steady=is_steady)
+        for mib, kinds in slots.items()
+    ]
+    firsts = np.cumsum([0, *map(len, slots.values())])
     times = run_lane(lane, [trace for trace, _ in cells])
     parts = [
-        _samples(trace, order, at * len(kinds), found)
-        for at, ((trace, order), found) in enumerate(zip(cells, times, strict=True))
+        _samples(trace, order, first, found)
+        for (trace, order), first, found in zip(cells, firsts[:-1], times, strict=True)
     ]
+    return joined(parts)
+
+
+def joined(parts):
+    """Return samples of several slots or rounds as one."""
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -105,7 +125,7 @@ def _samples(trace, order, first, times):
 def middles(samples):
     """Return for each cell the lower quartile of its times and the mean of its counts, as arrays.
 
-    What disturbs a time only adds to it.
+    What disturbs a time mostly adds to it.
     """
     cells = [samples["cell"] == one for one in np.unique(samples["cell"])]
     middle = {name: _lower_quartile if name in TIMES else np.mean for name in samples}
@@ -127,7 +147,7 @@ def noise(rounds):
     rounds : list of dict
         As from `cell_samples`.
     """
-    cell, ns = (np.concatenate([one[name] for one in rounds]) for name in ("cell", "harvest_ns"))
+    cell, ns = (joined(rounds)[name] for name in ("cell", "harvest_ns"))
     known = [ns[(cell == one) & np.isfinite(ns)] for one in np.unique(cell)]
     deviations = [np.abs(one / np.median(one) - 1) for one in known if one.size]
     return float(np.median(np.concatenate(deviations)))
@@ -214,7 +234,7 @@ def costs_of(lane, cells, cached):
 
 
 def costs_of_rounds(lane, rounds, cached):
-    """Return as `costs_of` what the medians of all rounds tell, with ranges that hold each round's.
+    """Return as `costs_of` what all rounds tell together, with ranges that hold each round's.
 
     Parameters
     ----------
@@ -223,10 +243,8 @@ def costs_of_rounds(lane, rounds, cached):
         As from `cell_samples`, the same cells in each.
     cached : int
     """
-    cells = [middles(one) for one in rounds]
-    median = {name: np.median([one[name] for one in cells], axis=0) for name in cells[0]}
-    units, constants, error = costs_of(lane, median, cached)
-    others = [costs_of(lane, one, cached) for one in cells]
+    units, constants, error = costs_of(lane, middles(joined(rounds)), cached)
+    others = [costs_of(lane, middles(one), cached) for one in rounds]
     return (
         _widened(units, [one for one, _, _ in others]),
         _widened(constants, [one for _, one, _ in others]),

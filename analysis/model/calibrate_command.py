@@ -10,8 +10,7 @@ import click
 from strategies.errors import InputError
 from strategies.units import DURATION, SIZE, number
 
-SIZES_MIB = (4, 128, 512)
-REPETITIONS, LEAST_ROUNDS = 3, 3
+REPETITIONS, LEAST_ROUNDS = 5, 3
 
 
 @click.command()
@@ -91,8 +90,10 @@ def _samples(budget_ns):
     """
     from analysis.model.calibrate import cell_samples
     from analysis.model.lanes import LANE_TERMS
+    from strategies.lanes.cells import FITTED, SPARSE
     from strategies.lanes.session import choose
 
+    slots = {4: FITTED, 128: FITTED, 1024: SPARSE}
     end = time.monotonic_ns() + budget_ns
     lanes = [name for name in choose(["all"])[0] if name in LANE_TERMS]
     if not lanes:
@@ -100,7 +101,8 @@ def _samples(budget_ns):
     samples, rounds = {lane: [] for lane in lanes}, 0
     while rounds < LEAST_ROUNDS or time.monotonic_ns() < end:
         for lane, of_lane in samples.items():
-            of_lane.append(cell_samples(lane, SIZES_MIB, REPETITIONS, 10_000 * rounds))
+            seed = 10_000 * rounds
+            of_lane.append(cell_samples(lane, slots, REPETITIONS, seed, is_steady=True))
         rounds += 1
     return samples
 
@@ -134,6 +136,6 @@ def _source(samples, noises):
     spread = ", ".join(f"{lane} {share:.1%}" for lane, share in noises.items())
     return (
         f"dirtylog calibrate, {rounds} rounds of {REPETITIONS} repetitions, "
-        f"slots of 4 to 512 MiB, {date.today().isoformat()}; {cpu_model()}, "
+        f"slots of 4 MiB to 1 GiB, {date.today().isoformat()}; {cpu_model()}, "
         f"Linux {platform.release()}, KVM by {backend()}; repetitions deviate by {spread}"
     )

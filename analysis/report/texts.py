@@ -49,13 +49,9 @@ def _ratio_of_passes(row):
 
 
 def scattered(cells):
-    """Return how many times as long the scattered mapping makes a clean scan, by slot and page.
-
-    Each mapping's time is that of its quickest pass: passes of one mapping differ by more than the
-    mappings do, and whatever else a machine does only adds.
-    """
+    """Return how many times as long the scattered mapping makes a clean scan, by slot and page."""
     clean = cells[(cells["density"] == 0) & (cells["strategy"] == SCAN)]
-    wide = clean.pivot(index=["slot_bytes", "page_bytes"], columns="mapping", values="least_ns")
+    wide = clean.pivot(index=["slot_bytes", "page_bytes"], columns="mapping", values="median_ns")
     if "scattered" not in wide:
         return None
     both = wide.dropna().reset_index()  # fewer slots were measured with the scattered mapping

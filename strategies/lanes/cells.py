@@ -1,8 +1,9 @@
 """A trace that measures: densities from clean to full, random pages and runs, each some times.
 
 What the epoch before wrote and harvested decides what a harvest finds in caches: a clean slot of
-512 MiB takes KVM five times as long after a full one as after a clean one. So the epochs of a cell
-follow each other, as those of a guest do that goes on as it was, and the first of them warms up.
+512 MiB takes KVM six to eight times as long after a full one as after a clean one (measured). Cells
+in a new order each time find them in all states; cells that are repeated are those of a guest that
+goes on as it was, and of two runs more alike.
 """
 
 from typing import NamedTuple
@@ -37,6 +38,9 @@ FITTED = (
 )
 """From which constants are fitted."""
 
+SPARSE = tuple(cell for cell in FITTED if cell.density <= 0.01)
+"""Those that cost a large slot little time."""
+
 HELD_OUT = (
     Cell(0.0001),
     *(Cell(density, run) for density in (0.0003, 0.003, 0.03, 0.3) for run in (1, 8)),
@@ -49,25 +53,34 @@ WARMS_UP = -1
 """In the place of a cell's index: an epoch that is to be left out."""
 
 
-def cell_trace(npages, repetitions, seed=0, kinds=FITTED):
-    """Return a trace of all cells in a shuffled order, each repeated before the next one.
+def cell_trace(npages, repetitions, seed=0, kinds=FITTED, *, is_steady=False):
+    """Return a trace of all cells in a shuffled order, each some times.
 
     Parameters
     ----------
     npages, repetitions : int
     seed : int
     kinds : sequence of Cell
+    is_steady : bool
+        Whether a cell is repeated before the next one, and the first time warms up. Otherwise all
+        of them follow each other in a new order for each repetition, and a whole cycle warms up.
 
     Returns
     -------
     tuple
         The Trace (of epochs of 1 ms, which means nothing here), and int64[epochs]: the index of
-        each epoch's cell, WARMS_UP for the first of each.
+        each epoch's cell, WARMS_UP for those that are to be left out.
     """
     rng = np.random.default_rng(seed)
-    order = np.repeat(rng.permutation(len(kinds)), repetitions + 1)
+    cycles = 1 if is_steady else repetitions + 1
+    order = np.concatenate([rng.permutation(len(kinds)) for _ in range(cycles)])
+    if is_steady:
+        order = np.repeat(order, repetitions + 1)
     epochs = [_pages(rng, npages, kinds[cell]) for cell in order]
-    order[:: repetitions + 1] = WARMS_UP
+    if is_steady:
+        order[:: repetitions + 1] = WARMS_UP
+    else:
+        order[: len(kinds)] = WARMS_UP
     offsets = np.cumsum([0, *map(len, epochs)], dtype=np.int64)
     meta = {"name": "cells", "page_size": 4096, "slot_pages": npages}
     meta |= {"epoch_ms": 1.0, "epochs": len(epochs)}

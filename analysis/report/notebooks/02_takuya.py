@@ -106,10 +106,7 @@ mapped = texts.scattered(study.cells)
 if mapped is None:
     say("This study has the linear mapping only; the full grid has both.")
 else:
-    table(
-        mapped,
-        "Measured: clean scan, scattered mapping / linear mapping, the quickest pass of each",
-    )
+    table(mapped, "Measured: clean scan, scattered mapping / linear mapping")
 
 # %% [markdown]
 # ## The limit: a copy of the bitmap
