@@ -59,7 +59,7 @@ class Hpte:
     r: int
     gfn: int
     npages: int
-    is_mapped: bool  # False: the next access of either kind faults
+    is_mapped: bool  # False: the next access of either kind faults, or a harvest mapped it
     has_c: bool  # the hardware's C
     is_stale: bool = False  # R was cleared, but a TLB may still have the translation
     is_r_unsure: bool = False  # ... and an access was made since
@@ -172,7 +172,7 @@ class Naive:
         self.saved_c -= {gfn for gfn in self.saved_c if self.slot_of(gfn) == slot}
         for hpte in self.hptes_of(slot):
             hpte.has_c = False
-            hpte.is_mapped = self.log_mode != LOG_ABSENT
+            hpte.is_mapped &= self.log_mode != LOG_ABSENT
 
     # Loads and stores.
 
@@ -188,7 +188,8 @@ class Naive:
         is_store = stamp is not None
         if is_store and not is_writable(hpte.r):
             return False
-        if is_store or (not hpte.is_mapped and is_writable(hpte.r)):
+        is_logged = is_store or (self.log_mode == LOG_ABSENT and not hpte.is_mapped)
+        if is_logged and is_writable(hpte.r):
             self.log(hpte.pages)
         hpte.is_mapped = True
         if hpte.is_stale and not hpte.r & R:
@@ -211,6 +212,18 @@ class Naive:
         if self.slot_of(gfn) in self.logs:
             self.saved_c.add(gfn)
         return True
+
+    def unmap(self, gfn):
+        """Let the host take a page away; return the indices of its HPTEs.
+
+        The guest sees no change, and no log gains or loses a page.
+        """
+        indices = [index for index, hpte in self.hptes.items() if hpte.gfn == gfn]
+        for index in indices:
+            hpte = self.hptes[index]
+            self.take_c(hpte)
+            hpte.is_mapped = hpte.is_stale = False
+        return indices
 
     def guest_map(self, vcpu, va, shift, gfn):
         while True:

@@ -6,7 +6,8 @@ Each round is judged as a migration is: after each harvest the reported pages ar
 the vCPUs stop, one more harvest is copied, and the copy must equal memory. Rounds are short, for a
 page that was lost is safe again once it is stored to again. Prints a JSON object a line, one for
 each tracker; the exit status is 1 if a page was lost. The work is bounded, the time is not: the
-caller sets a limit.
+caller sets a limit. With `--unmaps SHARE` that share of all actions takes a page away, as the host
+does; the event counts are those of the vCPU whose thread does it.
 """
 
 import argparse
@@ -25,12 +26,13 @@ from strategies.core.hostfault import host_store
 from strategies.core.hpt import find_hpte
 from strategies.core.hpte import HPTE_V_ABSENT, HPTE_V_VALID, PP_RWRW, PP_RXRX
 from strategies.core.jit import kernel
+from strategies.core.unmap import unmap_page
 from strategies.core.vcpus import VcpuThreads
 from strategies.core.vm import Vm
 from strategies.core.words import I64, U64, ZERO
 from strategies.registry import get
 
-STORE, REMOVE, PROTECT, CLEAR_MOD, HOST_STORE = range(5)
+STORE, REMOVE, PROTECT, CLEAR_MOD, HOST_STORE, UNMAP = range(6)
 WEIGHTS = (0.96, 0.01, 0.01, 0.01, 0.01)
 VCPUS_PER_THREAD = 2
 
@@ -48,6 +50,8 @@ def run_guest(machine, vcpu, nvcpus, actions, gfns, views, first_stamp):
             touch(machine, cpu, view, gfn, True, U64(first_stamp + k))
         elif action == HOST_STORE:
             host_store(machine, cpu, gfn, U64(first_stamp + k))
+        elif action == UNMAP:
+            unmap_page(machine, cpu, gfn)
         else:
             va = address_of(machine, view, gfn)
             states = HPTE_V_VALID | HPTE_V_ABSENT
@@ -79,7 +83,7 @@ def switch_at_random(seed):
     sys.setswitchinterval(1e-5)
 
 
-def storm(tracker_name, pages, threads, rounds, accesses, seed, delayed_c):
+def storm(tracker_name, pages, threads, rounds, accesses, seed, delayed_c, unmaps):
     """Run it; return what happened as a dict."""
     if config.DISABLE_JIT:
         switch_at_random(seed)
@@ -90,7 +94,7 @@ def storm(tracker_name, pages, threads, rounds, accesses, seed, delayed_c):
     tracker.enable_logging(slot)
     out, copy, harvests, lost = tracker.buffer(slot), np.zeros(pages, np.uint64), 0, []
     for number in range(rounds):
-        guests = VcpuThreads(vm, guest_round(vm, number, accesses, seed), threads)
+        guests = VcpuThreads(vm, guest_round(vm, number, accesses, seed, unmaps), threads)
         storing = True
         while storing:  # one more harvest after the last vCPU has stopped
             storing = guests.running()
@@ -102,12 +106,13 @@ def storm(tracker_name, pages, threads, rounds, accesses, seed, delayed_c):
     return {"tracker": tracker_name, "lost": lost, "harvests": harvests, "events": vm.events()}
 
 
-def guest_round(vm, number, accesses, seed):
+def guest_round(vm, number, accesses, seed, unmaps):
     """Return what a thread of vCPUs does in a round: `accesses` random actions."""
 
     def run(first_vcpu, count):
         rng = np.random.default_rng([seed, number, first_vcpu])
-        actions = rng.choice(len(WEIGHTS), accesses, p=WEIGHTS)
+        weights = (WEIGHTS[STORE] - unmaps, *WEIGHTS[REMOVE:], unmaps)
+        actions = rng.choice(len(weights), accesses, p=weights)
         gfns = rng.integers(vm.guest_pages, size=accesses)
         other = VIEW_LARGE if vm.guest_pages == LARGE_PAGES else VIEW_ALIAS
         views = rng.choice((VIEW_BASE, other), accesses)
@@ -123,6 +128,7 @@ if __name__ == "__main__":
     for option in ("pages", "threads", "rounds", "accesses", "seed"):
         parser.add_argument(f"--{option}", type=int, required=True)
     parser.add_argument("--delayed_c", type=int, default=0)
+    parser.add_argument("--unmaps", type=float, default=0)
     options = vars(parser.parse_args())
     is_lost = False
     for name in options.pop("trackers"):

@@ -23,25 +23,36 @@ LIMIT_SECONDS = 600
 
 LOGGING = judged()
 
-# What is taken out: the file, the code, what stands there instead, and a tracker that needs it.
+# What is taken out: the file, the code, what stands there instead, and a tracker and options of the
+# storm that need it.
 MUTATIONS = {
     "no_wait_for_accesses_in_tlbie": (
         "core/tlb.py",
         "_clear_entries(machine, v, r, index)\n    wait_for_accesses(machine)\n    fetch_c",
         "_clear_entries(machine, v, r, index)\n    fetch_c",
         "write_protect",
+        {},
     ),
     "no_tlbie": (
         "core/papr.py",
         "    tlbie(machine, cpu, v, atomics.load(machine.rev, 2 * index), index)\n",
         "",
         "c_bit_scan",
+        {},
     ),
     "no_exchange_in_the_bitmap": (
         "fault/write_protect.py",
         "mask = atomics.exchange(machine.bitmap, bitmap + word, ZERO)",
         "atomics.store(machine.bitmap, bitmap + word, ZERO)",
         "write_protect",
+        {},
+    ),
+    "no_c_saved_from_a_page_taken_away": (
+        "core/unmap.py",
+        "    word = save_rc(word, r, ctz(U64(pages_of(machine, hpte_page_shift(v, guest_r)))))\n",
+        "",
+        "c_bit_scan",
+        {"unmaps": 0.1},
     ),
 }
 
@@ -164,13 +175,13 @@ LONGER = {"no_exchange_in_the_bitmap"}
     ]
 )
 def mutant(request, tmp_path):
-    """A copy of the package with one thing taken out, and the tracker that needs it."""
-    file, code, instead, tracker = MUTATIONS[request.param]
+    """A copy of the package with one thing taken out, and the tracker and options that need it."""
+    file, code, instead, tracker, options = MUTATIONS[request.param]
     package = shutil.copytree(PACKAGE, tmp_path / "strategies", ignore=shutil.ignore_patterns("*c"))
     source = (package / file).read_text()
     assert source.count(code) == 1
     (package / file).write_text(source.replace(code, instead))
-    return package, tracker
+    return package, tracker, options
 
 
 @pytest.mark.parametrize("rounds", [8, pytest.param(20, marks=pytest.mark.slow)])
@@ -202,11 +213,18 @@ def test_nothing_is_lost_while_the_hardware_keeps_c_back():
     assert min(each["events"]["hypercalls"] for each in results) > 2000
 
 
+@pytest.mark.parametrize("delayed_c", [0, 1])
+def test_nothing_is_lost_while_the_host_takes_pages_away(delayed_c):
+    options = {"pages": 5, "rounds": 20, "accesses": 5000, "unmaps": 0.1, "delayed_c": delayed_c}
+    status, results = run_storms(*LOGGING, threads=2, **options)
+    assert_nothing_lost(status, results)
+    assert min(each["events"]["map_faults"] for each in results) > 20_000
+
+
 def test_the_storm_notices_what_is_taken_out(mutant):
-    package, tracker = mutant
-    status, (result,) = run_storms(
-        tracker, package=package, jit=False, pages=40, rounds=150, accesses=60
-    )
+    package, tracker, options = mutant
+    options = {"pages": 40, "rounds": 150, "accesses": 60, **options}
+    status, (result,) = run_storms(tracker, package=package, jit=False, **options)
     assert status == 1
     assert result["lost"]
 

@@ -152,6 +152,15 @@ class Guest(RuleBasedStateMachine):
         self.touched |= self.model.hptes.keys()
         return code
 
+    def state_of(self, index):
+        """VALID or ABSENT: whether the hardware finds an HPTE."""
+        return int(self.vm.arrays.hpt[2 * index]) & (VALID | ABSENT)
+
+    def is_mapped(self, view, gfn):
+        """Say whether the hardware finds an HPTE for an address; else a TLB may, which is dead."""
+        index = self.model.find(self.model.address(view, gfn), self.model.shift_of(view))
+        return index is not None and self.state_of(index) == VALID
+
     # Loads and stores.
 
     @rule(vcpu=vcpus, view=views, pick=picks)
@@ -161,6 +170,7 @@ class Guest(RuleBasedStateMachine):
         expected = self.model.touch(vcpu, view, gfn, self.stamp)
         assert self.vm.store([gfn], self.stamp, view=view, vcpu=vcpu) == expected
         self.touched |= self.model.hptes.keys()
+        assert self.is_mapped(view, gfn) or not expected
 
     @rule(view=views, drawn=st.lists(picks, min_size=2, max_size=6))
     def store_many(self, view, drawn):
@@ -179,6 +189,7 @@ class Guest(RuleBasedStateMachine):
         expected = self.model.touch(vcpu, view, gfn)
         assert self.vm.load([gfn], view=view, vcpu=vcpu) == expected
         self.touched |= self.model.hptes.keys()
+        assert self.is_mapped(view, gfn) or not expected
 
     @rule(vcpu=vcpus, view=views, pick=picks, is_store=st.booleans())
     def touch_no_memory(self, vcpu, view, pick, is_store):
@@ -194,6 +205,14 @@ class Guest(RuleBasedStateMachine):
         self.stamp += 1
         assert self.model.host_store(self.gfn(pick), self.stamp)
         self.vm.host_store(self.gfn(pick), self.stamp)
+
+    @rule(pick=picks)
+    def unmap(self, pick):
+        """The hardware finds the page no more; the guest sees its HPTEs as before."""
+        self.vm.unmap_page(self.gfn(pick))
+        for index in self.model.unmap(self.gfn(pick)):
+            assert self.state_of(index) == ABSENT
+            self.call(h_read, 0, index)
 
     # Logging.
 
@@ -304,18 +323,20 @@ class Guest(RuleBasedStateMachine):
         avpn = self.model.hptes[index].v & ~0x7F
         self.call(h_protect, protection | flags, index, avpn if is_right else 0)
 
-    @rule(seed=picks)
-    def live(self, seed):
+    @rule(seed=picks, unmaps=st.booleans())
+    def live(self, seed, unmaps=False):
         """Forty acts on two pages and the HPTEs of two views: chance alone seldom meets one twice.
 
-        All is drawn from one number, which is a hundred times as fast as forty draws.
+        All is drawn from one number, which is a hundred times as fast as forty draws. A life
+        without unmaps sees losses that an unmap, which saves C, would hide.
         """
         rng = random.Random(seed)
+        acts = [*ACTS, "unmap", "unmap"] if unmaps else ACTS
         near = rng.sample(range(len(self.gfns)), 2)
         places = [(rng.choice([BASE, ALIAS, BIG, SMALL]), pick) for pick in near * 2]
         for _ in range(40):
             view, pick = rng.choice(places)
-            self.act(rng, rng.choice(ACTS), view, pick, rng.choice(near))
+            self.act(rng, rng.choice(acts), view, pick, rng.choice(near))
 
     def act(self, rng, act, view, pick, to):
         vcpu = rng.randrange(VCPUS)
@@ -327,6 +348,8 @@ class Guest(RuleBasedStateMachine):
             self.load(vcpu, view, pick)
         elif act == "host_store":
             self.host_store(pick)
+        elif act == "unmap":
+            self.unmap(pick)
         elif act == "harvest" and self.model.logs:
             self.harvest(rng.randrange(2))
         elif act == "enable":
@@ -398,5 +421,5 @@ def test_many_lives_agree(strategy, lives):
         guest = type("Guest", (Guest,), {"strategy": strategy})()
         guest.start(rng.choice([12, 16]), rng.random() < 0.5, seed, True)
         for _ in range(5):
-            guest.live(rng.randrange(1 << 16))
+            guest.live(rng.randrange(1 << 16), unmaps=seed % 2 == 1)
         guest.teardown()

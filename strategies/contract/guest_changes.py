@@ -1,4 +1,4 @@
-"""The contract of every tracker that logs: the guest changes its HPTEs before the harvest."""
+"""The contract of every tracker that logs: guest or host change HPTEs before the harvest."""
 
 from strategies.contract.bench import (
     LINUX_RIGHTS,
@@ -221,3 +221,17 @@ def the_host_stores_and_the_guest_maps_before_the_harvest(strategy, delayed_c):
     vm.populate(0)
     expect(harvest(tracker), {7})
     expect(harvest(tracker), set())
+
+
+@clause(**MACHINES, **DELAYED_C)
+def the_host_takes_pages_away(strategy, page_shift, mapping, delayed_c):
+    """Between the stores and the harvest; a page that was not written is taken away, too."""
+    vm, tracker = build(strategy, 100, page_shift=page_shift, mapping=mapping, delayed_c=delayed_c)
+    vm.store(WRITTEN, STAMP)
+    for gfn in [*WRITTEN, 50]:
+        vm.unmap_page(gfn)
+    expect(harvest(tracker), set(WRITTEN))
+    expect(harvest(tracker), set())
+    vm.store([1, 50], STAMP + 1)
+    expect(harvest(tracker), {1, 50})
+    expect(vm.arrays.stamps[[1, 50]].tolist(), [STAMP + 1, STAMP + 1])
