@@ -296,7 +296,7 @@ class Adaptive(DirtyTracker):
     bound that is proved: how much it is on traces made to mislead, `results/reference/rivals` shows
     (`analysis/model/adversaries.py`).
 
-    No deterministic rule that does not know the stores to come can promise less than 1.58 and 1.67
+    No deterministic rule that does not know the stores to come can promise less than 1.56 and 1.67
     times the best tracker that never chooses on POWER9 and POWER8 (a derived bound, by the unit
     costs of these profiles, of 300 epochs and 8,192 pages: `analysis/model/online.py`).
 
