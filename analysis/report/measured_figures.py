@@ -122,6 +122,7 @@ def harvest_latency(cells):
         panel.set_title(f"{family}: {what}")
         if density == HARVEST_DENSITIES[0]:
             panel.legend(fontsize=9, loc="upper left", borderpad=0.1, labelspacing=0.2)
+    panels[0].set_ylim(top=100 * cells["most_ns"].max())  # room for the legends
     for panel in panels[-2:]:
         panel.set_xlabel("slot size")
     figure.supylabel("time of one harvest")
