@@ -229,9 +229,14 @@ def test_a_worker_that_dies_is_a_reason(cluster, recordings):
     (source,) = find_sources(asked).values()
     recording = look(source)
     batch = Batch((Work(recording, tuple(cells_of(asked, recording))),), 1.0, 1)
+
+    def die(_works):
+        time.sleep(2)  # what dies while Dask still starts it is not started again
+        os._exit(1)
+
     with engine.connected(cluster.scheduler_address, 2) as client:
         client.wait_for_workers(2)
-        results = list(engine.stream(client, lambda _works: os._exit(1), [batch]))
+        results = list(engine.stream(client, die, [batch]))
     assert [result for _, result in results] == [engine.LOST, engine.LOST]
 
 
