@@ -147,7 +147,8 @@ def noise(rounds):
     rounds : list of dict
         As from `cell_samples`.
     """
-    cell, ns = (joined(rounds)[name] for name in ("cell", "harvest_ns"))
+    both = joined([{name: one[name] for name in ("cell", "harvest_ns")} for one in rounds])
+    cell, ns = both["cell"], both["harvest_ns"]
     known = [ns[(cell == one) & np.isfinite(ns)] for one in np.unique(cell)]
     deviations = [np.abs(one / np.median(one) - 1) for one in known if one.size]
     return float(np.median(np.concatenate(deviations)))

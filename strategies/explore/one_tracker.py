@@ -19,12 +19,11 @@ from strategies.explore.actions import (
     stop,
     store,
 )
-from strategies.explore.program import Program
+from strategies.explore.program import OFF, Program
 
 _HARVEST = host(harvest())
 _STORE = guest(store())
 _DIRTY = {"before": ((0, store()),)}
-_OFF = {"enabled": False}
 _RING_OF_TWO = {"strategies": ("dirty_ring:66",)}
 """Full, but for what is reserved, with two entries."""
 
@@ -89,7 +88,7 @@ PROGRAMS = (
         (guest(store(0), store(1)), host(enable())),
         pages=2,
         **_LOG_OF_ONE,
-        **_OFF,
+        **OFF,
     ),
     Program(
         "log-full-disable-enable",
@@ -126,7 +125,7 @@ PROGRAMS = (
         (guest(store(0), store(1)), host(enable_all_set(), get_and_clear(0, 1), harvest())),
         pages=2,
         **_MANUAL,
-        **_OFF,
+        **OFF,
     ),
     Program(
         "stores-clear",
@@ -145,7 +144,7 @@ PROGRAMS = (
         "H_REMOVE and H_ENTER of one page while logging starts, then a store",
         (guest(remove(1), enter(1), store(1)), host(enable())),
         **_GROUP_OF_TWO,
-        **_OFF,
+        **OFF,
     ),
     Program(
         "group-enter-harvest",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from strategies import registry
-from strategies.core.guest import VIEW_BASE
+from strategies.core.guest import VIEW_ALIAS, VIEW_BASE
 from strategies.core.hpte import SHIFT_4K
 from strategies.explore.actions import Action, Actor
 from strategies.explore.operations import Operation
@@ -15,6 +15,12 @@ SCANS = tuple(
 )
 KEEPS_C_BACK = (*SCANS, "pml", "dbm_hybrid", "adaptive")
 """Those that read C, or are told of it: for the others it may wait in a TLB as long as it likes."""
+
+DELAYED_C = {"options": {"delayed_c": True}, "strategies": KEEPS_C_BACK}
+"""The hardware keeps C back: of a program, as are the next."""
+
+OFF = {"enabled": False}
+ALIASED = {"views": (VIEW_BASE, VIEW_ALIAS)}
 
 BOUNDS = {1: 0, 2: 2, 3: 1, 4: 1}
 """Preemptions by number of threads."""

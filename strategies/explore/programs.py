@@ -1,6 +1,6 @@
 """The programs: a few threads and pages, each where trackers have lost pages, or could."""
 
-from strategies.core.guest import VIEW_ALIAS, VIEW_BASE, VIEW_LARGE, VIEW_SMALL
+from strategies.core.guest import VIEW_ALIAS, VIEW_LARGE, VIEW_SMALL
 from strategies.explore import one_tracker, two_slots, unmapped
 from strategies.explore import operations as op
 from strategies.explore.actions import (
@@ -24,23 +24,16 @@ from strategies.explore.actions import (
     store,
     store_through_crowd,
 )
-from strategies.explore.program import KEEPS_C_BACK, TRACKERS, Program
+from strategies.explore.program import ALIASED, DELAYED_C, OFF, TRACKERS, Program
 
 _HARVEST = host(harvest())
 _STORE = guest(store())
-_ALIASED = {"views": (VIEW_BASE, VIEW_ALIAS)}
 _LARGE = {"views": (VIEW_LARGE, VIEW_SMALL), "page_shift": 22, "pages": 4}
 _TWO_WORDS = {"views": (VIEW_LARGE,), "page_shift": 17, "pages": 128, "is_big": True}
 _DIRTY = {"before": ((0, store()),)}
-_OFF = {"enabled": False}
 _CLEAN = {"before": ((0, remove()), (0, enter(is_clean=True)))}
-_WRITTEN_BACK = {"before": ((0, store()), (0, load(view=VIEW_ALIAS)))} | _ALIASED
+_WRITTEN_BACK = {"before": ((0, store()), (0, load(view=VIEW_ALIAS)))} | ALIASED
 """The page is dirty, and C no longer in the TLB but in the HPTE, where it may be kept back."""
-
-_DELAYED_C = {
-    "options": {"delayed_c": True},
-    "strategies": KEEPS_C_BACK,
-}
 
 PROGRAMS = (
     # One vCPU against the host.
@@ -111,13 +104,13 @@ PROGRAMS = (
         "alias-harvest",
         "stores through two HPTEs of a page, a harvest",
         (guest(store(), store(view=VIEW_ALIAS)), _HARVEST),
-        **_ALIASED,
+        **ALIASED,
     ),
     Program(
         "alias-remove-harvest",
         "a store, H_REMOVE of one of two HPTEs, a store through the other, a harvest",
         (guest(store(), remove(), store(view=VIEW_ALIAS)), _HARVEST),
-        **_ALIASED,
+        **ALIASED,
     ),
     Program(
         "large-harvest",
@@ -145,31 +138,31 @@ PROGRAMS = (
         (guest(load(), store()), _HARVEST),
         **_CLEAN,
     ),
-    Program("enable-store", "a store while logging starts", (_STORE, host(enable())), **_OFF),
+    Program("enable-store", "a store while logging starts", (_STORE, host(enable())), **OFF),
     Program(
         "clean-enable-store",
         "a store through an HPTE with R and C clear while logging starts",
         (_STORE, host(enable())),
         **_CLEAN,
-        **_OFF,
+        **OFF,
     ),
     Program(
         "enable-harvest-store",
         "two stores while logging starts and a first harvest",
         (guest(store(), store()), host(enable(), harvest())),
-        **_OFF,
+        **OFF,
     ),
     Program(
         "enable-enter",
         "H_REMOVE, H_ENTER and a store while logging starts",
         (guest(remove(), enter(), store()), host(enable())),
-        **_OFF,
+        **OFF,
     ),
     Program(
         "enable-protect",
         "H_PROTECT and a store while logging starts",
         (guest(protect(writable=True), store()), host(enable())),
-        **_OFF,
+        **OFF,
     ),
     Program("disable-store", "a store while logging stops", (_STORE, host(disable()))),
     Program(
@@ -200,13 +193,13 @@ PROGRAMS = (
         "host-store-enable",
         "a store of the host while logging starts",
         (host(host_store()), host(enable())),
-        **_OFF,
+        **OFF,
     ),
     Program(
         "host-store-enable-harvest",
         "stores of the host while logging starts and a first harvest",
         (host(host_store(), host_store()), host(enable(), harvest())),
-        **_OFF,
+        **OFF,
     ),
     # Two vCPUs without the host.
     Program("two-stores", "two first stores to a page", (_STORE, _STORE)),
@@ -240,38 +233,38 @@ PROGRAMS = (
         "delayed-c-replaced",
         "the TLB entry of a store, with its C, is replaced; H_REMOVE",
         (guest(store(), load(view=VIEW_ALIAS)), guest(remove())),
-        **_ALIASED,
-        **_DELAYED_C,
+        **ALIASED,
+        **DELAYED_C,
     ),
     Program(
         "delayed-c-load",
         "a load; the TLB entry of a store, with its C, is replaced",
         (guest(load()), guest(store(), load(view=VIEW_ALIAS))),
-        **_ALIASED,
-        **_DELAYED_C,
+        **ALIASED,
+        **DELAYED_C,
     ),
     Program(
         "delayed-c-enable",
         "a store while logging starts, with C of an earlier one still in a TLB",
         (_STORE, host(enable())),
-        **_OFF,
+        **OFF,
         **_DIRTY,
-        **_DELAYED_C,
+        **DELAYED_C,
     ),
     Program(
         "delayed-c-replaced-enable",
         "the TLB entry of a store, with its C, is replaced while logging starts",
         (guest(load()), host(enable())),
         before=((0, store()), (0, store(view=VIEW_ALIAS))),
-        **_ALIASED,
-        **_OFF,
-        **_DELAYED_C,
+        **ALIASED,
+        **OFF,
+        **DELAYED_C,
     ),
     Program(
         "two-removes",
         "H_REMOVE of both HPTEs of a page, and H_ENTER",
         (guest(remove(), enter()), guest(remove(view=VIEW_ALIAS), enter(view=VIEW_ALIAS))),
-        **_ALIASED,
+        **ALIASED,
     ),
     # Three threads.
     Program("stores-harvest", "two vCPUs store, a harvest", (_STORE, _STORE, _HARVEST)),
@@ -280,7 +273,7 @@ PROGRAMS = (
         "two vCPUs store through two HPTEs of a page, a harvest",
         (_STORE, guest(store(view=VIEW_ALIAS)), _HARVEST),
         before=((0, load()), (1, load(view=VIEW_ALIAS))),
-        **_ALIASED,
+        **ALIASED,
     ),
     Program(
         "two-pages-harvest",
@@ -326,7 +319,7 @@ PROGRAMS = (
         "stores-enable",
         "two vCPUs store while logging starts",
         (_STORE, _STORE, host(enable())),
-        **_OFF,
+        **OFF,
     ),
     Program(
         "stores-disable",
@@ -337,34 +330,34 @@ PROGRAMS = (
         "delayed-c-harvest",
         "stores of which C is still in the TLB, a harvest",
         (guest(store(), store()), _HARVEST),
-        **_DELAYED_C,
+        **DELAYED_C,
     ),
     Program(
         "delayed-c-remove-harvest",
         "a store, H_REMOVE and H_ENTER, a harvest, with C still in a TLB",
         (_STORE, guest(remove(), enter()), _HARVEST),
-        **_DELAYED_C,
+        **DELAYED_C,
     ),
     Program(
         "delayed-c-running-harvest",
         "a load and a store by a running vCPU to a dirty page, a harvest, where C is kept back",
         (guest(run(), load(), store(), stop()), host(harvest_beside())),
         **_WRITTEN_BACK,
-        **_DELAYED_C,
+        **DELAYED_C,
     ),
     Program(
         "delayed-c-running-clear-mod-harvest",
         "H_CLEAR_MOD and a store by a running vCPU, a harvest, where C is kept back",
         (guest(run(), clear_mod(), store(), stop()), host(harvest_beside())),
         **_WRITTEN_BACK,
-        **_DELAYED_C,
+        **DELAYED_C,
     ),
     Program(
         "delayed-c-running-remove-harvest",
         "H_REMOVE, H_ENTER and a store by a running vCPU, a harvest, where C is kept back",
         (guest(run(), remove(), enter(), store(), stop()), host(harvest_beside())),
         **_WRITTEN_BACK,
-        **_DELAYED_C,
+        **DELAYED_C,
     ),
     Program(
         "delayed-c-running-protect-harvest",
@@ -374,35 +367,35 @@ PROGRAMS = (
             host(harvest_beside()),
         ),
         **_WRITTEN_BACK,
-        **_DELAYED_C,
+        **DELAYED_C,
     ),
     Program(
         "delayed-c-protect-harvest",
         "a store, H_PROTECT to read-only, a load, a harvest, with C still in a TLB",
         (guest(store(), protect(writable=False), load()), _HARVEST),
-        **_DELAYED_C,
+        **DELAYED_C,
     ),
     Program(
         "delayed-c-clear-mod-harvest",
         "H_CLEAR_MOD of a dirty page, a store, a harvest, with C still in a TLB",
         (guest(clear_mod(), store()), _HARVEST),
         **_DIRTY,
-        **_DELAYED_C,
+        **DELAYED_C,
     ),
     Program(
         "delayed-c-harvests",
         "stores to a dirty page, two harvests, with C still in a TLB",
         (guest(store(), store()), host(harvest(), harvest())),
         **_DIRTY,
-        **_DELAYED_C,
+        **DELAYED_C,
     ),
     Program(
         "delayed-c-aliases-harvest",
         "two vCPUs store through two HPTEs of a dirty page, a harvest, with C still in a TLB",
         (_STORE, guest(store(view=VIEW_ALIAS)), _HARVEST),
         **_DIRTY,
-        **_ALIASED,
-        **_DELAYED_C,
+        **ALIASED,
+        **DELAYED_C,
     ),
     Program(
         "large-two-words-harvest",
@@ -422,7 +415,7 @@ LONG_PROGRAMS = (
         "aliases-remove-harvest",
         "two vCPUs store through two HPTEs, a third removes and enters one, a harvest",
         (_STORE, guest(store(view=VIEW_ALIAS)), guest(remove(), enter()), _HARVEST),
-        **_ALIASED,
+        **ALIASED,
     ),
     Program(
         "stores-host-store-harvest",

@@ -18,7 +18,7 @@ from strategies.explore.actions import (
     store,
     store_through_crowd,
 )
-from strategies.explore.program import KEEPS_C_BACK, Program
+from strategies.explore.program import DELAYED_C, Program
 
 _TWO = {"pages": 2, "slots": 2}
 _FIRST_DIRTY = {"before": ((0, store(0)),)}
@@ -170,7 +170,6 @@ PROGRAMS = (
         "stores in two slots of which C is still in the TLB, a harvest of each",
         (_STORES, _HARVESTS),
         **_TWO,
-        strategies=KEEPS_C_BACK,
-        options={"delayed_c": True},
+        **DELAYED_C,
     ),
 )

@@ -1,6 +1,6 @@
 """Programs in which the host takes a page away that the guest stores to, or that is harvested."""
 
-from strategies.core.guest import VIEW_ALIAS, VIEW_BASE, VIEW_LARGE, VIEW_SMALL
+from strategies.core.guest import VIEW_ALIAS, VIEW_LARGE, VIEW_SMALL
 from strategies.explore.actions import guest, host
 from strategies.explore.operations import (
     disable,
@@ -13,12 +13,10 @@ from strategies.explore.operations import (
     store,
     unmap,
 )
-from strategies.explore.program import KEEPS_C_BACK, Program
+from strategies.explore.program import ALIASED, DELAYED_C, Program
 
 _UNMAP, _HARVEST = host(unmap()), host(harvest())
 _DIRTY = {"before": ((0, store()),)}
-_ALIASED = {"views": (VIEW_BASE, VIEW_ALIAS)}
-_LATE = {"strategies": KEEPS_C_BACK, "options": {"delayed_c": True}}
 
 PROGRAMS = (
     Program(
@@ -42,7 +40,7 @@ PROGRAMS = (
         "unmap-aliases-harvest",
         "stores through two HPTEs of a page that is taken away, a harvest",
         (guest(store(), store(VIEW_ALIAS)), _UNMAP, _HARVEST),
-        **_ALIASED,
+        **ALIASED,
     ),
     Program(
         "unmap-remove-harvest",
@@ -87,6 +85,6 @@ PROGRAMS = (
         "delayed-c-unmap-harvest",
         "a store to a page that is taken away with C still in a TLB, a harvest",
         (guest(store(), store()), _UNMAP, _HARVEST),
-        **_LATE,
+        **DELAYED_C,
     ),
 )
