@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import dask
@@ -37,20 +38,27 @@ INEXACT = {"seconds", "machine"}
 """Columns of counts that differ from run to run."""
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    """A cluster that these tests started by hand; a task may lose its worker once."""
+@contextmanager
+def started(workers, failures):
+    """A cluster of this machine's own; a task may lose its worker so often."""
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        dask.config.set({"distributed.scheduler.allowed-failures": failures}),
         LocalCluster(
-            n_workers=2,
+            n_workers=workers,
             threads_per_worker=1,
             dashboard_address="127.0.0.1:0",
             memory_limit=f"{2 * PROCESS_MIB}MiB",
             silence_logs=50,
-        ) as started,
+        ) as cluster,
     ):
-        yield started
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A cluster that these tests started by hand."""
+    with started(2, failures=1) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="module")
@@ -224,18 +232,21 @@ def test_a_bad_recording_is_a_row_with_its_reason(recordings, tmp_path, cluster,
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_is_a_reason(cluster, recordings):
+def test_a_worker_that_dies_is_a_reason(recordings):
+    """Of four workers three die, of the batch and of its two cells: none need be started again."""
     asked = merge(None, [f"{recordings}/vm0.npz"], {"strategy": ["null"], "vcpus": [1, 2]})
     (source,) = find_sources(asked).values()
     recording = look(source)
     batch = Batch((Work(recording, tuple(cells_of(asked, recording))),), 1.0, 1)
 
     def die(_works):
-        time.sleep(2)  # what dies while Dask still starts it is not started again
         os._exit(1)
 
-    with engine.connected(cluster.scheduler_address, 2) as client:
-        client.wait_for_workers(2)
+    with (
+        started(4, failures=0) as mortal,
+        engine.connected(mortal.scheduler_address, 4) as client,
+    ):
+        client.wait_for_workers(4)
         results = list(engine.stream(client, die, [batch]))
     assert [result for _, result in results] == [engine.LOST, engine.LOST]
 
