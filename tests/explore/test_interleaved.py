@@ -20,7 +20,7 @@ from conftest import (
     read,
     remove,
 )
-from naive import ABSENT, BOLTED, HVLOCK, RWRW, RXRX, SEG_1TB, VALID, C
+from naive import ABSENT, BOLTED, HVLOCK, RWRW, RXRX, SEG_1TB, VALID, C, R
 
 from strategies.core import atomics
 from strategies.core.groups import is_open
@@ -470,6 +470,34 @@ def test_a_page_is_started_again_where_the_first_hpte_of_all_is_locked(strategy)
     assert harvest(tracker) == {gfn}
     vm.store([gfn], STAMP + 1)
     assert harvest(tracker) == {gfn}
+
+
+def test_so_is_a_page_that_the_host_takes_away():
+    vm, tracker, gfn = build_first("c_bit_scan")
+    vm.store([gfn], STAMP)
+    release_at_relax(vm)
+    vm.unmap_page(gfn)
+    assert harvest(tracker) == {gfn}
+
+
+def test_the_guest_sees_r_and_c_all_the_while_its_page_is_taken_away():
+    vm, _ = build("c_bit_scan", 10)
+    index = hpte_of(vm, 3)
+    clear_ref(vm, index)
+    clear_mod(vm, index)
+    vm.store([3], STAMP)
+    nothing, seen = atomics.hook, []
+
+    def hook(*_):
+        atomics.hook = nothing
+        seen.append(read(vm, index)[1] & (R | C))
+        atomics.hook = hook
+
+    atomics.hook = hook
+    vm.unmap_page(3)
+    atomics.hook = nothing
+    assert len(seen) > 8
+    assert set(seen) == {R | C}
 
 
 def test_its_page_is_opened_with_its_group_too():

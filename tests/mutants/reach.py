@@ -13,12 +13,14 @@ GUEST = ("strategies.core.vm", "strategies.core.guest", "strategies.base")
 ONE_OF_EACH_MODE = (
     "c_bit_scan",
     "write_protect_batched",
+    "hpt_sweep:1048576",
     "pte_flush",
     "pml",
     "dirty_ring",
     "dbm_hybrid",
 )
-"""Enough to judge what all share: each asks something else of the machine."""
+"""Enough to judge what all share: each asks something else of the machine (a sweep that it looks
+where C is without a lock)."""
 
 SERVES = {
     "groups": ("dbm_hybrid", "adaptive"),
