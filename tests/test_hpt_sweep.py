@@ -56,6 +56,13 @@ def test_a_sweep_leaves_the_pages_of_other_slots_alone():
     assert harvest(tracker) == {8}
 
 
+def test_the_rmap_is_swept_by_lines_of_the_cache_wherever_a_slot_begins():
+    vm, tracker = build(SWEEPING, 18, base_gfn=15)  # in three lines
+    before = vm.events()
+    harvest(tracker)
+    assert changes(vm, before)["blocks_swept"] == HPTES // 8 + 3
+
+
 def test_the_first_and_the_last_groups_are_swept_too():
     vm, tracker = build(SWEEPING, 2048, populated=False)
     groups = {
