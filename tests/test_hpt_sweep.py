@@ -56,11 +56,22 @@ def test_a_sweep_leaves_the_pages_of_other_slots_alone():
     assert harvest(tracker) == {8}
 
 
-def test_the_rmap_is_swept_by_lines_of_the_cache_wherever_a_slot_begins():
-    vm, tracker = build(SWEEPING, 18, base_gfn=15)  # in three lines
+@pytest.mark.parametrize(("base_gfn", "npages", "lines"), [(15, 18, 3), (16, 16, 1)])
+def test_the_rmap_is_swept_by_lines_of_the_cache(base_gfn, npages, lines):
+    vm, tracker = build(SWEEPING, npages, base_gfn=base_gfn)
     before = vm.events()
     harvest(tracker)
-    assert changes(vm, before)["blocks_swept"] == HPTES // 8 + 3
+    assert changes(vm, before)["blocks_swept"] == HPTES // 8 + lines
+
+
+def test_all_hptes_of_a_group_are_looked_at():
+    vm, tracker = build(SWEEPING, HPTES, populated=False, hpt_order=18)
+    machine = vm.machine
+    addresses = (U64(address_of_page(machine, 0, gfn)) for gfn in range(HPTES))
+    full = [gfn for gfn, va in enumerate(addresses) if group_of(machine, va, 12, 0) == 16]
+    assert len(full) == 8
+    vm.store(full, 1)
+    assert harvest(tracker) == set(full)
 
 
 def test_the_first_and_the_last_groups_are_swept_too():
