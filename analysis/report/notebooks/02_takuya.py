@@ -86,6 +86,8 @@ table(
 vga = programs.vga(study.replays, study.cells)
 busy = programs.vga_busiest()
 tlbies = [programs.tlbie_range(pages) for pages in (busy["p99"], busy["most"])]
+made = study.replays[study.replays["trace"] == programs.VGA].set_index("strategy")["tlbies"]
+assert made[[tables.FAULTS, "write_protect_batched"]].min() >= made[tables.SCAN], "fewer by faults"
 say(
     f"{busy['clean']:.0%} of the frames write nothing (*exact*). A frame's mean of "
     f"{vga['tlbies'].iloc[0]:.3g} tlbies hides the busiest: {busy['p99']} pages in the 99th "
