@@ -61,6 +61,7 @@ def cell_trace(npages, repetitions, seed=0, kinds=FITTED, *, is_steady=False):
     npages, repetitions : int
     seed : int
     kinds : sequence of Cell
+        A cell that is in it more than once is visited so often; its index is that of the first.
     is_steady : bool
         Whether a cell is repeated before the next one, and the first time warms up. Otherwise all
         of them follow each other in a new order for each repetition, and a whole cycle warms up.
@@ -77,6 +78,7 @@ def cell_trace(npages, repetitions, seed=0, kinds=FITTED, *, is_steady=False):
     if is_steady:
         order = np.repeat(order, repetitions + 1)
     epochs = [_pages(rng, npages, kinds[cell]) for cell in order]
+    order = np.array([kinds.index(kind) for kind in kinds])[order]
     if is_steady:
         order[:: repetitions + 1] = WARMS_UP
     else:
