@@ -85,8 +85,9 @@ def _write(out, measured, base, title, source, by_lane=None):
 def _samples(budget_ns):
     """Return by lane the samples of its rounds, as many as the budget holds.
 
-    Visits of a cell differ by up to 1.5 times, repetitions in a visit hardly (METHODOLOGY): so
-    visits are many where they are short, and few in the full slot.
+    Visits of a cell differ by up to 1.5 times, repetitions in one hardly (METHODOLOGY): so there
+    are many of what is soon written, and few repetitions. Processes differ, too, in dense cells:
+    each round has its own.
     """
     from analysis.model.calibrate import cell_samples
     from analysis.model.lanes import LANE_TERMS
@@ -135,7 +136,7 @@ def _source(samples, noises):
     rounds = len(next(iter(samples.values())))
     spread = ", ".join(f"{lane} {share:.1%}" for lane, share in noises.items())
     return (
-        f"dirtylog calibrate, {rounds} rounds of {REPETITIONS} repetitions, "
+        f"dirtylog calibrate, {rounds} rounds of 3 to 12 visits, {REPETITIONS} repetitions each, "
         f"slots of 4 MiB to 1 GiB, {date.today().isoformat()}; {cpu_model()}, "
         f"Linux {platform.release()}, KVM by {backend()}; repetitions deviate by {spread}"
     )
