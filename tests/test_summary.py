@@ -18,19 +18,19 @@ def logged():
 
 
 def listed(tracker, room):
-    """The pages of one call with room for so many words, and how many words it gave."""
+    """The pages of one call with room for so many words, and whether it says that more may come."""
     numbers, masks = np.zeros((2, room), "<u8")
-    words, _ = tracker.get_dirty_words(0, numbers, masks)
+    words, more, _ = tracker.get_dirty_words(0, numbers, masks)
     assert (np.diff(numbers[:words].astype(int)) > 0).all()
     bits = np.unpackbits(masks[:words].view(np.uint8), bitorder="little").reshape(words, 64)
-    return {int(64 * numbers[at] + bit) for at, bit in zip(*np.nonzero(bits), strict=True)}, words
+    return {int(64 * numbers[at] + bit) for at, bit in zip(*np.nonzero(bits), strict=True)}, more
 
 
 def test_a_list_names_what_a_bitmap_would(logged):
     vm, tracker = logged
     vm.store(PAGES, STAMP)
-    assert listed(tracker, 100) == (set(PAGES), 5)
-    assert listed(tracker, 100) == (set(), 0)
+    assert listed(tracker, 100) == (set(PAGES), False)
+    assert listed(tracker, 100) == (set(), False)
     vm.store([64], STAMP + 1)
     assert harvest(tracker) == {64}
 
@@ -39,13 +39,14 @@ def test_a_list_names_what_a_bitmap_would(logged):
 def test_what_finds_no_room_stays_in_the_log(logged, room):
     vm, tracker = logged
     vm.store(PAGES, STAMP)
-    found, calls = set(), 0
-    while (got := listed(tracker, room))[1]:
-        assert not found & got[0]
-        found |= got[0]
+    found, more, calls = set(), True, 0
+    while more:
+        pages, more = listed(tracker, room)
+        assert not found & pages
+        found |= pages
         calls += 1
     assert found == set(PAGES)
-    assert calls == -(-5 // room)
+    assert calls in (-(-5 // room), -(-5 // room) + 1)  # one may find that there were no more
 
 
 def test_what_found_no_room_is_in_the_bitmap_of_the_next_harvest(logged):
@@ -68,7 +69,7 @@ def test_an_older_log_leaves_nothing_behind(logged):
     vm.store(PAGES, STAMP)
     tracker.disable_logging(0)
     tracker.enable_logging(0)
-    assert listed(tracker, 100) == (set(), 0)
+    assert listed(tracker, 100) == (set(), False)
 
 
 @pytest.mark.parametrize(

@@ -206,7 +206,7 @@ def scan_slot(machine, slot, out, action):
 
 
 @inlined
-def _fetch(machine, gfn):
+def fetch_page(machine, gfn):
     """Let the cache fetch the first HPTE of a page and its revmap entry."""
     word = atomics.load(machine.rmap, gfn)
     if word & RMAP_PRESENT:
@@ -240,7 +240,7 @@ def scan_slot_ahead(machine, slot, out, action):
     pages = slot_field(machine, slot, SLOT_NPAGES)
     passed = cleared = 0
     for first in range(pages):
-        _fetch(machine, base + min(first + AHEAD, pages - 1))
+        fetch_page(machine, base + min(first + AHEAD, pages - 1))
         if is_clean(machine, base + first, action):
             passed += 1
             continue
