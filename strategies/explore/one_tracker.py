@@ -251,7 +251,7 @@ PROGRAMS = (
     Program(
         "two-words-harvests",
         "stores to two pages of which the marks are in two words, harvests of one word each",
-        (guest(store(0), store(64)), host(harvest_word(), harvest_word())),
+        (guest(store(0), store(64), store(0)), host(harvest_word(), harvest_word())),
         pages=65,
         strategies=("write_protect_summary",),
     ),
