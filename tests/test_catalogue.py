@@ -12,7 +12,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-LIMIT_SECONDS = 600
+LIMIT_SECONDS = 1800
 MOST_SCHEDULES = 160
 """Within so many each defect is found."""
 
