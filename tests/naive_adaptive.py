@@ -58,7 +58,8 @@ class NaiveAdaptive:
         self.saved, self.spent = [0] * AGES, [0] * AGES
         self.now, self.patience, self.price = 1, 0, max(ps["page_scan"], 1)
         self.faults = self.opened = self.waited = 0
-        self.is_swept = self.host_stored = False
+        self.is_swept = self.host_stored = self.may_be_hot = False
+        self.is_flushed = 0
         self.hot_pages = self.warm_pages = self.regret_cold = self.regret_swept = 0
         self.by_faults = self.by_scans = self.own = 0
         self.events = Counter()
@@ -88,6 +89,7 @@ class NaiveAdaptive:
     def _heat(self, gfn):
         self.events["write_faults"] += 1
         self.hot.add(gfn)
+        self.may_be_hot = True
         self.faults += 1
         group = self.groups[gfn // self.group_pages]
         group.debt = self._debt(group, self.now) + self.fault // 1000
@@ -100,6 +102,7 @@ class NaiveAdaptive:
 
     def _open(self, group):
         self.hot |= set(group.pages)
+        self.may_be_hot = True
         self.events["groups_opened"] += 1
         self.events["pages_opened"] += len(group.pages)
 
@@ -209,7 +212,8 @@ class NaiveAdaptive:
             else:
                 self.waited += (len(pages) - warm) * self.price
                 hot += len(pages)
-        self.events["bitmap_words_read"] += read
+        self.is_flushed = int(flushed > 0)
+        self.events["bitmap_words_read"] += self._count_looks(read)
         self.events["pages_rearmed"] += cooled
         self.events["pages_flushed"] += flushed
         self.events["whole_flushes"] += bool(flushed)
@@ -219,6 +223,13 @@ class NaiveAdaptive:
         if cooled:
             self.waited = 0
         return reported, hot, 0
+
+    def _count_looks(self, read):
+        """None while nothing was heated; a first look that finds nothing hot is taken twice."""
+        if not self.may_be_hot:
+            return 0
+        self.may_be_hot = read > -(-self._words // WORD)
+        return read if self.may_be_hot else 2 * read
 
     def _look(self, group, pages, reported):
         """Take C of a group's hot pages and settle its debt; return how many are warm."""
