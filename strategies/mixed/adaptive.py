@@ -227,9 +227,9 @@ def _harvest_hot(machine, slot, heat, out, seen, action):
 def _settle(machine, slot, heat, hot, scan, missed, written):
     """Learn from a harvest, at its end: pages hot, ps of its scan, of faults if cold, and pages."""
     faults = I64(atomics.exchange(machine.heat, heat + FAULTS, ZERO))
-    note_costs(machine, slot, heat, scan, faults, written)
+    spent = note_costs(machine, slot, heat, scan, faults, written)
     if known(machine, heat, SWEEP):
-        weigh_sweep(machine, slot, heat, hot, faults, missed)
+        weigh_sweep(machine, slot, heat, hot, spent, missed)
     settle_patience(machine, heat)
     set_stakes(machine, slot, heat)
     atomics.store(machine.heat, heat + HARVEST, U64(known(machine, heat, HARVEST) + 1))
@@ -317,7 +317,7 @@ class Adaptive(DirtyTracker):
     - *Everything.* Where the platform offers a cheaper exact scan (`hpt_sweep`, or the pipelined
       scan of an HPT too large for that), the hot pages are swept when that costs less than to
       look at each; all pages become hot, or are cooled, when the other way has cost more than this
-      one by 1.5 times, or 2.5 times, the price of opening and cooling them (`mixed/leader`).
+      one by 1.5 times, or 4 times, the price of opening and cooling them (`mixed/leader`).
     - *Stakes.* What all faults and what all scans would have cost is known, for each harvest tells
       what was written. While faults would have cost less, no group is opened, and no sweep begun,
       that would bring what was spent, cooling all again included, above 9/8 of that; and what is
