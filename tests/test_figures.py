@@ -177,6 +177,15 @@ def test_each_published_value_has_a_bar_and_each_miss_a_mark_of_its_own(publishe
     assert marks == ["o" if one["in_range"] else "X" for one in judged()]
 
 
+def test_what_was_published_is_named_in_full_and_fits(published):
+    told = {text.get_text(): text.get_window_extent() for text in words(published)}
+    width = published.bbox.width
+    for one in judged():
+        case = one["case"]
+        assert told[f"{case.profile}: {case.text}"].x1 < width
+        assert "the same" not in case.text.split(", less ")[0]  # each is read alone
+
+
 DUMMIES = {
     f"{family}_{number}": Tracker(family, 2026, "made up", "none:None")
     for family, count in {

@@ -1,5 +1,6 @@
 """What the README shows of results is what the tools print."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from analysis.report.platforms import SLOT_BYTES
 from analysis.report.write import folded
 from strategies.cli import COMMANDS, main
-from strategies.units import parse_size
+from strategies.units import duration, parse_size
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -18,6 +19,31 @@ README = (ROOT / "README.md").read_text()
 def test_the_answer_is_that_of_the_reference_report():
     shown = re.search(r"<!-- (\S+answer\.md) -->\n(.*?)<!-- end -->", README, re.DOTALL)
     assert shown[2] == folded((ROOT / shown[1]).read_text())
+
+
+def test_the_answer_in_short_is_that_of_the_table():
+    (said,) = re.findall(r"at (\d+) to (\d+) written pages in a thousand", README)
+    medians = re.findall(r"^\| (?:POWER|arm64|x86)[^|]*\| ([\d.]+)% \(", README, re.MULTILINE)
+    assert len(medians) == 8
+    assert said == tuple(f"{10 * end(map(float, medians)):.0f}" for end in (min, max))
+
+
+def test_clean_slots_of_a_real_kernel_are_those_that_were_measured():
+    found = {}
+    folder = ROOT / "results/reference/lanes"
+    for one in json.loads((folder / "clean_slots.json").read_text()):
+        found.setdefault(parse_size(one["slot"]), {})[one["tracker"]] = one["harvest_ns"]["median"]
+    rows = re.findall(r"^\| (\d+ [MG]iB) \| (.*) \|$", README, re.MULTILINE)
+    assert {parse_size(slot) for slot, _ in rows} == set(found)
+    for slot, cells in rows:
+        walk, log, ratio, scan, faults, simulated = (cell.strip() for cell in cells.split("|"))
+        times = found[parse_size(slot)]
+        assert walk == duration(times["uffd_async"])
+        assert log == duration(times["kvm_bitmap"])
+        assert scan == duration(times["c_bit_scan"])
+        assert faults == duration(times["write_protect"])
+        assert float(ratio) == round(times["uffd_async"] / times["kvm_bitmap"])
+        assert simulated == f"{times['c_bit_scan'] / times['write_protect']:,.0f}"
 
 
 def test_pictures_and_files_that_it_names_are_there():

@@ -24,7 +24,7 @@ from analysis.report.shown import RESULTS
 from analysis.report.write import MARK, folded, put_answer
 from benchmarks.steps import Stamps, report_on
 from strategies.cli import main
-from strategies.registry import names
+from strategies.registry import TRACKERS, names
 from strategies.workloads.trace import load_trace
 
 ROOT = Path(__file__).parent.parent
@@ -53,10 +53,12 @@ COLUMNS = [
 
 
 def harvest_ns(strategy, slot_pages, dirty_pages):
+    if strategy == "null":
+        return 20
+    if TRACKERS[strategy].family == "scan" and strategy != "c_bit_scan":
+        return harvest_ns("c_bit_scan", slot_pages, dirty_pages) / 2
     like = strategy if strategy in walks.MADE_OF else "write_protect"
-    return (
-        20 if strategy == "null" else float(walks.harvest_ns(COSTS, like, slot_pages, dirty_pages))
-    )
+    return float(walks.harvest_ns(COSTS, like, slot_pages, dirty_pages))
 
 
 def harvest_seconds(strategy, slot_bytes, density, *_):

@@ -15,6 +15,7 @@ from analysis.report.kernels import (
     CELLS,
     FITTED,
     RECORDINGS,
+    clean_ratios,
     crossings,
     judged,
     load_kernels,
@@ -89,6 +90,23 @@ def results(tmp_path_factory):
 @pytest.fixture(scope="module")
 def kernels(results):
     return load_kernels(results)
+
+
+def test_a_walk_is_compared_with_the_bitmap_of_the_same_slot(tmp_path):
+    assert clean_ratios(tmp_path) is None
+    rows = [
+        {"slot": slot, "tracker": tracker, "harvest_ns": {"median": ns}}
+        for slot, tracker, ns in (
+            ("64MiB", "uffd_async", 12_000),
+            ("64MiB", "kvm_bitmap", 600),
+            ("1GiB", "kvm_bitmap", 2_000),
+            ("1GiB", "c_bit_scan", 3_000_000),
+            ("1GiB", "uffd_async", 200_000),
+        )
+    ]
+    (tmp_path / "lanes").mkdir()
+    (tmp_path / "lanes" / "clean_slots.json").write_text(json.dumps(rows))
+    assert dict(clean_ratios(tmp_path)) == {"64MiB": 20, "1GiB": 100}
 
 
 def test_where_the_fit_is_exact_so_is_what_it_predicts(kernels):

@@ -7,10 +7,12 @@ import pytest
 
 from analysis.model.adversaries import ADVERSARIES, FAMILIES, make, name_of, search
 from analysis.model.profile import load_profile
+from analysis.report.wording import factor
 from analysis.rivals import OTHER_KIND, PROFILES, compare, others
 from strategies.workloads.trace import bundled, load_trace
 
 FOLDER = Path(__file__).resolve().parents[1] / "results" / "reference" / "rivals"
+SUMMARY = " ".join((FOLDER.parents[1] / "README.md").read_text().split())
 TABLES = ("recordings", "held_out", "adversaries", "page_scan")
 BOUND = 1.05
 BOUND_OF_ADVERSARIES = 1.20
@@ -70,6 +72,37 @@ def test_adversaries_come_near_their_bound_elsewhere(tables):
 def test_none_costs_less_than_choosing_must(tables, name):
     rows = tables[name]
     assert (rows["least_cpu_us"] <= rows[["cpu_us", "best_cpu_us"]].min(axis=1)).all()
+
+
+@pytest.mark.parametrize(
+    ("label", "name", "of"),
+    [
+        ("four recordings, greatest", "recordings", lambda ratios: f"{ratios.max():.2f}"),
+        ("two made apart, greatest", "held_out", lambda ratios: f"{ratios.max():.2f}"),
+        ("62 adversaries, median", "adversaries", lambda ratios: f"{ratios.median():.2f}"),
+        ("62 adversaries, greatest", "adversaries", lambda ratios: f"{ratios.max():.2f}"),
+        ("of them at most 1.20", "adversaries", lambda ratios: str((ratios <= 1.2).sum())),
+        ("of them at most 1.10", "adversaries", lambda ratios: str((ratios <= 1.1).sum())),
+    ],
+)
+def test_ratios_are_summed_up_as_they_are(tables, label, name, of):
+    cells = tables[name].groupby("profile")["ratio"].apply(of).reindex(PROFILES)
+    assert f"| {label} | {' | '.join(cells)} |" in SUMMARY
+
+
+def test_its_price_is_said_as_it_is(tables):
+    rows = tables["recordings"].set_index("profile")
+    longer = rows["harvest_us"] / rows["write_protect_harvest_us"]
+    less = rows["write_protect_stall_us"] / rows["stall_us"]
+    for times, said in (
+        (longer["x86-kvm"], "times as long as write_protect_batched's on x86"),
+        (longer["power9"], "times on POWER9's hashed table"),
+        (longer["power8"], "times on POWER8's"),
+        (longer[["arm64-dbm", "power9-radix"]], "on the others"),
+        (less["x86-kvm"], "times less on x86"),
+        (less, "over all"),
+    ):
+        assert f"{factor(times.min(), times.max())} {said}" in SUMMARY
 
 
 def test_only_one_recording_leaves_room_for_2_5_times_the_best_of_2011_on_x86(tables):

@@ -1,6 +1,6 @@
 """The figure of real kernels: predicted against measured."""
 
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from analysis.report.drawing import GRID, INK, drawn, noted_legend, panels_of, time_axis
 from analysis.report.kernels import FITTED, RECORDINGS
@@ -53,6 +53,7 @@ def _scatter(panel, rows):
     panel.grid(**GRID)
     time_axis(panel.xaxis)
     panel.xaxis.set_major_locator(LogLocator(base=1000, numticks=4))
+    panel.xaxis.set_minor_locator(NullLocator())
     panel.yaxis.set_major_locator(FixedLocator(RATIOS))
     panel.yaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}"))
-    panel.yaxis.set_minor_formatter(NullFormatter())
+    panel.yaxis.set_minor_locator(NullLocator())

@@ -64,6 +64,24 @@ def load_kernels(results):
     return Kernels(passes, cells, recordings, origin, costs)
 
 
+def clean_ratios(results):
+    """Return how many times as long the walk of a clean slot takes as KVM's bitmap, by slot.
+
+    Returns
+    -------
+    Series or None
+        In the order measured, system calls included; None where a folder of results has none.
+    """
+    path = results / "lanes" / "clean_slots.json"
+    if not path.exists():
+        return None
+    times = {
+        (one["slot"], one["tracker"]): one["harvest_ns"]["median"]
+        for one in json.loads(path.read_text(encoding="utf-8"))
+    }
+    return pd.Series({slot: times[slot, WALK] / times[slot, LOG] for slot, _ in times})
+
+
 def _names(rows, origin):
     counted = {name: rows[name].to_numpy() for name in COUNTED}
     pages = rows["slot_pages"].to_numpy(float), rows["dirty_pages"].to_numpy()

@@ -128,7 +128,7 @@ def harvest_latency(cells):
     figure.supylabel("time of one harvest")
     titled(
         figure,
-        "Measured: a scan pays for the slot, the others for what is written",
+        "Measured: nothing written, the scans take longest; at 1% it is closer",
         f"{size_text(PAGE_BYTES)} pages; {_over(cells['passes'].max())}; thin: the other families",
     )
     return figure

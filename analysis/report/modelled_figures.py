@@ -3,8 +3,6 @@
 What a figure tells apart differs by marker, line or hatch as well as by colour.
 """
 
-import textwrap
-
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -39,7 +37,6 @@ SHARE_LEVELS = (0, 0.05, 0.35, 0.65, 0.95, 1)
 SHARE_COLORS = [(COLORS["scan"], alpha) for alpha in (0.0, 0.2, 0.4, 0.65, 0.95)]
 """Of draws in which the scan costs less: nothing, up to its colour."""
 
-LABEL_LETTERS = 84
 VCPU_STYLES = {1: {"marker": "o"}, 64: {"marker": "s", "markerfacecolor": "none"}}
 
 
@@ -243,7 +240,7 @@ def published_ratios(cases, title):
         panel.plot([one["low"] / cited, one["high"] / cited], [place] * 2, color=color, linewidth=3)
         panel.plot(one["ratio"], place, color=color, marker="o" if holds else "X", markersize=7)
         panel.annotate(
-            _shortened(f"{one['case'].profile}: {one['case'].text}"),
+            f"{one['case'].profile}: {one['case'].text}",
             (0.0, place),
             xytext=(2, 6),
             xycoords=("axes fraction", "data"),
@@ -261,8 +258,3 @@ def published_ratios(cases, title):
         f"{title}; bar: unit costs low to high, dot: middle, cross: a miss; shaded: factor two",
     )
     return figure
-
-
-def _shortened(text):
-    """Return a text that fits above its bar."""
-    return textwrap.shorten(text, LABEL_LETTERS, placeholder=" ...")

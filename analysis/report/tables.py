@@ -10,6 +10,7 @@ from analysis.model.draws import drawn
 from analysis.model.evaluate import costs
 from analysis.model.profile import bundled, load_profile
 from analysis.report.platforms import SLOT_BYTES
+from strategies.registry import TRACKERS, choices
 
 SCAN, FAULTS = "c_bit_scan", "write_protect"
 ENDS = (5, 95)
@@ -65,6 +66,21 @@ def clean_slots(cells):
     groups = found.groupby(["page_bytes", "slot_bytes"])
     parts = [groups.median(), groups.min().add_suffix("_least"), groups.max().add_suffix("_most")]
     return pd.concat(parts, axis="columns").reset_index()
+
+
+def scans_are_slowest(cells):
+    """Say whether of each clean slot every scan takes longer than every tracker that may be chosen.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        As from `over_passes`.
+    """
+    clean = cells[(cells["density"] == 0) & cells["strategy"].isin(choices())]
+    is_scan = clean["strategy"].map(lambda name: TRACKERS[name].family == "scan")
+    slot = ["page_bytes", "mapping", "slot_bytes"]
+    quickest = clean[is_scan].groupby(slot)["median_ns"].min()
+    return bool((quickest > clean[~is_scan].groupby(slot)["median_ns"].max()).all())
 
 
 def common_case(clean, page_bytes=None):

@@ -23,10 +23,10 @@ from analysis.report.shown import RESULTS, describe, load_study
 __all__ = ["ClaimError", "folded", "put_answer", "write_report"]
 
 HEADING = "Scan the changed bits, or fault on the first write?"
-KINDS = """Each claim is an assertion in <code>analysis/report/notebooks</code>, which ran
-when the page was made. Numbers are <em>measured</em> (that machine, this code), <em>exact</em>
-(counts), <em>modelled</em> (counts times unit costs, a range over draws of them all),
-<em>cited</em> or <em>estimated</em>; each says which."""
+KINDS = """The numbers of the text are computed in <code>analysis/report/notebooks</code>, and its
+claims about them asserted; they ran when the page was made. Numbers are <em>measured</em> (that
+machine, this code), <em>exact</em> (counts), <em>modelled</em> (counts times unit costs, a range
+over draws of them all), <em>derived</em>, <em>cited</em> or <em>estimated</em>."""
 MARK, END = "<!-- results/reference/report/answer.md -->\n", "<!-- end -->"
 
 

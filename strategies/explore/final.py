@@ -12,7 +12,7 @@ from strategies.core import atomics
 from strategies.core.guest import VIEW_LARGE, touch
 from strategies.core.words import I64, U64
 from strategies.explore.checks import check_debts, check_locks, check_rings
-from strategies.explore.operations import OFF
+from strategies.explore.parts import OFF
 from strategies.explore.scheduler import Violation
 
 LAST_STAMPS = 1 << 32

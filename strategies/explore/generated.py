@@ -27,6 +27,7 @@ from itertools import combinations_with_replacement, product
 from strategies.core.guest import VIEW_ALIAS, VIEW_BASE, VIEW_LARGE, VIEW_SMALL
 from strategies.core.hpte import SHIFT_4K
 from strategies.costs import UnitCosts
+from strategies.explore import host_operations as host_op
 from strategies.explore import operations as op
 from strategies.explore.actions import guest, host
 from strategies.explore.program import KEEPS_C_BACK, TRACKERS, Program
@@ -72,12 +73,12 @@ GUEST = {
     "read": op.read,
 }
 HOST = {
-    "harvest": op.harvest,
-    "host-store": lambda _pages: op.host_store(),
-    "enable": op.enable,
-    "disable": op.disable,
-    "enable-other": op.enable_other,
-    "unmap": lambda pages: op.unmap(),
+    "harvest": host_op.harvest,
+    "host-store": lambda _pages: host_op.host_store(),
+    "enable": host_op.enable,
+    "disable": host_op.disable,
+    "enable-other": host_op.enable_other,
+    "unmap": lambda pages: host_op.unmap(),
 }
 BULK, ANY, NEXT, EVICT = "bulk-remove", "enter-any", "store-next", "evict"
 HOST_NEXT = "host-store-next"
@@ -218,7 +219,7 @@ def _before(start, views, pages, vcpus):
     if start == "full":
         done.append((0, op.fill_group()))
     if start == "cool":
-        done.append((0, op.harvest(pages)))
+        done.append((0, host_op.harvest(pages)))
     return tuple(done)
 
 
@@ -229,7 +230,7 @@ def _gfn_of(views):
 
 def _operation(one, views, pages):
     if isinstance(one, str):
-        return op.host_store(1) if one == HOST_NEXT else HOST[one](pages)
+        return host_op.host_store(1) if one == HOST_NEXT else HOST[one](pages)
     name, view = one
     gfn = _gfn_of(views)
     if name == BULK:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from strategies.core.guest import VIEW_LARGE
 from strategies.explore import sequential
-from strategies.explore.operations import SLOT, Bits
+from strategies.explore.parts import SLOT, Bits
 from strategies.explore.program import SCANS
 from strategies.explore.scheduler import Violation
 from strategies.explore.sequential import (

@@ -1,22 +1,6 @@
-"""Operations, of which generated programs and those of `unmapped` consist: each can be judged.
+"""The guest's operations, of which generated programs and those of `unmapped` consist."""
 
-An operation is one call of the real code, and says what it did. It consists of parts, each of which
-must seem to happen at once, somewhere within the call: a harvest, an enable and a disable of one
-for each page, H_BULK_REMOVE of one for each entry, an eviction of three, all others of one. What a
-part means is said in `sequential`.
-"""
-
-import errno
-from dataclasses import dataclass
-from typing import NamedTuple
-
-from strategies.core.guest import (
-    H_ENTER_RIGHTS,
-    VIEW_BASE,
-    VIEW_LARGE,
-    address_of,
-    view_shift,
-)
+from strategies.core.guest import H_ENTER_RIGHTS, VIEW_BASE, address_of, view_shift
 from strategies.core.h_change import h_clear_mod, h_clear_ref, h_protect, h_read
 from strategies.core.h_enter import h_enter
 from strategies.core.h_remove import (
@@ -36,12 +20,10 @@ from strategies.core.hpte import (
     HPTE_R_C,
     HPTE_R_R,
     HPTE_R_RC,
-    HPTE_R_RPN,
     HPTE_V_BOLTED,
     HPTES_PER_GROUP,
     PP_RWRW,
     PP_RXRX,
-    hpte_is_writable,
 )
 from strategies.core.mmu import FAULT, access
 from strategies.core.papr import (
@@ -55,78 +37,18 @@ from strategies.core.papr import (
 )
 from strategies.core.words import I64, U64, ZERO
 from strategies.explore.actions import Action
-
-DONE, MISSED, FORBIDDEN = "done", "missed", "forbidden"
-"""What came of an access: no HPTE, or the guest's own permissions forbid it."""
-
-OFF, BUSY = "off", "busy"
-"""What came of a call of the host: the slot is not logged, or by another tracker."""
-
-SLOT = 0
-"""The one slot of programs of operations."""
+from strategies.explore.parts import (
+    DONE,
+    FORBIDDEN,
+    MISSED,
+    Bits,
+    Operation,
+    Part,
+    bits_of,
+    place_of,
+)
 
 BULK_FAILED = U64(0x10) << BULK_SHIFT
-
-
-class Part(NamedTuple):
-    """What must seem to happen at once.
-
-    Attributes
-    ----------
-    kind : str
-        Name of a function of `sequential`.
-    place : (int, int) or None
-        View and page that the HPTE at that place had at the start; None: it concerns a page alone.
-    gfn : int
-        The page.
-    how : object
-        Whatever else it takes.
-    """
-
-    kind: str
-    place: tuple[int, int] | None
-    gfn: int
-    how: object = None
-
-    @property
-    def is_large(self):
-        """Whether its HPTE maps all pages."""
-        return self.place is not None and self.place[0] == VIEW_LARGE
-
-
-@dataclass(frozen=True)
-class Operation(Action):
-    """An action whose `run` returns what each of its parts came to.
-
-    Attributes
-    ----------
-    parts : tuple of Part
-    is_in_order : bool
-        The parts happen in their order.
-    """
-
-    parts: tuple[Part, ...] = ()
-    is_in_order: bool = False
-
-
-class Bits(NamedTuple):
-    """What dword 1 of an HPTE tells a guest: R, C, whether it may store, and its (first) page."""
-
-    r: bool
-    c: bool
-    writable: bool
-    gfn: int = 0
-
-
-def bits_of(machine, r):
-    """Return the Bits of a dword 1."""
-    gfn = int(r & HPTE_R_RPN) >> machine.page_shift
-    return Bits(bool(r & HPTE_R_R), bool(r & HPTE_R_C), bool(hpte_is_writable(r)), gfn)
-
-
-def place_of(view, gfn):
-    """Return the name of the HPTE through which a view maps a page: a large one has one name."""
-    return view, 0 if view == VIEW_LARGE else gfn
 
 
 def _named(name, view, gfn=0):
@@ -343,80 +265,3 @@ def read(view=VIEW_BASE, gfn=0):
 
     part = Part("read", place_of(view, gfn), gfn)
     return Operation(_named("read", view), run, parts=(part,))
-
-
-def host_store(gfn=0):
-    """Store to a page as the host does."""
-
-    def run(scene, _thread, stamp):
-        scene.guest.stored_by_host(stamp)
-        scene.vm.host_store(gfn, stamp)
-        return (DONE,)
-
-    part = Part("host_store", None, gfn)
-    return Operation(_named("host-store", VIEW_BASE, gfn), run, parts=(part,))
-
-
-def unmap(gfn=0):
-    """Take a page away, as the host does to swap it out."""
-
-    def run(scene, _thread, _stamp):
-        scene.vm.unmap_page(gfn)
-        return (DONE,)
-
-    return Operation("unmap", run, parts=(Part("unmap", None, gfn),))
-
-
-def _of_pages(name, call, pages):
-    """Return the operation of a call of the host that concerns each page by itself."""
-
-    def run(scene, _thread, _stamp):
-        try:
-            return call(scene)
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.EBUSY):
-                raise
-            return (OFF if error.errno == errno.ENOENT else BUSY,) * pages
-
-    parts = tuple(Part(name, None, gfn) for gfn in range(pages))
-    return Operation(name.replace("_", "-"), run, parts=parts)
-
-
-def harvest(pages=1):
-    """Harvest the log and copy the reported pages."""
-
-    def call(scene):
-        reported = scene.harvest_and_copy(SLOT)
-        return tuple(gfn in reported for gfn in range(pages))
-
-    return _of_pages("harvest", call, pages)
-
-
-def enable(pages=1):
-    """Start logging, then copy all pages."""
-
-    def call(scene):
-        scene.enable(SLOT)
-        return (DONE,) * pages
-
-    return _of_pages("enable", call, pages)
-
-
-def disable(pages=1):
-    """Stop logging."""
-
-    def call(scene):
-        scene.disable(SLOT)
-        return (DONE,) * pages
-
-    return _of_pages("disable", call, pages)
-
-
-def enable_other(pages=1):
-    """Start logging by another tracker, of the same sort."""
-
-    def call(scene):
-        type(scene.trackers[SLOT])(scene.vm).enable_logging(SLOT)
-        return (DONE,) * pages
-
-    return _of_pages("enable_other", call, pages)

@@ -6,7 +6,7 @@ from strategies import registry
 from strategies.core.guest import VIEW_ALIAS, VIEW_BASE
 from strategies.core.hpte import SHIFT_4K
 from strategies.explore.actions import Action, Actor
-from strategies.explore.operations import Operation
+from strategies.explore.parts import Operation
 from strategies.registry import base_of
 
 TRACKERS = registry.judged()

@@ -1,6 +1,7 @@
 """The programs: a few threads and pages, each where trackers have lost pages, or could."""
 
 from strategies.core.guest import VIEW_ALIAS, VIEW_LARGE, VIEW_SMALL
+from strategies.explore import host_operations as host_op
 from strategies.explore import one_tracker, two_slots, unmapped
 from strategies.explore import operations as op
 from strategies.explore.actions import (
@@ -97,7 +98,7 @@ PROGRAMS = (
     Program(
         "unreferenced-load-harvest",
         "a load through an HPTE with C set and R clear, a harvest",
-        (guest(op.load()), host(op.harvest())),
+        (guest(op.load()), host(host_op.harvest())),
         before=((0, op.store()), (0, op.clear_ref()), (0, op.protect(writable=True))),
     ),
     Program(

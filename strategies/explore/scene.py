@@ -18,7 +18,7 @@ from strategies.core.vm import Vm
 from strategies.core.words import ONE, U64, ZERO
 from strategies.explore.guest_view import GuestView
 from strategies.explore.holders import Holders
-from strategies.explore.operations import bits_of, place_of
+from strategies.explore.parts import bits_of, place_of
 from strategies.explore.scheduler import Violation
 from strategies.explore.sequential import Final
 from strategies.explore.store_buffers import words_through

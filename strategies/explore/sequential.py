@@ -25,7 +25,7 @@ Departures that are allowed, each a constant or a function here:
 from typing import NamedTuple
 
 from strategies.core.guest import VIEW_LARGE
-from strategies.explore.operations import BUSY, DONE, FORBIDDEN, MISSED, OFF
+from strategies.explore.parts import BUSY, DONE, FORBIDDEN, MISSED, OFF
 
 CLEAR, SET, EITHER = 0, 1, 2
 R_STALE = 3

@@ -2,17 +2,8 @@
 
 from strategies.core.guest import VIEW_ALIAS, VIEW_LARGE, VIEW_SMALL
 from strategies.explore.actions import guest, host
-from strategies.explore.operations import (
-    disable,
-    enable,
-    enter,
-    harvest,
-    host_store,
-    protect,
-    remove,
-    store,
-    unmap,
-)
+from strategies.explore.host_operations import disable, enable, harvest, host_store, unmap
+from strategies.explore.operations import enter, protect, remove, store
 from strategies.explore.program import ALIASED, DELAYED_C, Program
 
 _UNMAP, _HARVEST = host(unmap()), host(harvest())

@@ -3,9 +3,10 @@
 import pytest
 
 from strategies.core.guest import VIEW_LARGE
+from strategies.explore import host_operations as host_op
 from strategies.explore import operations as op
 from strategies.explore.linear import Call, History
-from strategies.explore.operations import BUSY, DONE, FORBIDDEN, MISSED, OFF, Bits
+from strategies.explore.parts import BUSY, DONE, FORBIDDEN, MISSED, OFF, Bits
 from strategies.explore.sequential import CLEAR, SET, Final, Hpte, Page, Rules, State
 
 STRICT = Rules(*[False] * 4)
@@ -61,7 +62,7 @@ def test_calls_of_one_thread_are_in_their_order():
 
 
 def test_a_harvest_reports_what_was_stored_before_and_nothing_twice():
-    harvest = op.harvest()
+    harvest = host_op.harvest()
     calls = [done(op.store(), 0, 0, 2), done(harvest, 1, 3, 5, came=True)]
     assert is_linear(calls, hpte=RC, stamp=0x100)
     assert not is_linear(calls, hpte=RC, stamp=0x100, reported=True)
@@ -70,8 +71,8 @@ def test_a_harvest_reports_what_was_stored_before_and_nothing_twice():
 
 
 def test_a_mark_may_come_early_only_beside_its_store_and_where_a_fault_marks():
-    beside = [done(op.store(), 0, 0, 9), done(op.harvest(), 1, 3, 5, came=True)]
-    after = [done(op.harvest(), 1, 0, 2, came=True), done(op.store(), 0, 3, 9)]
+    beside = [done(op.store(), 0, 0, 9), done(host_op.harvest(), 1, 3, 5, came=True)]
+    after = [done(host_op.harvest(), 1, 0, 2, came=True), done(op.store(), 0, 3, 9)]
     end = {"hpte": RC, "stamp": 0x100, "reported": True}
     assert is_linear(beside, marks_early=True, **end)
     assert not is_linear(beside, **end)
@@ -80,8 +81,8 @@ def test_a_mark_may_come_early_only_beside_its_store_and_where_a_fault_marks():
 
 @pytest.mark.parametrize(("to", "is_beside"), [(9, True), (1, False)])
 def test_the_host_may_mark_a_page_once_more_that_a_harvest_beside_it_reports(to, is_beside):
-    stores = [done(op.host_store(), 1, 0, to), done(op.store(), 0, 2, 3)]
-    calls = [*stores, done(op.harvest(), 2, 4, 5, came=True)]
+    stores = [done(host_op.host_store(), 1, 0, to), done(op.store(), 0, 2, 3)]
+    calls = [*stores, done(host_op.harvest(), 2, 4, 5, came=True)]
     assert is_linear(calls, hpte=RC, stamp=0x101, reported=True) == is_beside
     assert is_linear(calls, hpte=RC, stamp=0x101, reported=False)
 
@@ -98,7 +99,7 @@ def test_a_store_that_was_forbidden_meanwhile_may_leave_its_mark():
 
 
 def test_a_page_comes_late_only_where_c_is_kept_back():
-    calls = [done(op.store(), 0, 0, 2), done(op.harvest(), 1, 3, 5, came=False)]
+    calls = [done(op.store(), 0, 0, 2), done(host_op.harvest(), 1, 3, 5, came=False)]
     end = {"hpte": RC, "stamp": 0x100, "reported": True}
     assert is_linear(calls, owes_c=True, is_late=True, **end)
     assert not is_linear(calls, owes_c=True, **end)
@@ -107,7 +108,7 @@ def test_a_page_comes_late_only_where_c_is_kept_back():
 
 
 def test_c_is_owed_to_the_log_whether_or_not_the_guest_has_it_already():
-    calls = [done(op.store(), 0, 0, 2), done(op.harvest(), 1, 3, 5, came=True)]
+    calls = [done(op.store(), 0, 0, 2), done(host_op.harvest(), 1, 3, 5, came=True)]
     end = {"hpte": RC, "start": WRITTEN, "stamp": 0x100, "reported": True}
     assert is_linear(calls, owes_c=True, is_late=True, **end)
     assert not is_linear(calls, owes_c=True, **end)
@@ -180,18 +181,18 @@ def test_a_load_counts_as_a_store_under_pte_flush_alone():
 
 
 def test_a_log_begins_empty_and_ends():
-    enable, disable = done(op.enable(), 1, 3, 5), done(op.disable(), 1, 3, 5)
+    enable, disable = done(host_op.enable(), 1, 3, 5), done(host_op.disable(), 1, 3, 5)
     store = done(op.store(), 0, 0, 2)
     assert is_linear([store, enable], hpte=RC, stamp=0x100, on=False)
     assert not is_linear([store, enable], hpte=RC, stamp=0x100, on=False, reported=True)
     assert is_linear([store, disable], hpte=RC, stamp=0x100, reported=OFF)
-    assert is_linear([done(op.harvest(), came=OFF)], hpte=NONE, on=False, reported=OFF)
-    assert not is_linear([done(op.harvest(), came=OFF)], hpte=NONE)
+    assert is_linear([done(host_op.harvest(), came=OFF)], hpte=NONE, on=False, reported=OFF)
+    assert not is_linear([done(host_op.harvest(), came=OFF)], hpte=NONE)
 
 
 def test_a_second_tracker_is_refused_while_the_first_logs():
-    assert is_linear([done(op.enable_other(), came=BUSY)], hpte=NONE)
-    assert not is_linear([done(op.enable_other(), came=DONE)], hpte=NONE)
+    assert is_linear([done(host_op.enable_other(), came=BUSY)], hpte=NONE)
+    assert not is_linear([done(host_op.enable_other(), came=DONE)], hpte=NONE)
 
 
 def test_h_read_beside_a_change_tells_no_more_than_that_an_hpte_is_there():

@@ -55,8 +55,8 @@ missed = cases[cases["in range"] == "no"]
 assert (missed["why not"] != "").all(), "a miss has no reason"
 say(
     f"Of {len(cases)} cited times and ratios {len(cases) - len(missed)} lie within the modelled "
-    f"range, {len(missed)} do not. None is of a POWER machine: no dirty-log time of one is "
-    "published."
+    f"range, {len(missed)} do not. None is of a POWER machine: we found no dirty-log "
+    "time of one."
 )
 show(
     modelled_figures.published_ratios(judged(), f"cited values{study.elsewhere}"),

@@ -65,8 +65,8 @@ say(
 # %% [markdown]
 # ## The interval
 #
-# A page written many times in an interval faults once: longer intervals cost less. The pages that
-# differ are counted exactly in the recordings, on POWER with both page sizes.
+# A page written many times in an interval faults once: longer intervals cost less. The distinct
+# pages of an interval are counted exactly in the recordings, on POWER with both page sizes.
 
 # %%
 longer = programs.stalls_by_interval()

@@ -14,7 +14,8 @@
 # PAGEMAP_SCAN (`uffd_async`), which walks every page-table entry as a scan does, and by KVM's
 # bitmap, its bitmap that is cleared later, and its ring (`kvm_bitmap`, `kvm_manual`, `kvm_ring`).
 # Some cells give unit costs; all others, and the recordings, are predicted from their counts alone.
-# Which terms there are was chosen on such cells, too; `benchmarks/METHODOLOGY.md` says which.
+# Which units there are was chosen on such cells, too (`benchmarks/METHODOLOGY.md`); what each of
+# them counts says `analysis/model/lanes.py`.
 
 # %%
 """Real kernels: what a fit of some cells predicts for others, and where scan and faults meet."""
@@ -32,8 +33,8 @@ if kernels:
     both = judged(kernels)
     table(
         texts.costs(kernels),
-        f"Measured: what each unit costs, in ns, fitted to slots of {texts.fitted(kernels)}, clean "
-        "and 0.1, 1, 10 and 100% written, random pages and runs of 32",
+        f"Fitted to measured times: what each unit costs, in ns; slots of {texts.fitted(kernels)}, "
+        "clean and 0.1, 1, 10 and 100% written, random pages and runs of 32",
     )
 
 # %%

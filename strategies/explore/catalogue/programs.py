@@ -18,7 +18,8 @@ from strategies.explore.actions import (
     remove,
     store,
 )
-from strategies.explore.operations import SLOT, unmap
+from strategies.explore.host_operations import unmap
+from strategies.explore.parts import SLOT
 from strategies.explore.program import Program
 
 
