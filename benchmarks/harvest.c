@@ -102,27 +102,35 @@ INLINE bool is_clean(vm_t m, u64 gfn)
 	return load(m->rmap + gfn) == word;
 }
 
+INLINE u64 pass_clean(vm_t m, u64 base, u64 page, u64 npages)
+{
+	for (; page < npages; page++) {
+		u64 ahead = page + AHEAD;
+		fetch(m, base + (ahead < npages ? ahead : npages - 1));
+		if (!is_clean(m, base + page))
+			break;
+	}
+	return page;
+}
+
 i64 c_bit_scan_pipelined(struct machine m, u64 slot, u64 *out, u64 words)
 {
 	i64 start = monotonic_ns();
 	memset(out, 0, words * sizeof(*out));
 	u64 base = load(slot_word(&m, slot, SLOT_BASE_GFN));
 	u64 npages = load(slot_word(&m, slot, SLOT_NPAGES));
-	u64 cleared = 0, passed = 0;
-	for (u64 first = 0; first < npages; first++) {
-		u64 ahead = first + AHEAD;
-		fetch(&m, base + (ahead < npages ? ahead : npages - 1));
-		if (is_clean(&m, base + first)) {
-			passed++;
-			continue;
-		}
+	u64 scanned = 0, cleared = 0;
+	u64 first = pass_clean(&m, base, 0, npages);
+	while (first < npages) {
 		u64 end = first + test_clear_dirty(&m, base + first);
 		cleared += end > first;
 		for (u64 page = first; page < end; page++)
 			out[page / PAGES_PER_WORD] |= 1ULL << page % PAGES_PER_WORD;
+		scanned++;
+		first = pass_clean(&m, base, first + 1, npages);
 	}
-	count(&m, PAGES_PASSED, passed);
-	count(&m, PAGES_SCANNED, npages - passed);
+	count(&m, PAGES_PASSED, npages - scanned);
+	count(&m, PAGES_SCANNED, scanned);
 	count(&m, PAGES_CLEARED, cleared);
 	return monotonic_ns() - start;
 }

@@ -161,7 +161,7 @@ class SparseTracker(DirtyTracker):
 
     @abstractmethod
     def _harvest_words(self, slot, numbers, masks):
-        """Write the log of a slot to a list, clear it and re-arm; return words and nanoseconds."""
+        """Write the log of a slot to a list, clear it and re-arm; return as `get_dirty_words`."""
 
     def get_dirty_words(self, slot, numbers, masks):
         """Get and clear the log of a slot, or as much of it as there is room for.
@@ -174,7 +174,9 @@ class SparseTracker(DirtyTracker):
         Returns
         -------
         words : int
-            How many were written; n: there may be more, which stay in the log until the next call.
+            How many were written.
+        more : bool
+            Whether some found no room, perhaps: they stay in the log until the next call.
         ns : int
             Nanoseconds that the harvest took, measured inside compiled code.
 

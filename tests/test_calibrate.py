@@ -43,6 +43,18 @@ def test_a_trace_of_cells_warms_up_and_has_each_cell_as_often(kinds, is_steady):
             assert spread <= (1 if parts > 1 else len(gfns))
 
 
+def test_a_cell_that_is_given_twice_is_visited_twice():
+    once, often = FITTED[1], FITTED[-1]
+    trace, order = cell_trace(1 << 10, 2, kinds=(once, often, often), is_steady=True)
+    visits = order.reshape(3, 3)
+    assert (visits[:, 0] == WARMS_UP).all()
+    assert sorted(visits[:, 1].tolist()) == [0, 1, 1]
+    assert (visits[:, 1] == visits[:, 2]).all()
+    assert np.diff(trace.offsets).reshape(3, 3).sum(axis=1).tolist() == [
+        3 * round(1024 * (once, often)[cell].density) for cell in visits[:, 1]
+    ]
+
+
 def test_no_cell_is_fitted_and_judged():
     assert not set(FITTED) & set(HELD_OUT)
 
@@ -77,7 +89,7 @@ def test_a_range_holds_what_a_constant_cannot_say():
     assert one.high > 70
 
 
-def test_a_cell_has_the_lower_quartile_of_its_times_and_the_mean_of_its_counts():
+def test_a_cell_has_a_percentile_of_its_times_and_the_mean_of_its_counts():
     samples = {
         "cell": np.array([1, 0, 1, 0, 1, 1, 1]),
         "runs": np.array([1.0, 5, 3, 5, 8, 1, 2]),
@@ -86,6 +98,7 @@ def test_a_cell_has_the_lower_quartile_of_its_times_and_the_mean_of_its_counts()
     got = middles(samples)
     assert got["runs"].tolist() == [5, 3]
     assert got["harvest_ns"].tolist() == [2, 20]
+    assert middles(samples, 50)["harvest_ns"].tolist() == [2, 30]
 
 
 def test_the_l2_cache_tells_how_many_pages_have_their_entries_in_it(tmp_path):
@@ -97,7 +110,7 @@ def test_the_l2_cache_tells_how_many_pages_have_their_entries_in_it(tmp_path):
     assert cached_pages(tmp_path / "unknown") == 1024 * 1024 // 16
 
 
-def test_costs_are_of_all_rounds_together_and_ranges_hold_each():
+def test_costs_are_of_all_rounds_together_and_ranges_as_wide_as_they_differ():
     lane = "uffd_async"
     parts = [names_of_cells(pages) for pages in (1 << 14, 1 << 17)]
     true = {term.unit: 100.0 * (at + 1) for at, term in enumerate(LANE_TERMS[lane])}
@@ -114,9 +127,9 @@ def test_costs_are_of_all_rounds_together_and_ranges_hold_each():
     units, _, error = costs_of_rounds(lane, rounds, 1 << 16)
     assert error < 1e-6
     for unit in columns(lane, "harvest", parts[0]):
-        assert units[unit].value == pytest.approx(0.95 * true[unit], rel=1e-4)
-        assert units[unit].low <= 0.9001 * true[unit]
-        assert units[unit].high >= 1.1999 * true[unit]
+        assert units[unit].value == pytest.approx(true[unit], rel=1e-4)
+        assert units[unit].low <= 0.7001 * true[unit]
+        assert units[unit].high >= 1.2999 * true[unit]
 
 
 def test_noise_is_how_much_harvests_of_a_cell_deviate():

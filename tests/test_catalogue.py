@@ -129,6 +129,8 @@ RULES = {
     "a summary marked before the bit": "summary-before-bit",
     "the upper summary marked before the lower": "summary-upper-before-lower",
     "a summary marked for new bits alone": "summary-of-new-bits-alone",
+    "pages armed before the log is taken": "summary-armed-before-found",
+    "a flush before pages are armed": "summary-flushed-before-armed",
     "a permission before its page's bit": "heat-permission-before-bit",
     "a page cooled before its bit is taken": "heat-cooled-before-bit",
     "a cooled page not looked at again": "heat-not-looked-at-again",

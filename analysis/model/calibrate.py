@@ -3,6 +3,7 @@
 import json
 import tomllib
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -35,6 +36,7 @@ MOST_NOISE = 0.10
 SHARE = 0.3
 """A cell tells a constant's range where the constant is this much of its harvest."""
 RANGE = (5, 95)
+LOWER_QUARTILE, MEDIAN = 25, 50
 ROUNDS, LEAST_ERROR = 12, 0.1
 """Of the weighing, and the relative error below which a cell has no more weight: that is noise."""
 
@@ -122,21 +124,19 @@ def _samples(trace, order, first, times):
     return {name: values[order != WARMS_UP] for name, values in samples.items()}
 
 
-def middles(samples):
-    """Return for each cell the lower quartile of its times and the mean of its counts, as arrays.
+def middles(samples, percent=LOWER_QUARTILE):
+    """Return for each cell a percentile of its times and the mean of its counts, as arrays.
 
-    What disturbs a time mostly adds to it.
+    What disturbs a time mostly adds to it: so few repetitions tell most by their lower quartile.
     """
     cells = [samples["cell"] == one for one in np.unique(samples["cell"])]
-    middle = {name: _lower_quartile if name in TIMES else np.mean for name in samples}
+    middle = {
+        name: partial(np.percentile, q=percent) if name in TIMES else np.mean for name in samples
+    }
     return {
         name: np.array([middle[name](values[cell]) for cell in cells])
         for name, values in samples.items()
     }
-
-
-def _lower_quartile(ns):
-    return np.percentile(ns, 25)
 
 
 def noise(rounds):
@@ -235,7 +235,10 @@ def costs_of(lane, cells, cached):
 
 
 def costs_of_rounds(lane, rounds, cached):
-    """Return as `costs_of` what all rounds tell together, with ranges that hold each round's.
+    """Return as `costs_of` what all rounds tell together, with ranges as wide as rounds differ.
+
+    By medians: a quarter or so of KVM's visits are quick ones (METHODOLOGY), so that a lower
+    quartile is now of these and now of the others.
 
     Parameters
     ----------
@@ -244,8 +247,8 @@ def costs_of_rounds(lane, rounds, cached):
         As from `cell_samples`, the same cells in each.
     cached : int
     """
-    units, constants, error = costs_of(lane, middles(joined(rounds)), cached)
-    others = [costs_of(lane, middles(one), cached) for one in rounds]
+    units, constants, error = costs_of(lane, middles(joined(rounds), MEDIAN), cached)
+    others = [costs_of(lane, middles(one, MEDIAN), cached) for one in rounds]
     return (
         _widened(units, [one for one, _, _ in others]),
         _widened(constants, [one for _, one, _ in others]),
@@ -254,12 +257,13 @@ def costs_of_rounds(lane, rounds, cached):
 
 
 def _widened(measured, others):
-    """Return constants whose ranges hold the values that others have, too."""
+    """Return constants whose ranges reach as far, both ways, as those of others lie apart."""
+    reaches = {name: np.ptp([other[name].value for other in others]) for name in measured}
     return {
         name: replace(
             one,
-            low=min(one.low, *(other[name].value for other in others)),
-            high=max(one.high, *(other[name].value for other in others)),
+            low=max(0.0, min(one.low, one.value - reaches[name])),
+            high=max(one.high, one.value + reaches[name]),
         )
         for name, one in measured.items()
     }

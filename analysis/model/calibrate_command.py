@@ -10,7 +10,7 @@ import click
 from strategies.errors import InputError
 from strategies.units import DURATION, SIZE, number
 
-REPETITIONS, LEAST_ROUNDS = 5, 3
+REPETITIONS, LEAST_ROUNDS = 2, 3
 
 
 @click.command()
@@ -83,23 +83,24 @@ def _write(out, measured, base, title, source, by_lane=None):
 
 
 def _samples(budget_ns):
-    """Return by lane the samples of its rounds.
+    """Return by lane the samples of its rounds, as many as the budget holds.
 
-    Each round has processes of its own, for where their memory lies makes a harvest of KVM's up to
-    1.4 times as long.
+    Visits of a cell differ by up to 1.5 times, repetitions in one hardly (METHODOLOGY): so there
+    are many of what is soon written, and few repetitions. Processes differ, too, in dense cells:
+    each round has its own.
     """
     from analysis.model.calibrate import cell_samples
     from analysis.model.lanes import LANE_TERMS
     from strategies.lanes.cells import FITTED, SPARSE
     from strategies.lanes.session import choose
 
-    slots = {4: FITTED, 128: FITTED, 1024: SPARSE}
-    end = time.monotonic_ns() + budget_ns
+    slots = {4: FITTED * 8, 128: FITTED * 3 + SPARSE * 5, 1024: SPARSE * 12}
+    begin = time.monotonic_ns()
     lanes = [name for name in choose(["all"])[0] if name in LANE_TERMS]
     if not lanes:
         raise InputError(f"none of {', '.join(LANE_TERMS)} is available: see `dirtylog lanes`")
     samples, rounds = {lane: [] for lane in lanes}, 0
-    while rounds < LEAST_ROUNDS or time.monotonic_ns() < end:
+    while rounds < LEAST_ROUNDS or (time.monotonic_ns() - begin) * (1 + 1 / rounds) < budget_ns:
         for lane, of_lane in samples.items():
             seed = 10_000 * rounds
             of_lane.append(cell_samples(lane, slots, REPETITIONS, seed, is_steady=True))
@@ -135,7 +136,7 @@ def _source(samples, noises):
     rounds = len(next(iter(samples.values())))
     spread = ", ".join(f"{lane} {share:.1%}" for lane, share in noises.items())
     return (
-        f"dirtylog calibrate, {rounds} rounds of {REPETITIONS} repetitions, "
+        f"dirtylog calibrate, {rounds} rounds of 3 to 12 visits, {REPETITIONS} repetitions each, "
         f"slots of 4 MiB to 1 GiB, {date.today().isoformat()}; {cpu_model()}, "
         f"Linux {platform.release()}, KVM by {backend()}; repetitions deviate by {spread}"
     )

@@ -12,13 +12,12 @@ import click
 import numpy as np
 
 from strategies import registry
-from strategies.base import SparseTracker
 from strategies.core import atomics
 from strategies.core.clock import monotonic_ns
 from strategies.core.jit import kernel
-from strategies.core.protect import READONLY, change_dirty_pages
+from strategies.core.tlb import flush_tlbs
 from strategies.core.vm import Vm
-from strategies.core.words import I64
+from strategies.fault.write_protect_summary import WriteProtectSummary, arm_words, find_words
 from strategies.replay.run import check_harvest
 from strategies.terminal import echo_columns
 from strategies.units import duration, parse_size
@@ -26,7 +25,10 @@ from strategies.units import duration, parse_size
 SLOT = 0
 DIRTY = 100
 TIMES = 5
+LIST_TIMES = 21
 GIB = 1 << 30
+OTHER_BYTES = 64 << 20
+"""Of memory read between writing and harvesting: more than the last cache has."""
 
 
 @click.command()
@@ -61,7 +63,7 @@ def _measured(vm, tracker):
     tracker.get_dirty_log(SLOT, out)  # compiles, and reports what was written before
     yield _text([tracker.get_dirty_log(SLOT, out) for _ in range(TIMES)])
     yield _text([_harvest(vm, tracker, out, 1 + at) for at in range(TIMES)])
-    yield _as_list(vm, tracker) if isinstance(tracker, SparseTracker) else "-"
+    yield _as_list(vm, tracker) if isinstance(tracker, WriteProtectSummary) else "-"
     tracker.disable_logging(SLOT)
 
 
@@ -91,44 +93,48 @@ def _harvest(vm, tracker, out, number):
 
 
 def _as_list(vm, tracker):
-    """Return what a list costs of a clean slot, and of some pages: re-arming them and finding them.
+    """Return what a list costs of a clean slot, and of some pages: finding them, and arming them.
 
-    To tell the two apart the pages are re-armed first; what the harvest's own re-arming then costs,
-    measured once more, is taken off it. Of the harvests the first is not counted, so that neither
-    its code nor the summaries come from memory: what a loop of harvests costs.
+    Finding is all until the list is complete: the three levels read and taken, events counted, the
+    list written. Arming is the rest, without the one flush. Both are measured just after the pages
+    were written, when their marks are in a cache, and after other memory was read. The first time
+    is not counted, which brings the code.
     """
     numbers, masks = np.zeros((2, 2 * DIRTY), "<u8")
-    clean = [tracker.get_dirty_words(SLOT, numbers, masks)[1] for _ in range(TIMES)]
-    finding, arming = [], []
-    for gfns in [_draw(vm, 100 + number) for number in range(1 + TIMES)]:
-        _write(vm, gfns)
-        named, of = np.unique(gfns // 64, return_inverse=True)
-        bits = np.zeros(named.size, "<u8")
-        np.bitwise_or.at(bits, of, np.uint64(1) << (gfns % 64).astype(np.uint64))
-        arming.append(_rearm_all(vm, named.astype("<u8"), bits))
-        words, ns = tracker.get_dirty_words(SLOT, numbers, masks)
-        if not (np.array_equal(named, numbers[:words]) and np.array_equal(bits, masks[:words])):
-            raise SystemExit(f"{tracker.name}: the list is not what was written")
-        finding.append(ns - _rearm_all(vm, numbers[:words], masks[:words]))
-    return (
-        f"clean {_text(clean)}; {DIRTY} pages: found in {_text(finding[1:])}, "
-        f"armed in {_text(arming[1:])}"
-    )
+    clean = [tracker.get_dirty_words(SLOT, numbers, masks)[-1] for _ in range(TIMES)]
+    texts = [f"clean {_text(clean)}"]
+    for caches, nbytes in (("marks in a cache", 0), ("not", OTHER_BYTES)):
+        drawn = [_draw(vm, 100 + number) for number in range(1 + LIST_TIMES)]
+        other = np.ones(nbytes // 8)
+        ns = np.array([_timed(vm, gfns, other) for gfns in drawn])[1:]
+        texts.append(f"{caches}: found in {_text(ns[:, 0])}, armed in {_text(ns[:, 1])}")
+    return "; ".join(texts)
 
 
-def _rearm_all(vm, numbers, masks):
-    places = (atomics.address_of(numbers), atomics.address_of(masks))
-    return _rearm(vm.machine, SLOT, *places, numbers.size)
+def _timed(vm, gfns, other):
+    """Write pages, read other memory, get the list; return the ns of finding and of arming it."""
+    _write(vm, gfns)
+    other.sum()
+    numbers, masks = np.zeros((2, 2 * DIRTY), "<u8")
+    lists = (atomics.address_of(numbers), atomics.address_of(masks))
+    words, finding, arming = _find_and_arm(vm.machine, SLOT, *lists, numbers.size)
+    bits = np.unpackbits(masks[:words].view(np.uint8), bitorder="little").reshape(words, 64)
+    word, bit = bits.nonzero()
+    if not np.array_equal(64 * numbers[word] + bit.astype("<u8"), gfns):
+        raise SystemExit("the list is not what was written")
+    return finding, arming
 
 
 @kernel
-def _rearm(machine, slot, numbers, masks, words):
-    """Make the pages of a list read-only once more, without a flush; return nanoseconds."""
+def _find_and_arm(machine, slot, numbers, masks, room):
+    """Get a list as `write_protect_summary` does; return its words, and ns of the two steps."""
     start = monotonic_ns()
-    for at in range(words):
-        mask = atomics.load_own(masks, at)
-        change_dirty_pages(machine, slot, I64(atomics.load_own(numbers, at)), mask, READONLY)
-    return monotonic_ns() - start
+    found, _ = find_words(machine, slot, 0, numbers, masks, room, room)
+    middle = monotonic_ns()
+    arm_words(machine, slot, numbers, masks, found)
+    end = monotonic_ns()
+    flush_tlbs(machine, machine.nvcpus)
+    return found, middle - start, end - middle
 
 
 def _peak_gib():

@@ -206,7 +206,7 @@ def scan_slot(machine, slot, out, action):
 
 
 @inlined
-def _fetch(machine, gfn):
+def fetch_page(machine, gfn):
     """Let the cache fetch the first HPTE of a page and its revmap entry."""
     word = atomics.load(machine.rmap, gfn)
     if word & RMAP_PRESENT:
@@ -234,21 +234,34 @@ def is_clean(machine, gfn, action):
 
 
 @inlined
+def _pass_clean(machine, base, page, pages, action):
+    """Return the first page from `page` on that is not clean for sure, or `pages`.
+
+    HPTEs are fetched ahead. A loop of its own, which keeps in registers what it needs.
+    """
+    while page < pages:
+        fetch_page(machine, base + min(page + AHEAD, pages - 1))
+        if not is_clean(machine, base + page, action):
+            break
+        page += 1
+    return page
+
+
+@inlined
 def scan_slot_ahead(machine, slot, out, action):
     """Do as `scan_slot`, HPTEs fetched ahead and clean pages passed without a lock."""
     base = slot_field(machine, slot, SLOT_BASE_GFN)
     pages = slot_field(machine, slot, SLOT_NPAGES)
-    passed = cleared = 0
-    for first in range(pages):
-        _fetch(machine, base + min(first + AHEAD, pages - 1))
-        if is_clean(machine, base + first, action):
-            passed += 1
-            continue
-        npages = test_clear_dirty(machine, base + first, action)
+    scanned = cleared = 0
+    page = _pass_clean(machine, base, 0, pages, action)
+    while page < pages:
+        npages = test_clear_dirty(machine, base + page, action)
         if npages:
-            cleared += report_pages(out, first, npages)
-    count(machine, machine.nvcpus, PAGES_PASSED, passed)
-    count(machine, machine.nvcpus, PAGES_SCANNED, pages - passed)
+            cleared += report_pages(out, page, npages)
+        scanned += 1
+        page = _pass_clean(machine, base, page + 1, pages, action)
+    count(machine, machine.nvcpus, PAGES_PASSED, pages - scanned)
+    count(machine, machine.nvcpus, PAGES_SCANNED, scanned)
     count(machine, machine.nvcpus, PAGES_CLEARED, cleared)
     return cleared
 

@@ -229,6 +229,12 @@ def harvest_beside(slot=0):
     return Action(label, lambda scene, _vcpu, _stamp: scene.harvest_and_copy(slot))
 
 
+def harvest_word(slot=0):
+    """Get the log as a list with room for one word, and copy its pages; others stay in the log."""
+    label = _of_slot("harvest one word", slot)
+    return Action(label, lambda scene, _vcpu, _stamp: scene.harvest_word(slot))
+
+
 def get_and_clear(*pages, slot=0):
     """Copy the log, then clear and copy those pages of a slot one after the other, and no other."""
     label = _of_slot(f"copy, clear {pages}", slot)

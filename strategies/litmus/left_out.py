@@ -66,6 +66,8 @@ LEFT_OUT = {
     ),
     "as group-opened-before-bits": ("group-permission-before-bit",),
     "as remove-reads-c-early": ("unmap-reads-c-early",),
+    "as protect-then-take": ("summary-armed-before-found",),
+    "as no-flush": ("summary-flushed-before-armed",),
     "as no-tlbie": ("unmap-without-tlbie",),
     "an order for which no test is written yet": (
         "heat-opened-though-cold",
