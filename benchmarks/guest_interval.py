@@ -7,10 +7,13 @@ from strategies.core.jit import kernel
 
 
 @kernel
-def stores_ns(machine, gfns, stamp):
-    """Store once to each page by vCPU 0; return the nanoseconds."""
+def stores_ns(machine, view, vcpu, nvcpus, gfns, first_stamp, stamp_step):
+    """Store to pages as `store_pages` does; return the nanoseconds.
+
+    Its arguments are handed on: for constants numba would compile the whole machine once more.
+    """
     start = monotonic_ns()
-    store_pages(machine, VIEW_BASE, 0, 1, gfns, stamp, 0)
+    store_pages(machine, view, vcpu, nvcpus, gfns, first_stamp, stamp_step)
     return monotonic_ns() - start
 
 
@@ -34,6 +37,7 @@ class GuestInterval(OwnClock):
 
     def time_guest_interval(self, *_params):
         """Time the stores, by a clock inside compiled code; the harvest after them is checked."""
-        ns = stores_ns(self.cell.vm.machine, self.cell.gfns, self.cell.stamp)
+        machine, gfns, stamp = self.cell.vm.machine, self.cell.gfns, self.cell.stamp
+        ns = stores_ns(machine, VIEW_BASE, 0, 1, gfns, stamp, 0)
         self.cell.harvest()
         self.ns += ns

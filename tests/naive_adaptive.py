@@ -58,7 +58,8 @@ class NaiveAdaptive:
         self.saved, self.spent = [0] * AGES, [0] * AGES
         self.now, self.patience, self.price = 1, 0, max(ps["page_scan"], 1)
         self.faults = self.opened = self.waited = 0
-        self.is_swept = self.host_stored = False
+        self.is_swept = self.host_stored = self.may_be_hot = False
+        self.is_flushed = 0
         self.hot_pages = self.warm_pages = self.regret_cold = self.regret_swept = 0
         self.by_faults = self.by_scans = self.own = 0
         self.events = Counter()
@@ -88,6 +89,7 @@ class NaiveAdaptive:
     def _heat(self, gfn):
         self.events["write_faults"] += 1
         self.hot.add(gfn)
+        self.may_be_hot = True
         self.faults += 1
         group = self.groups[gfn // self.group_pages]
         group.debt = self._debt(group, self.now) + self.fault // 1000
@@ -100,6 +102,7 @@ class NaiveAdaptive:
 
     def _open(self, group):
         self.hot |= set(group.pages)
+        self.may_be_hot = True
         self.events["groups_opened"] += 1
         self.events["pages_opened"] += len(group.pages)
 
@@ -209,7 +212,8 @@ class NaiveAdaptive:
             else:
                 self.waited += (len(pages) - warm) * self.price
                 hot += len(pages)
-        self.events["bitmap_words_read"] += read
+        self.is_flushed = int(flushed > 0)
+        self.events["bitmap_words_read"] += self._count_looks(read)
         self.events["pages_rearmed"] += cooled
         self.events["pages_flushed"] += flushed
         self.events["whole_flushes"] += bool(flushed)
@@ -219,6 +223,13 @@ class NaiveAdaptive:
         if cooled:
             self.waited = 0
         return reported, hot, 0
+
+    def _count_looks(self, read):
+        """None while nothing was heated; a first look that finds nothing hot is taken twice."""
+        if not self.may_be_hot:
+            return 0
+        self.may_be_hot = read > -(-self._words // WORD)
+        return read if self.may_be_hot else 2 * read
 
     def _look(self, group, pages, reported):
         """Take C of a group's hot pages and settle its debt; return how many are warm."""
@@ -267,27 +278,28 @@ class NaiveAdaptive:
 
     def _settle(self, hot, missed, written):
         faults, self.faults = self.faults, 0
-        self._note_costs(self.sweep if self.is_swept else hot * self.price, faults, written)
+        spent = faults * self.fault + self._toggle(self.opened)
+        self._note_costs(self.sweep if self.is_swept else hot * self.price, spent, written)
         if self.sweep:
-            self._weigh_sweep(hot, faults, missed)
+            self._weigh_sweep(hot, spent, missed)
         self._settle_patience()
         self._set_stakes()
         self.now += 1
 
-    def _note_costs(self, scan, faults, written):
-        """What was opened pays at once for being cooled again."""
-        opening, self.opened = self._toggle(self.opened), 0
+    def _note_costs(self, scan, spent, written):
+        """What was opened has paid at once for being cooled again."""
+        self.opened = 0
         both = written * self.costs["page_written"]
         flush = self.costs["flush"] if written else 0
         self.by_faults += written * self.fault + flush
         self.by_scans += self._clean_scan + both + flush
-        self.own += scan + faults * self.fault + opening + both + flush
+        self.own += scan + spent + both + flush
 
-    def _weigh_sweep(self, hot, faults, missed):
+    def _weigh_sweep(self, hot, spent, missed):
         page_scan = self.costs["page_scan"]
         if self.is_swept and self.now % 32 == 0:
             hot = self._take_stock()
-        self.regret_cold += faults * self.fault
+        self.regret_cold += spent
         if not self.is_swept:
             self.regret_cold += hot * page_scan - self.sweep
         self.regret_cold = max(self.regret_cold, 0)
@@ -297,14 +309,16 @@ class NaiveAdaptive:
             self.opened += self.npages - hot
             for group in self.groups:
                 self._open(group)
-            hot, self.regret_cold = self.npages, 0
+            hot = self.npages
+        if hot == self.npages:
+            self.regret_cold = 0
         self.hot_pages = hot
         is_next_swept = hot * page_scan > self.sweep
         if self.is_swept:
             self.regret_swept += self.sweep - self.warm_pages * page_scan - missed
             self.regret_swept = max(self.regret_swept, 0)
             has_lost = self._faults_lead and self._left_to_lose < 0
-            if has_lost or self.regret_swept >= 2.5 * self._toggle(hot):
+            if has_lost or self.regret_swept >= 4 * self._toggle(hot):
                 for group in self.groups:
                     group.is_open = group.is_paid = False
                     group.level = group.harvest = group.debt = 0

@@ -243,7 +243,7 @@ def shown(address, tmp_path):
         *("--virtual-time-budget=10000", "--dump-dom"),
     )
     command = [CHROMIUM, *options, address]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=90).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=600).stdout
 
 
 def test_chromium_draws_the_pages_without_network(address, tmp_path):

@@ -19,7 +19,7 @@ from strategies.registry import judged
 
 PACKAGE = Path(strategies.__file__).parent
 STORM = Path(__file__).with_name("storm.py")
-LIMIT_SECONDS = 600
+LIMIT_SECONDS = 1800
 
 LOGGING = judged()
 

@@ -16,7 +16,7 @@ import strategies
 from strategies.cli import main
 
 TESTS = Path(__file__).parent
-LIMIT_SECONDS = 600
+LIMIT_SECONDS = 1800
 
 
 def environment(**more):

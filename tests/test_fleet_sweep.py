@@ -134,9 +134,11 @@ def test_counts_are_the_same_while_workers_are_killed(recordings, tmp_path, clus
 
     def kill():
         while len(killed) < 3 and not ended.wait(0.5):
-            workers = [w for w in cluster.workers.values() if w.process and w.process.pid]
-            killed.append(workers[len(killed) % len(workers)].process.pid)
-            os.kill(killed[-1], signal.SIGKILL)
+            alive = [w.process.pid for w in cluster.workers.values() if w.process]
+            alive = [pid for pid in alive if pid and pid not in killed]
+            if alive:
+                killed.append(alive[len(killed) % len(alive)])
+                os.kill(killed[-1], signal.SIGKILL)
 
     thread = threading.Thread(target=kill)
     thread.start()

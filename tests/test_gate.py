@@ -189,7 +189,7 @@ def test_sides_take_turns_or_begin_together(tmp_path, is_duet, order):
     arguments = [str(meeting), str(log)]
     command = [sys.executable, "-c", code, *arguments]
     sides = [subprocess.Popen([*command, str(side), str(is_duet)], cwd=ROOT) for side in (0, 1)]
-    assert [side.wait(timeout=60) for side in sides] == [0, 0]
+    assert [side.wait(timeout=600) for side in sides] == [0, 0]
     written = log.read_text()
     assert written == order if order else sorted(written) == sorted("01100110")
     ahead = np.cumsum([1 if side == "0" else -1 for side in written])

@@ -19,19 +19,29 @@ print(hex(hpte_v_of(U64(0), 16)), guest_view(U64(0x60)))
 """
 CALLER = """
 from strategies.core.h_change import hpte_is_writable
-from strategies.core.jit import kernel
+from strategies.core.jit import inlined, kernel
 from strategies.core.words import U64
 
 
 @kernel
 def ask(r):
     return hpte_is_writable(r)
+
+
+@inlined
+def plus(n, k):
+    return n + k
+
+
+@kernel
+def sums(n):
+    return plus(n, 1) + plus(n, k=2)
 """
 
 
 @pytest.fixture
 def sources(tmp_path):
-    """A copy of the package, with one more kernel that calls into hpte.py."""
+    """A copy of the package, with one more file of kernels, one of which calls into hpte.py."""
     package = Path(strategies.__file__).parent
     copy = tmp_path / "strategies"
     shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__", "recordings"))
@@ -53,7 +63,7 @@ def run(sources, program):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
@@ -98,3 +108,8 @@ def test_changed_callee_of_another_file_is_compiled_anew(sources):
     change(sources / "core" / "hpte.py", "return permission == PP_RXRX", "return True")
     assert run(sources, program) == ["True"]
     assert files.keys() < cached(sources).keys()
+
+
+def test_what_is_inlined_is_compiled_once_for_all_constants(sources):
+    program = "from strategies.core.asks import plus, sums; print(sums(3), len(plus.signatures))"
+    assert run(sources, program) == ["9", "1"]

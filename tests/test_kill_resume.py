@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +34,15 @@ ENDED_BY_SIGKILL = -signal.SIGKILL
 # The suite
 
 
-def children(pid):
-    """The processes that a process has started."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def wait_for_group(pid):
+    """Wait until a process has started one that leads a group of its own; return that one."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    while True:
+        for child in map(int, children.read_text().split()):
+            with suppress(ProcessLookupError):
+                if os.getpgid(child) == child:
+                    return child
+        time.sleep(0.01)
 
 
 @pytest.mark.slow
@@ -52,8 +59,7 @@ def test_a_killed_suite_goes_on_where_it_was(tmp_path):
     with subprocess.Popen(command, **options) as process:
         for line in process.stdout:
             if line.startswith("cost of a call: 1 cells"):
-                time.sleep(0.5)
-                (asv,) = children(process.pid)
+                asv = wait_for_group(process.pid)
                 process.kill()
                 os.killpg(asv, signal.SIGKILL)
         assert process.wait() == ENDED_BY_SIGKILL

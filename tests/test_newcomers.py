@@ -11,7 +11,7 @@ import strategies
 
 TESTS = Path(__file__).parent
 PACKAGE = Path(strategies.__file__).parent
-LIMIT_SECONDS = 600
+LIMIT_SECONDS = 1800
 
 
 @pytest.mark.parametrize(

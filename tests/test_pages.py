@@ -78,7 +78,7 @@ def places(tmp_path_factory):
         capture_output=True,
         text=True,
         check=True,
-        timeout=180,
+        timeout=600,
     )
     found = json.loads(unescape(re.search(r'<pre id="found">(.*?)</pre>', done.stdout)[1]))
     return {

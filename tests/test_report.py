@@ -143,7 +143,7 @@ def report(results, out):
     """Run the command in a process of its own."""
     command = [sys.executable, "-m", "strategies.cli", "report"]
     command += ["--results", results, "--out", out]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=6000)
 
 
 @pytest.fixture(scope="module")
@@ -301,7 +301,7 @@ def test_a_text_runs_where_it_is_and_from_the_root(folder, results):
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=6000,
         env=os.environ | {RESULTS: str(results), "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stderr
@@ -320,7 +320,11 @@ def test_without_a_study_a_notebook_shows_the_reference(monkeypatch, tmp_path):
 def test_without_the_packages_of_the_report_it_says_what_to_install():
     code = "import sys; sys.modules['jupytext'] = None; from strategies.cli import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", code, "report"], capture_output=True, text=True, cwd=ROOT, timeout=60
+        [sys.executable, "-c", code, "report"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=600,
     )
     (line,) = done.stderr.splitlines()
     assert line.endswith("this needs jupytext; accepted: pip install 'dirtylog[report]'")

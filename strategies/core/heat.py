@@ -9,9 +9,9 @@ open, that is, hot as a whole. Who raises the debt to the price of opening opens
 that was not worth opening.
 
 Words of a slot in `heat`: HEAT_WORDS of what is known of all of it, a word for each group, then a
-bit for each word of the bitmap that may name a hot page. A group's word is read and written by
-vCPUs and the harvest; of the others vCPUs change FAULTS, OPENED and the bits, and read costs,
-HARVEST, IS_SWEPT, LEAD and STAKES.
+bit for each word of the bitmap that may name a hot page; MAY_BE_HOT stands for all these bits. A
+group's word is read and written by vCPUs and the harvest; of the others vCPUs change FAULTS,
+OPENED, MAY_BE_HOT and the bits, and read costs, HARVEST, IS_SWEPT, LEAD and STAKES.
 """
 
 from strategies.core import atomics
@@ -42,12 +42,13 @@ LEAD = 12  # so many faults in an interval, and scanning everything would have c
 STAKES = 13  # with fewer, what opening groups in it may cost
 REGRET_COLD = 14  # by how much more than a sweep of everything
 REGRET_SWEPT = 15  # by how much a sweep has cost more than to scan what is warm
-COSTS = 16  # unit costs in picoseconds, in the order of `UnitCosts`, then that of a sweep
+IS_FLUSHED = 16  # 1: the harvest under way ends with a flush of all TLBs
+MAY_BE_HOT = 17  # 0: no word of the bitmap has its bit; a harvest looks at none
+COSTS = 18  # unit costs in picoseconds, in the order of `UnitCosts`, then that of a sweep
 FIRST_WRITE, PAGE_SCAN, WORD_READ, PAGE_OPEN, PAGE_COOL, FLUSH = range(COSTS, COSTS + 6)
 PAGE_WRITTEN = COSTS + 8
 COOL_TLBIE, FLUSH_ALL = COSTS + 9, COSTS + 10
 SWEEP = COSTS + 11  # a sweep of a clean slot; 0: none is offered
-IS_FLUSHED = 29  # 1: the harvest under way ends with a flush of all TLBs
 SAVED = 32  # by age: faults that waiting to that age has saved
 SPENT = 48  # by age: what it has cost
 AGES = 16
@@ -104,19 +105,23 @@ def word_bit(machine, slot, number):
 def may_have_hot(machine, slot, number):
     """Say whether a harvest looks at a word of the bitmap."""
     at, mask = word_bit(machine, slot, number)
-    return atomics.load(machine.heat, at) & mask != ZERO
+    if atomics.load(machine.heat, at) & mask == ZERO:
+        return False
+    return atomics.load(machine.heat, heat_start(machine, slot) + MAY_BE_HOT) != ZERO
 
 
 @inlined
 def make_hot(machine, slot, number, mask):
     """Make pages that a word of the bitmap names hot.
 
-    Both bits are set before the page counts as hot. A harvest that takes a word's bit away, for it
-    names no page, looks at the word once more.
+    Both bits and MAY_BE_HOT are set, in this order, before the page counts as hot. A harvest that
+    takes a word's bit away, for it names no page, looks at the word once more; one that takes
+    MAY_BE_HOT away, for there is no such bit, looks at the bits once more.
     """
     atomics.fetch_or(machine.bitmap, bitmap_start(machine, slot, 1) + number, mask)
     at, word = word_bit(machine, slot, number)
     atomics.fetch_or(machine.heat, at, word)
+    atomics.fetch_or(machine.heat, heat_start(machine, slot) + MAY_BE_HOT, ONE)
 
 
 @inlined

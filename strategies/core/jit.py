@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numba
 from numba import config
+from numba.types import unliteral
 from platformdirs import user_cache_dir
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -32,5 +33,18 @@ _FLAGS = {"nogil": True, "error_model": "numpy", "cache": True}
 kernel = numba.njit(**_FLAGS)
 """Compile a function that Python calls, or that is too large to be worth inlining."""
 
-inlined = numba.njit(forceinline=True, **_FLAGS)
-"""Compile a small function into each of its callers (LLVM `alwaysinline`)."""
+
+def inlined(function):
+    """Compile a small function into each of its callers (LLVM `alwaysinline`).
+
+    Numba compiles a callee anew for each constant that it is called with. One version is enough of
+    what is inlined, since LLVM finds the constants there: half of all compiling is spared.
+    """
+    dispatcher = numba.njit(forceinline=True, **_FLAGS)(function)
+    if not config.DISABLE_JIT:
+        template_of = dispatcher.get_call_template
+        dispatcher.get_call_template = lambda args, kws: template_of(
+            [unliteral(kind) for kind in args],
+            {name: unliteral(kind) for name, kind in kws.items()},
+        )
+    return dispatcher

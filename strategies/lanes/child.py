@@ -26,7 +26,7 @@ def in_child(target, *arguments, hear=lambda _said: None, silence_s=SILENCE_S):
     target : callable
         A function of a module. Its `say(value)` calls `hear(value)` here, and is a sign of life.
     silence_s : float
-        Seconds without one, after which the child is killed.
+        Seconds without one, after which the child is killed; before the first, SILENCE_S.
 
     Raises
     ------
@@ -54,9 +54,11 @@ def in_child(target, *arguments, hear=lambda _said: None, silence_s=SILENCE_S):
 
 
 def _listen(here, target, hear, silence_s):
+    limit = SILENCE_S
     while True:
-        if not here.poll(silence_s):
-            raise LaneError(f"{target.__name__} gave no sign of life for {silence_s:g} s: ended")
+        if not here.poll(limit):
+            raise LaneError(f"{target.__name__} gave no sign of life for {limit:g} s: ended")
+        limit = silence_s
         try:
             kind, value = here.recv()
         except EOFError:

@@ -72,6 +72,8 @@ LEFT_OUT = {
     "an order for which no test is written yet": (
         "heat-opened-though-cold",
         "heat-page-bit-alone",
+        "heat-word-bit-alone",
+        "heat-rest-at-one-look",
         "heat-cooled-before-bit",
         "heat-not-looked-at-again",
         "heat-second-look-without-flush",

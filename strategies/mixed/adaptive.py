@@ -24,6 +24,7 @@ from strategies.core.heat import (
     HEAT_WORDS,
     HOT,
     IS_FLUSHED,
+    MAY_BE_HOT,
     PAGE_SCAN,
     PRICE,
     PS_PER_NS,
@@ -37,7 +38,7 @@ from strategies.core.heat import (
     learn,
     word_bit,
 )
-from strategies.core.jit import kernel
+from strategies.core.jit import inlined, kernel
 from strategies.core.machine import (
     LOG_HEAT,
     SLOT_BASE_GFN,
@@ -161,17 +162,22 @@ def _take_marks(machine, slot, out, words):
             atomics.store_own(out, number, atomics.load_own(out, number) | mask)
 
 
+@inlined
+def _summary_words(machine, slot):
+    """Return how many words have the bits of a slot's words with hot pages."""
+    words = slot_field(machine, slot, SLOT_BITMAP_WORDS)
+    return (words + PAGES_PER_WORD - 1) // PAGES_PER_WORD
+
+
 @kernel
-def _harvest_hot(machine, slot, heat, out, seen, action):
+def _look_at_groups(machine, slot, heat, out, seen, action):
     """Harvest all groups with a hot page; return how many pages were hot and stay so."""
     hot = I64(0)
     begun = counted(machine, machine.nvcpus, PAGES_CLEARED)
-    read = counted(machine, machine.nvcpus, BITMAP_WORDS_READ)
     is_due = known(machine, heat, WAITED) >= known(machine, heat, FLUSH)
     start, _ = word_bit(machine, slot, 0)
-    words = slot_field(machine, slot, SLOT_BITMAP_WORDS)
-    looked = (words + PAGES_PER_WORD - 1) // PAGES_PER_WORD
     per_group = slot_field(machine, slot, SLOT_GROUP) // PAGES_PER_WORD
+    looked = _summary_words(machine, slot)
     for k in range(looked):
         mask = atomics.load(machine.heat, start + k)
         while mask:
@@ -183,7 +189,35 @@ def _harvest_hot(machine, slot, heat, out, seen, action):
                 machine, slot, heat, first, group, out, seen, action, begun, is_due
             )
     count(machine, machine.nvcpus, BITMAP_WORDS_READ, looked)
-    read = counted(machine, machine.nvcpus, BITMAP_WORDS_READ) - read
+    return hot
+
+
+@kernel
+def _rest(machine, slot, heat):
+    """Let harvests look at no word, as none had a hot page, until one is heated.
+
+    One heated meanwhile is found at the second look.
+    """
+    atomics.exchange(machine.heat, heat + MAY_BE_HOT, ZERO)
+    start, _ = word_bit(machine, slot, 0)
+    looked = _summary_words(machine, slot)
+    for k in range(looked):
+        if atomics.load(machine.heat, start + k):
+            atomics.fetch_or(machine.heat, heat + MAY_BE_HOT, ONE)
+    count(machine, machine.nvcpus, BITMAP_WORDS_READ, looked)
+
+
+@kernel
+def _harvest_hot(machine, slot, heat, out, seen, action):
+    """Harvest what is hot, if anything may be; return how many pages were hot and stay so."""
+    hot, looked = I64(0), _summary_words(machine, slot)
+    read = looked
+    if atomics.load(machine.heat, heat + MAY_BE_HOT):
+        begun = counted(machine, machine.nvcpus, BITMAP_WORDS_READ)
+        hot = _look_at_groups(machine, slot, heat, out, seen, action)
+        read = counted(machine, machine.nvcpus, BITMAP_WORDS_READ) - begun
+        if read == looked:
+            _rest(machine, slot, heat)
     price = known(machine, heat, PAGE_SCAN) + read * known(machine, heat, WORD_READ) // max(hot, 1)
     learn(machine, heat, PRICE, max(price, 1))
     return hot
@@ -193,9 +227,9 @@ def _harvest_hot(machine, slot, heat, out, seen, action):
 def _settle(machine, slot, heat, hot, scan, missed, written):
     """Learn from a harvest, at its end: pages hot, ps of its scan, of faults if cold, and pages."""
     faults = I64(atomics.exchange(machine.heat, heat + FAULTS, ZERO))
-    note_costs(machine, slot, heat, scan, faults, written)
+    spent = note_costs(machine, slot, heat, scan, faults, written)
     if known(machine, heat, SWEEP):
-        weigh_sweep(machine, slot, heat, hot, faults, missed)
+        weigh_sweep(machine, slot, heat, hot, spent, missed)
     settle_patience(machine, heat)
     set_stakes(machine, slot, heat)
     atomics.store(machine.heat, heat + HARVEST, U64(known(machine, heat, HARVEST) + 1))
@@ -283,7 +317,7 @@ class Adaptive(DirtyTracker):
     - *Everything.* Where the platform offers a cheaper exact scan (`hpt_sweep`, or the pipelined
       scan of an HPT too large for that), the hot pages are swept when that costs less than to
       look at each; all pages become hot, or are cooled, when the other way has cost more than this
-      one by 1.5 times, or 2.5 times, the price of opening and cooling them (`mixed/leader`).
+      one by 1.5 times, or 4 times, the price of opening and cooling them (`mixed/leader`).
     - *Stakes.* What all faults and what all scans would have cost is known, for each harvest tells
       what was written. While faults would have cost less, no group is opened, and no sweep begun,
       that would bring what was spent, cooling all again included, above 9/8 of that; and what is

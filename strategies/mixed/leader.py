@@ -42,7 +42,7 @@ SHARE = 8
 """An eighth of what faults alone would have cost may be lost, where they lead, by all that is not
 to take a fault."""
 
-OPENS_AT, CLOSES_AT = 3, 5
+OPENS_AT, CLOSES_AT = 3, 8
 """Halves of the price of opening and cooling all at which all is opened, and cooled. What closes
 has to learn anew, by faults, what it opened at."""
 
@@ -90,7 +90,7 @@ def set_stakes(machine, slot, heat):
 def note_costs(machine, slot, heat, scan, faults, written):
     """Note what an interval has cost, and would have: its harvest's scan, its faults and pages.
 
-    What is opened is charged with cooling it again.
+    Returns what faults have cost, and what they opened: that is charged with cooling it again.
     """
     opened = I64(atomics.exchange(machine.heat, heat + OPENED, ZERO))
     stores = written * known(machine, heat, PAGE_WRITTEN)
@@ -99,15 +99,16 @@ def note_costs(machine, slot, heat, scan, faults, written):
         flush = known(machine, heat, FLUSH)
     add(machine, heat, BY_FAULTS, written * fault + flush)
     add(machine, heat, BY_SCANS, _clean_scan(machine, slot, heat) + stores + flush)
-    opening = toggle_price(machine, heat, opened)
-    add(machine, heat, OWN, scan + faults * fault + opening + stores + flush)
+    spent = faults * fault + toggle_price(machine, heat, opened)
+    add(machine, heat, OWN, scan + spent + stores + flush)
+    return spent
 
 
 @kernel
 def _regret_cold(machine, slot, heat, hot, paid):
     """Open everything if what was paid, more than a sweep of it, is OPENS_AT times half the price.
 
-    Returns how many pages are hot.
+    Returns how many pages are hot; if all are, there is nothing to regret.
     """
     npages = slot_field(machine, slot, SLOT_NPAGES)
     price = toggle_price(machine, heat, npages - hot)
@@ -115,8 +116,8 @@ def _regret_cold(machine, slot, heat, hot, paid):
     may_lose = not faults_lead(machine, heat) or price <= left_to_lose(machine, heat)
     if hot < npages and 2 * regret >= OPENS_AT * price and may_lose:
         open_all(machine, slot, heat, npages - hot)
-        hot, regret = npages, I64(0)
-    learn(machine, heat, REGRET_COLD, regret)
+        hot = npages
+    learn(machine, heat, REGRET_COLD, regret if hot < npages else 0)
     return hot
 
 
@@ -138,7 +139,7 @@ def _regret_swept(machine, slot, heat, hot, paid):
 
 
 @kernel
-def weigh_sweep(machine, slot, heat, hot, faults, missed):
+def weigh_sweep(machine, slot, heat, hot, spent, missed):
     """Choose how the next harvest scans, where a sweep of everything is offered.
 
     What is hot is scanned page by page as long as that costs less.
@@ -148,8 +149,7 @@ def weigh_sweep(machine, slot, heat, hot, faults, missed):
         _take_stock(machine, slot, heat)
         hot = known(machine, heat, HOT)
     sweep, look = known(machine, heat, SWEEP), known(machine, heat, PAGE_SCAN)
-    paid = faults * known(machine, heat, FIRST_WRITE) + (0 if swept else hot * look - sweep)
-    hot = _regret_cold(machine, slot, heat, hot, paid)
+    hot = _regret_cold(machine, slot, heat, hot, spent + (0 if swept else hot * look - sweep))
     learn(machine, heat, HOT, hot)
     sweeps = hot * look > sweep
     if swept:

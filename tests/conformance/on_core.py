@@ -27,7 +27,7 @@ from strategies.core.h_remove import h_bulk_remove, h_remove
 from strategies.core.hostfault import HASH_MISS, RETRY, handle_fault
 from strategies.core.hpt import virtual_address
 from strategies.core.hpte import HPTE_R_RC, SHIFT_4K, SHIFT_16M, SHIFT_64K
-from strategies.core.jit import inlined, kernel
+from strategies.core.jit import kernel
 from strategies.core.mmu import FAULT, access
 from strategies.core.papr import H_FUNCTION, H_SUCCESS, get_gpr, set_gpr
 from strategies.core.tlb import flush_tlbs
@@ -58,7 +58,7 @@ def new_vm(page_shift, vcpus=1):
     return vm
 
 
-@inlined
+@kernel
 def _access(machine, vcpu, ea, is_store, value):
     """Load or store; return 0, or FAULTED with r4 = DSISR. A load leaves the page's word in r4."""
     shift = SHIFTS[ea >> U64(40)]
@@ -77,7 +77,7 @@ def _access(machine, vcpu, ea, is_store, value):
     return NEVER_RETURNS
 
 
-@inlined
+@kernel
 def _command(machine, vcpu, c):
     """Do one command; return r3."""
     if c[0] == LOAD:

@@ -34,7 +34,7 @@ def python(*arguments, **environment):
         env=os.environ | package | environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
 
 

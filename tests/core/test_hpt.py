@@ -142,7 +142,7 @@ def test_group_of_bolted_hptes_does_not_stop_the_guest():
     subprocess.run(
         [sys.executable, "-c", ALL_BOLTED_BUT_ONE],
         env=os.environ | {"PYTHONPATH": path},
-        timeout=20,
+        timeout=600,
         check=True,
     )
 

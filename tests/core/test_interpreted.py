@@ -29,7 +29,7 @@ def test_contract_with_the_jit_disabled():
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1800,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout

@@ -54,8 +54,8 @@ def fail(_say):
 def test_a_hanging_store_is_ended_and_leaves_no_process():
     heard = []
     try:
-        with pytest.raises(LaneError, match="no sign of life for 5 s"):
-            in_child(store_to_a_protected_page, hear=heard.append, silence_s=5)
+        with pytest.raises(LaneError, match="no sign of life for 1 s"):
+            in_child(store_to_a_protected_page, hear=heard.append, silence_s=1)
     except Unavailable as reason:
         pytest.skip(str(reason))
     (pid,) = heard
@@ -86,8 +86,8 @@ def runs(pid):
         return False
 
 
-def wait_until(condition, seconds=300):
-    end = time.monotonic() + seconds
+def wait_until(condition):
+    end = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -102,8 +102,8 @@ def test_no_process_is_left_when_the_command_is_ended(tmp_path, sent):
         wait_until(lambda: any(holds_a_lane(pid) for pid in descendants(process.pid)))
         children = descendants(process.pid)
         process.send_signal(sent)
-        error = process.communicate(timeout=30)[1]
-    wait_until(lambda: not any(map(runs, children)), seconds=10)
+        error = process.communicate(timeout=300)[1]
+    wait_until(lambda: not any(map(runs, children)))
     if sent == signal.SIGINT:
         assert process.returncode == 130
         assert error.splitlines()[-1] == "dirtylog: interrupted"

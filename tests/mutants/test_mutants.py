@@ -94,7 +94,7 @@ def run(table, *arguments):
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
     command = [sys.executable, str(RUNNER), "--each", "1", "--jobs", "2", "--table", str(table)]
     done = subprocess.run(
-        [*command, *arguments], env=inherited, capture_output=True, text=True, timeout=300
+        [*command, *arguments], env=inherited, capture_output=True, text=True, timeout=1800
     )
     return done.returncode, (done.stdout + done.stderr).splitlines()
 

@@ -74,6 +74,17 @@ def drop_at_one_look(machine, slot, number):
     atomics.fetch_and(machine.heat, at, ~mask)
 
 
+def is_hot_by_its_bit(machine, slot, number):
+    """Look at the word's bit alone, and not whether harvests look at bits."""
+    at, mask = heat.word_bit(machine, slot, number)
+    return atomics.load(machine.heat, at) & mask != ZERO
+
+
+def rest_at_one_look(machine, _slot, start):
+    """Let harvests look at no word, and do not look once more."""
+    atomics.exchange(machine.heat, start + heat.MAY_BE_HOT, ZERO)
+
+
 def owe_and_pass(machine, slot, group):
     """Raise a debt, and judge by what it was when last looked at."""
     start = heat.heat_start(machine, slot)
@@ -160,6 +171,25 @@ DEFECTS = (
         program="cool-store-harvest",
         strategy="adaptive",
         replaces=((cooling.drop_word, drop_at_one_look),),
+    ),
+    Defect(
+        name="heat-word-bit-alone",
+        what="A page counts as hot as soon as both bits are set: a store of another vCPU does not "
+        "fault, and a harvest does not look at bits yet.",
+        origin="design: a page is hot when harvests look at its word",
+        lived="-",
+        program="aliases-harvest",
+        strategy="adaptive",
+        replaces=((groups.may_have_hot, is_hot_by_its_bit),),
+    ),
+    Defect(
+        name="heat-rest-at-one-look",
+        what="Harvests look at no word any more, for none had a hot page: one was heated since.",
+        origin="design: MAY_BE_HOT is taken, then the bits are looked at once more",
+        lived="-",
+        program="cool-store-harvest",
+        strategy="adaptive",
+        replaces=((adaptive._rest, rest_at_one_look),),
     ),
     Defect(
         name="heat-debt-passed-by-two",
