@@ -1,10 +1,13 @@
 """The order of each tracker's steps as litmus tests, and what Arm's memory model says of them."""
 
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
+from llvmlite import binding
 
 from strategies import registry
 from strategies.cli import main
@@ -41,6 +44,22 @@ TTHM=HD
               | LDR W21,[X11]    ;
 exists ([x]=1 /\\ [PTE(x)]=(oa:PA(x), db:0, dbm:1) /\\ 1:X21=0)
 """
+
+ATOMICS = """
+define i64 @look(ptr %word) {
+  %value = load atomic i64, ptr %word acquire, align 8
+  ret i64 %value
+}
+define i64 @mark(ptr %word, i64 %mask) {
+  %old = atomicrmw or ptr %word, i64 %mask seq_cst
+  ret i64 %old
+}
+define i64 @take(ptr %word) {
+  %old = atomicrmw xchg ptr %word, i64 0 seq_cst
+  ret i64 %old
+}
+"""
+"""As `core/atomics` asks for them: load, fetch_or, exchange."""
 
 
 def test_a_test_is_written_in_the_language_of_arms_model():
@@ -95,6 +114,24 @@ def test_every_defect_of_the_catalogue_has_a_test_or_a_reason():
     assert sorted([*written, *left_out]) == sorted(done.stdout.split())
 
 
+@pytest.mark.parametrize(
+    ("features", "instructions"),
+    [
+        ("", ["ldar", "ldaxr", "stlxr", "ldaxr", "stlxr"]),
+        ("+lse", ["ldar", "ldsetal", "swpal"]),
+        ("+lse,+rcpc", ["ldapr", "ldsetal", "swpal"]),
+        ("+rcpc", ["ldapr", "ldaxr", "stlxr", "ldaxr", "stlxr"]),
+    ],
+)
+def test_llvm_makes_the_instructions_that_are_judged(features, instructions):
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    target = binding.Target.from_triple("aarch64-linux-gnu")
+    machine = target.create_target_machine(cpu="generic", features=features)
+    code = machine.emit_assembly(binding.parse_assembly(ATOMICS))
+    assert re.findall(r"^\t((?:ld|st|swp|cas)\w*)", code, re.MULTILINE) == instructions
+
+
 def test_registers_that_a_thread_does_not_use_are_not_set():
     threads = {"P0": ("STR {one},[{page}]",), "P1": ("LDR {copy},[{page}]",)}
     text = litmus(Litmus("name", "all", "What.", threads, "1:copy=1"))
@@ -127,3 +164,18 @@ def test_without_herd7_the_command_says_what_it_needs(capsys, monkeypatch):
 def test_herd7_judges_as_it_is_recorded(capsys):
     assert main(["litmus", "--run"]) == 0
     assert "not as recorded" not in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not herd.is_installed(), reason=herd.MISSING)
+def test_with_lse_no_trackers_order_needs_more_than_ldapr():
+    """LLVM makes LDAPR, not LDAR, of a load with acquire where the machine has it."""
+
+    def weaker(lines):
+        return tuple(line.replace("LDAR ", "LDAPR ") for line in lines)
+
+    tests = [
+        replace(test, threads={name: weaker(lines) for name, lines in test.threads.items()})
+        for test in TESTS
+        if test.is_right and "STLXR" not in str(test.threads)
+    ]
+    assert {verdict.word for verdict in herd.judge(tests).values()} == {"Never"}

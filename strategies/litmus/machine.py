@@ -1,7 +1,9 @@
 """What the simulated machine itself relies on: pairs of words, without any page table.
 
 The operations are those that `core/atomics` asks for: an exchange or another read-modify-write has
-acquire and release, a load acquire, a store release.
+acquire and release, a load acquire, a store release. LLVM makes an LDAR of such a load, or an LDAPR
+where the machine has it (RCpc), which may come before an earlier store with release; and SWPAL and
+the like of a read-modify-write where the machine has them (LSE), else a loop of LDAXR and STLXR.
 """
 
 from strategies.litmus.faults import STLR_LDAR, WEAKER
@@ -168,4 +170,102 @@ SUMMARIES = [
     ),
 ]  # fmt: skip
 
-TESTS = [*DEKKER, *FILLS, *LOOKS, *WORDS, *SUMMARIES]
+LL_SC = "no machine with LDAPR is without LSE, and x86 has no weaker kind of read-modify-write"
+ONCE = " /\\ 0:failed=0 /\\ 1:failed=0 /\\ 1:failed_again=0"
+"""An STLXR that fails is tried again; those outcomes are left out."""
+
+
+def _lse(load):
+    """Return how a page is marked, and taken from above, with LSE."""
+    return PAGE, TAKE_FROM_ABOVE[:2], load
+
+
+def _loops(load):
+    """Return the same by loops that succeed at once."""
+    mark = ("LDAXR {any},[{mark}]", "STLXR {failed},{one},[{mark}]")
+    upper = ("LDAXR {told},[{active}]", "STLXR {failed},WZR,[{active}]")
+    lower = ("LDAXR {seen},[{spare}]", "STLXR {failed_again},WZR,[{spare}]")
+    return mark, (upper, lower), load
+
+
+def _set_already(name, what, mark, summaries, load, also="", others=None, **more):
+    """Return a test of a page whose summaries another page has set: who marks it looks first.
+
+    What is seen set is not set again: it must be taken after the page's bit is there.
+    """
+    threads = {
+        "P0": steps(mark, f"{load} {{seen}},[{{spare}}]", f"{load} {{told}},[{{active}}]"),
+        "P1": steps(summaries, f"{load} {{took}},[{{mark}}]"),
+    } | (others or {})
+    lost = f"1:took=0 /\\ (0:seen=1 \\/ 0:told=1){also}"
+    start = {"n": 1, "a": 1}
+    return Litmus(name, "write_protect_summary", what, threads, lost, start, **more)
+
+
+SET_ALREADY = [
+    _set_already(
+        "summaries-set-already",
+        "Who finds both summaries set leaves them: who took them before finds the page's bit.",
+        *_lse("LDAR"),
+    ),
+    _set_already(
+        "summaries-set-already-by-ldapr", "The same by loads with LDAPR.",
+        *_lse("LDAPR"),
+    ),
+    _set_already(
+        "page-set-already", "Another vCPU has set the page's bit, too: no bit is left to set.",
+        "LDAPR {got},[{mark}]", TAKE_FROM_ABOVE[:2], "LDAPR",
+        also=" /\\ 0:got=1", others={"P2": steps(PAGE)},
+    ),
+    _set_already(
+        "summaries-set-already-by-loops", "The same by LDAXR and STLXR, and LDAR.",
+        *_loops("LDAR"), also=ONCE,
+    ),
+    _set_already(
+        "summaries-set-already-by-loops-and-ldapr", "The same by LDAXR and STLXR, and LDAPR.",
+        *_loops("LDAPR"), also=ONCE, why=LL_SC,
+    ),
+    _set_already(
+        "summaries-set-already-unordered", "The page's bit is set, and the summaries taken, by "
+        "read-modify-writes without acquire or release.",
+        "LDSET {one},{any},[{mark}]",
+        ("SWP WZR,{told},[{active}]", "SWP WZR,{seen},[{spare}]"), "LDAR", why=WEAKER,
+    ),
+]  # fmt: skip
+
+HEAT_WORD, MAY_BE_HOT = LOWER, UPPER
+REST, DROP = "SWPAL WZR,{any},[{active}]", "LDCLRAL {one},{any},[{spare}]"
+
+
+def _heated(name, what, word, *harvest, lost, **more):
+    """Return a test of a page (`m`) that is heated while a harvest takes a bit above it away.
+
+    `n` is the bit of its word, `a` is MAY_BE_HOT. A harvest that looks, and sees a bit below, sets
+    the one above again.
+    """
+    threads = {"P0": steps(PAGE, HEAT_WORD, MAY_BE_HOT), "P1": steps(*harvest)}
+    return Litmus(name, "adaptive", what, threads, lost, {word: 1}, **more)
+
+
+HEATED = [
+    _heated(
+        "rest", "MAY_BE_HOT goes, then the bits of words are looked at.",
+        "a", REST, "LDAR {seen},[{spare}]", lost="[a]=0 /\\ 1:seen=0",
+    ),
+    _heated(
+        "rest-at-one-look", "The bits are looked at, then MAY_BE_HOT goes.",
+        "a", "LDAR {seen},[{spare}]", REST, lost="[a]=0 /\\ 1:seen=0",
+        defect="heat-rest-at-one-look",
+    ),
+    _heated(
+        "word-dropped", "The bit of a word goes, then the word is looked at.",
+        "n", DROP, "LDAR {seen},[{mark}]", lost="[n]=0 /\\ 1:seen=0",
+    ),
+    _heated(
+        "word-dropped-at-one-look", "The word is looked at, then its bit goes.",
+        "n", "LDAR {seen},[{mark}]", DROP, lost="[n]=0 /\\ 1:seen=0",
+        defect="heat-word-dropped-at-one-look",
+    ),
+]  # fmt: skip
+
+TESTS = [*DEKKER, *FILLS, *LOOKS, *WORDS, *SUMMARIES, *SET_ALREADY, *HEATED]

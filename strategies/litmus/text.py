@@ -47,6 +47,8 @@ RESULTS = {
     "any": "W28",
     "vpn": "X29",
     "new": "X25",
+    "failed": "W26",
+    "failed_again": "W27",
 }
 """Operands that a thread computes; 0 until then."""
 
