@@ -53,6 +53,15 @@ COUNTS = {
         "of the host's": {"blocks_swept": SWEPT}
         | dict.fromkeys(("pages_scanned", "rmap_steps", "pages_cleared"), 2),
     },
+    "write_protect_summary": {
+        "enable": _PROTECTED,
+        "store": _FAULTED,
+        "harvest": {"bitmap_words_read": 2 + W, "words_taken": W, "flushes": 1}
+        | dict.fromkeys(("rmap_steps", "pages_rearmed"), D),
+        "nothing": {"bitmap_words_read": 1},
+        "of the host's": {"bitmap_words_read": 3, "words_taken": 1, "flushes": 1}
+        | dict.fromkeys(("rmap_steps", "pages_rearmed"), 2),
+    },
     "dirty_ring": {
         "enable": _PROTECTED,
         "store": _FAULTED | {"log_pushes": D},

@@ -26,7 +26,15 @@ from strategies.core import atomics
 from strategies.core.groups import is_open
 from strategies.core.guest import VIEW_BASE, VIEW_LARGE, address_of
 from strategies.core.handlers import enter_handler, leave_handler
-from strategies.core.heat import FAULTS, HEAT_WORDS, OPENED, OWN, owe_fault, word_bit
+from strategies.core.heat import (
+    FAULTS,
+    HEAT_WORDS,
+    MAY_BE_HOT,
+    OPENED,
+    OWN,
+    owe_fault,
+    word_bit,
+)
 from strategies.core.hpt import group_of
 from strategies.core.hpte import SHIFT_4K
 from strategies.core.machine import LOG_HEAT, LOG_OFF, SLOT_HEAT, SLOT_LOG_MODE, VCPU_TLB_GENERATION
@@ -416,6 +424,20 @@ def test_what_finds_no_room_in_a_list_is_in_the_next():
     ]
 
 
+def test_a_word_that_its_summaries_name_and_is_0_is_not_in_a_list():
+    """A harvest took the mark with an older one, before who made it came to the summaries."""
+    vm, tracker = build(SUMMARY, WORDS)
+    vm.host_store(3, STAMP)
+    reported = []
+    once_at(vm.arrays.bitmap, 6, ("load",), lambda: reported.append(harvest(tracker)))
+    vm.host_store(4, STAMP)
+    assert reported == [{3, 4}]
+    vm.host_store(70, STAMP)
+    numbers, masks = np.zeros((2, 2), np.uint64)
+    assert tracker.get_dirty_words(0, numbers, masks)[0] == 1
+    assert (numbers[0], masks[0]) == (1, 1 << 6)
+
+
 COSTS = UnitCosts("of three faults", 22, 0, 0, 1, 1, 0, page_written=0)
 """The third fault opens a group of 64 pages: scans cost nothing, and time lowers no debt."""
 
@@ -618,6 +640,19 @@ def test_it_is_so_where_the_dropped_word_is_heated_again_too():
 
     once_at(vm.arrays.heat, place, ("fetch_and",), heat_both)
     assert harvest(tracker) | harvest(tracker) == {3, 5, 70}
+    assert atomics.hook is nothing
+
+
+@pytest.mark.parametrize("gfn", [3, 64 * 64 + 5])
+def test_what_is_heated_when_harvests_are_about_to_look_nowhere_is_looked_at(gfn):
+    """Its bit came after the harvest had found none: a second look goes over all of them."""
+    costs = UnitCosts("a page cools", 1, 2, 0, 1000, 1000, 0)
+    vm, tracker = build("adaptive", MANY, vcpus=2, unit_costs=costs)
+    place, nothing = int(vm.arrays.slots[SLOT_HEAT]) + MAY_BE_HOT, atomics.hook
+    vm.store([70], STAMP)
+    assert harvest(tracker) == {70}
+    once_at(vm.arrays.heat, place, ("exchange",), lambda: vm.store([gfn], STAMP, vcpu=1))
+    assert harvest(tracker) | harvest(tracker) == {gfn}
     assert atomics.hook is nothing
 
 
