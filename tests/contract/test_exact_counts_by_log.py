@@ -11,7 +11,7 @@ from naive import RWRW, RXRX
 
 from strategies.contract.bench import WRITTEN
 from strategies.contract.counts import counted
-from strategies.core.guest import VIEW_BASE, VIEW_LARGE
+from strategies.core.guest import VIEW_ALIAS, VIEW_BASE, VIEW_LARGE
 from strategies.core.hostfault import host_store
 from strategies.core.tlb import flush_tlbs
 
@@ -222,6 +222,13 @@ def test_a_page_that_two_hptes_report_is_counted_once():
     vm.store([70, 300], STAMP)
     host, _ = counted(vm, lambda: harvest(tracker))
     assert host["pages_cleared"] == 2
+
+
+def test_a_clean_page_of_two_hptes_is_scanned_and_not_counted_as_cleared():
+    vm, tracker = build("c_bit_scan_pipelined", N)
+    vm.load([3], view=VIEW_ALIAS)
+    host, _ = counted(vm, lambda: harvest(tracker))
+    assert host == {"pages_passed": N - 1, "pages_scanned": 1, "rmap_steps": 2}
 
 
 def test_the_hardware_logs_no_page_of_a_slot_that_is_not_logged_so():

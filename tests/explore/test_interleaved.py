@@ -43,6 +43,7 @@ from strategies.core.papr import H_EXACT
 from strategies.core.tlb import flush_tlbs
 from strategies.core.vcpus import enter_guest
 from strategies.costs import UnitCosts
+from strategies.fault import write_protect_summary
 
 V = SEG_1TB | 0x1234 << 7
 SCANS = ("c_bit_scan", "c_bit_scan_batched", "c_bit_scan_pipelined", "hpt_sweep:1048576")
@@ -436,6 +437,15 @@ def test_a_word_that_its_summaries_name_and_is_0_is_not_in_a_list():
     numbers, masks = np.zeros((2, 2), np.uint64)
     assert tracker.get_dirty_words(0, numbers, masks)[0] == 1
     assert (numbers[0], masks[0]) == (1, 1 << 6)
+
+
+def test_what_is_marked_anew_in_mid_harvest_joins_what_its_word_had(monkeypatch):
+    """A bitmap of more lists than one: its last page is in the second, and so is the new mark."""
+    monkeypatch.setattr(write_protect_summary, "MIDDLES", 1)
+    vm, tracker = build(SUMMARY, MANY)
+    vm.store([3, MANY - 1], STAMP)
+    once_before("compare_and_swap", vm.arrays.hpt, lambda: vm.host_store(5, STAMP))
+    assert harvest(tracker) == {3, 5, MANY - 1}
 
 
 COSTS = UnitCosts("of three faults", 22, 0, 0, 1, 1, 0, page_written=0)
