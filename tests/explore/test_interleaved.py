@@ -44,6 +44,7 @@ from strategies.core.tlb import flush_tlbs
 from strategies.core.vcpus import enter_guest
 from strategies.costs import UnitCosts
 from strategies.fault import write_protect_summary
+from strategies.mixed.cooling import cool_word
 
 V = SEG_1TB | 0x1234 << 7
 SCANS = ("c_bit_scan", "c_bit_scan_batched", "c_bit_scan_pipelined", "hpt_sweep:1048576")
@@ -651,6 +652,17 @@ def test_it_is_so_where_the_dropped_word_is_heated_again_too():
     once_at(vm.arrays.heat, place, ("fetch_and",), heat_both)
     assert harvest(tracker) | harvest(tracker) == {3, 5, 70}
     assert atomics.hook is nothing
+
+
+def test_what_an_hpte_that_went_has_left_is_reported_where_its_page_cools():
+    """A harvest had passed the page as clean; where C is kept back another look comes only now."""
+    vm, tracker = build("adaptive", 64, delayed_c=True)
+    vm.store([3], STAMP)
+    remove(vm, hpte_of(vm, 3))
+    out, seen = tracker.buffer(0), tracker.buffer(0)
+    heat, page = int(vm.arrays.slots[SLOT_HEAT]), np.uint64(1 << 3)
+    cool_word(vm.machine, 0, heat, 0, page, atomics.address_of(out), atomics.address_of(seen))
+    assert out[0] == page
 
 
 @pytest.mark.parametrize("gfn", [3, 64 * 64 + 5])
