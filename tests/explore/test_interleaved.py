@@ -38,7 +38,7 @@ from strategies.core.heat import (
 from strategies.core.hpt import group_of
 from strategies.core.hpte import SHIFT_4K
 from strategies.core.machine import LOG_HEAT, LOG_OFF, SLOT_HEAT, SLOT_LOG_MODE, VCPU_TLB_GENERATION
-from strategies.core.memslot import log_mode
+from strategies.core.memslot import log_mode, mark_summaries
 from strategies.core.papr import H_EXACT
 from strategies.core.tlb import flush_tlbs
 from strategies.core.vcpus import enter_guest
@@ -447,6 +447,25 @@ def test_what_is_marked_anew_in_mid_harvest_joins_what_its_word_had(monkeypatch)
     vm.store([3, MANY - 1], STAMP)
     once_before("compare_and_swap", vm.arrays.hpt, lambda: vm.host_store(5, STAMP))
     assert harvest(tracker) == {3, 5, MANY - 1}
+
+
+@pytest.mark.parametrize("room", [1, 3])
+def test_lists_go_on_below_the_second_word_above(room):
+    """No log is started, which takes seconds here; the marks are made where a handler makes them."""
+    vm, _ = build(SUMMARY, 64**3 + 5 * 64**2, populated=False, enabled=False)
+    marked = [64 * 64 - 1, 64 * 64, 64 * 64 + 1, 64 * 64 + 64, 64 * 64 + 130]
+    for word in marked:
+        vm.arrays.bitmap[word] = 1
+        mark_summaries(vm.machine, 0, word)
+    numbers, masks = np.zeros((2, room), np.uint64)
+    found, lists = [], 0
+    while len(found) < len(marked) and lists < len(marked):
+        where = map(atomics.address_of, (numbers, masks))
+        named, _ = write_protect_summary.find_words(vm.machine, 0, 0, *where, room, room)
+        found += numbers[:named].tolist()
+        lists += 1
+    assert (found, lists) == (marked, -(-len(marked) // room))
+    assert not vm.arrays.bitmap.any()
 
 
 COSTS = UnitCosts("of three faults", 22, 0, 0, 1, 1, 0, page_written=0)
