@@ -451,7 +451,7 @@ def test_what_is_marked_anew_in_mid_harvest_joins_what_its_word_had(monkeypatch)
 
 @pytest.mark.parametrize("room", [1, 3])
 def test_lists_go_on_below_the_second_word_above(room):
-    """No log is started, which takes seconds here; the marks are made where a handler makes them."""
+    """No log is started, which takes seconds here; marks are made as a handler makes them."""
     vm, _ = build(SUMMARY, 64**3 + 5 * 64**2, populated=False, enabled=False)
     marked = [64 * 64 - 1, 64 * 64, 64 * 64 + 1, 64 * 64 + 64, 64 * 64 + 130]
     for word in marked:
