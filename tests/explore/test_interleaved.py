@@ -41,7 +41,7 @@ from strategies.core.machine import LOG_HEAT, LOG_OFF, SLOT_HEAT, SLOT_LOG_MODE,
 from strategies.core.memslot import log_mode, mark_summaries
 from strategies.core.papr import H_EXACT
 from strategies.core.tlb import flush_tlbs
-from strategies.core.vcpus import enter_guest
+from strategies.core.vcpus import enter_guest, leave_guest
 from strategies.costs import UnitCosts
 from strategies.fault import write_protect_summary
 from strategies.mixed.cooling import cool_word
@@ -682,6 +682,19 @@ def test_what_an_hpte_that_went_has_left_is_reported_where_its_page_cools():
     heat, page = int(vm.arrays.slots[SLOT_HEAT]), np.uint64(1 << 3)
     cool_word(vm.machine, 0, heat, 0, page, atomics.address_of(out), atomics.address_of(seen))
     assert out[0] == page
+
+
+def test_a_page_that_cools_beside_a_running_vcpu_is_in_no_tlb_afterwards():
+    """C is still in the TLB when the page cools, so that it is not absent yet."""
+    costs = UnitCosts("a page cools", 1, 2, 0, 1000, 1000, 0)
+    vm, tracker = build("adaptive", 64, delayed_c=True, unit_costs=costs)
+    vm.store([3], STAMP)
+    enter_guest(vm.machine, 0)
+    assert harvest(tracker) == {3}
+    leave_guest(vm.machine, 0)
+    vm.store([3], STAMP + 1)
+    assert vm.events()["write_faults"] == 2
+    assert harvest(tracker) == {3}
 
 
 @pytest.mark.parametrize("gfn", [3, 64 * 64 + 5])
