@@ -231,6 +231,12 @@ def test_a_clean_page_of_two_hptes_is_scanned_and_not_counted_as_cleared():
     assert host == {"pages_passed": N - 1, "pages_scanned": 1, "rmap_steps": 2}
 
 
+def test_a_harvest_that_makes_nothing_absent_waits_for_no_tlb():
+    vm, tracker = build("adaptive", N, delayed_c=True)
+    host, _ = counted(vm, lambda: harvest(tracker))
+    assert "shared_waits" not in host
+
+
 def test_the_hardware_logs_no_page_of_a_slot_that_is_not_logged_so():
     vm, _ = build("pml", N, guest_pages=2 * N)
     vm.populate(vm.add_memslot(N, N))

@@ -24,7 +24,7 @@ from naive import ABSENT, BOLTED, HVLOCK, RWRW, RXRX, SEG_1TB, VALID, C, R
 
 from strategies.core import atomics
 from strategies.core.groups import is_open
-from strategies.core.guest import VIEW_BASE, VIEW_LARGE, address_of
+from strategies.core.guest import VIEW_ALIAS, VIEW_BASE, VIEW_LARGE, address_of
 from strategies.core.handlers import enter_handler, leave_handler
 from strategies.core.heat import (
     FAULTS,
@@ -44,7 +44,7 @@ from strategies.core.tlb import flush_tlbs
 from strategies.core.vcpus import enter_guest, leave_guest
 from strategies.costs import UnitCosts
 from strategies.fault import write_protect_summary
-from strategies.mixed.cooling import cool_word
+from strategies.mixed.cooling import cool_word, look_again
 
 V = SEG_1TB | 0x1234 << 7
 SCANS = ("c_bit_scan", "c_bit_scan_batched", "c_bit_scan_pipelined", "hpt_sweep:1048576")
@@ -679,9 +679,23 @@ def test_what_an_hpte_that_went_has_left_is_reported_where_its_page_cools():
     vm.store([3], STAMP)
     remove(vm, hpte_of(vm, 3))
     out, seen = tracker.buffer(0), tracker.buffer(0)
-    heat, page = int(vm.arrays.slots[SLOT_HEAT]), np.uint64(1 << 3)
-    cool_word(vm.machine, 0, heat, 0, page, atomics.address_of(out), atomics.address_of(seen))
-    assert out[0] == page
+    seen[0] = 1 << 5
+    heat, pages = int(vm.arrays.slots[SLOT_HEAT]), np.uint64(1 << 3 | 1 << 7)
+    cool_word(vm.machine, 0, heat, 0, pages, atomics.address_of(out), atomics.address_of(seen))
+    assert (out[0], seen[0]) == (1 << 3, 1 << 3 | 1 << 5 | 1 << 7)
+    assert vm.arrays.written.nonzero()[0].tolist() == [3]
+
+
+def test_c_that_a_page_has_when_it_has_cooled_is_taken():
+    vm, tracker = build("adaptive", 64)
+    vm.store([3], STAMP)
+    vm.load([3], view=VIEW_ALIAS)  # of two HPTEs: no look without a lock can say that it is clean
+    out, seen = tracker.buffer(0), tracker.buffer(0)
+    seen[0] = 1 << 3
+    heat = int(vm.arrays.slots[SLOT_HEAT])
+    look = vm.machine, 0, heat, atomics.address_of(out), atomics.address_of(seen), 1
+    assert [look_again(*look), look_again(*look)] == [1, 0]
+    assert out[0] == 1 << 3
 
 
 def test_a_page_that_cools_beside_a_running_vcpu_is_in_no_tlb_afterwards():
