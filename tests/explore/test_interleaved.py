@@ -686,6 +686,15 @@ def test_what_an_hpte_that_went_has_left_is_reported_where_its_page_cools():
     assert vm.arrays.written.nonzero()[0].tolist() == [3]
 
 
+def test_where_c_is_kept_back_a_page_that_stays_hot_takes_no_further_fault():
+    costs = UnitCosts("the first fault opens", 1, 0, 0, 0, 0, 0, 0)
+    vm, tracker = build("adaptive:64", 64, delayed_c=True, unit_costs=costs)
+    for stamp in range(3):
+        vm.store([3], stamp)
+        assert harvest(tracker) == {3}
+    assert vm.events()["write_faults"] == 1
+
+
 def test_c_that_a_page_has_when_it_has_cooled_is_taken():
     vm, tracker = build("adaptive", 64)
     vm.store([3], STAMP)
