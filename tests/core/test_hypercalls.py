@@ -93,6 +93,7 @@ def test_read_heeds_no_other_flag_there(vm):
 
 CALLS = {
     "enter": lambda vm: enter(vm, 43, V, ptel(1)),
+    "enter as locked": lambda vm: enter(vm, 43, V | HVLOCK, ptel(1)),
     "remove": lambda vm: remove(vm, 43),
     "protect": lambda vm: protect(vm, 43, RXRX),
     "read": lambda vm: read(vm, 43),
