@@ -93,6 +93,7 @@ def test_read_heeds_no_other_flag_there(vm):
 
 CALLS = {
     "enter": lambda vm: enter(vm, 43, V, ptel(1)),
+    "enter exactly": lambda vm: enter(vm, 43, V, ptel(1), H_EXACT),
     "enter as locked": lambda vm: enter(vm, 43, V | HVLOCK, ptel(1)),
     "remove": lambda vm: remove(vm, 43),
     "protect": lambda vm: protect(vm, 43, RXRX),
@@ -112,6 +113,11 @@ def test_each_call_is_counted_and_leaves_no_lock(vm, call, is_there):
     CALLS[call](vm)
     assert changes(vm, before)["hypercalls"] == 1
     assert not (vm.arrays.hpt[2 * 40 : 2 * 48 : 2] & np.uint64(HVLOCK)).any()
+
+
+def test_bulk_remove_finds_nothing_by_the_avpn_of_a_free_hpte(vm):
+    _, gpr = bulk_remove(vm, AVPN << 56 | 43, 0, END)
+    assert gpr[0] == 0x92 << 56 | 43
 
 
 def test_enter_exact_takes_the_one_named(vm):
