@@ -1,6 +1,6 @@
 """A guest that stores and changes its HPT while the host harvests, for test_concurrency.
 
-    python tests/storm.py TRACKER ... --pages N --threads N --rounds N --accesses N
+    python tests/storm.py TRACKER ... --pages N --threads N --rounds N --accesses N --seed N
 
 Each round is judged as a migration is: after each harvest the reported pages are copied; at the end
 the vCPUs stop, one more harvest is copied, and the copy must equal memory. Rounds are short, for a

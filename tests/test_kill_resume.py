@@ -34,15 +34,16 @@ ENDED_BY_SIGKILL = -signal.SIGKILL
 # The suite
 
 
-def wait_for_group(pid):
+def wait_for_group(process):
     """Wait until a process has started one that leads a group of its own; return that one."""
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    while True:
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while process.poll() is None:
         for child in map(int, children.read_text().split()):
             with suppress(ProcessLookupError):
                 if os.getpgid(child) == child:
                     return child
         time.sleep(0.01)
+    raise AssertionError("it ended without one")
 
 
 @pytest.mark.slow
@@ -59,7 +60,7 @@ def test_a_killed_suite_goes_on_where_it_was(tmp_path):
     with subprocess.Popen(command, **options) as process:
         for line in process.stdout:
             if line.startswith("cost of a call: 1 cells"):
-                asv = wait_for_group(process.pid)
+                asv = wait_for_group(process)
                 process.kill()
                 os.killpg(asv, signal.SIGKILL)
         assert process.wait() == ENDED_BY_SIGKILL

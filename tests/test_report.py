@@ -143,7 +143,7 @@ def report(results, out):
     """Run the command in a process of its own."""
     command = [sys.executable, "-m", "strategies.cli", "report"]
     command += ["--results", results, "--out", out]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=6000)
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=1800)
 
 
 @pytest.fixture(scope="module")
@@ -301,7 +301,7 @@ def test_a_text_runs_where_it_is_and_from_the_root(folder, results):
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=6000,
+        timeout=1800,
         env=os.environ | {RESULTS: str(results), "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stderr

@@ -239,8 +239,8 @@ class Scene:
     def harvest_word(self, slot):
         """Get the log as a list that has room for one word, and copy its pages."""
         numbers, masks = np.zeros((2, 1), np.uint64)
-        self.trackers[slot].get_dirty_words(slot, numbers, masks)
-        first, mask = 64 * int(numbers[0]), int(masks[0])
+        words, _, _ = self.trackers[slot].get_dirty_words(slot, numbers, masks)
+        first, mask = 64 * int(numbers[0]), int(masks[0]) if words else 0
         self._copy_pages([self.slots[slot][first + bit] for bit in range(64) if mask >> bit & 1])
 
     def reported(self, slot):

@@ -416,6 +416,19 @@ def test_what_finds_no_room_in_a_list_is_in_the_next():
     ]
 
 
+def test_an_empty_word_may_fill_a_list_which_says_that_there_is_more():
+    """Its bit is set in the summaries, by a store whose mark a harvest had before it was set."""
+    vm, tracker = build(SUMMARY, WORDS)
+    vm.host_store(3, STAMP)
+    once_at(vm.arrays.bitmap, 0, ("exchange",), lambda: vm.host_store(5, STAMP))
+    assert harvest(tracker) == {3, 5}
+    vm.host_store(69, STAMP)
+    numbers, masks = np.zeros((2, 1), np.uint64)
+    words, more, _ = tracker.get_dirty_words(0, numbers, masks)
+    assert (words, more) == (0, True)
+    assert listed(tracker, 1) == [69]
+
+
 COSTS = UnitCosts("of three faults", 22, 0, 0, 1, 1, 0, page_written=0)
 """The third fault opens a group of 64 pages: scans cost nothing, and time lowers no debt."""
 

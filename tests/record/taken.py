@@ -4,20 +4,24 @@ import ctypes
 import os
 import time
 
-TICKS = 3
+TICKS = 2
+LIMIT_SECONDS = 300
 
 
 def wait_until_taken(buffer):
-    """Return when harvests have taken all that was written, and then one the first page alone.
+    """Return when harvests have taken all that was written to a buffer before.
 
-    The first page of a buffer is written and waited for so often: the first harvest that takes it
-    may have passed other pages before they were written, the second has them, the third no more.
+    Its last whole page is written and waited for so often. A harvest goes from the first page to
+    the last: the one that takes the last page first may have passed others before they were
+    written, the next one has them, and what is written afterwards it has passed.
     """
-    address = ctypes.addressof(ctypes.c_char.from_buffer(buffer))
-    page = -(-address // 4096)
+    end = ctypes.addressof(ctypes.c_char.from_buffer(buffer)) + len(buffer)
+    page = end // 4096 - 1
+    give_up = time.monotonic() + LIMIT_SECONDS
     pagemap = os.open("/proc/self/pagemap", os.O_RDONLY)
     for _ in range(TICKS):
-        buffer[page * 4096 - address] = 1
+        buffer[len(buffer) - (end - page * 4096)] = 1
         while not os.pread(pagemap, 8, page * 8)[7] & 2:  # bit 57: write-protected again
+            assert time.monotonic() < give_up, "no harvest takes the page"
             time.sleep(0.001)
     os.close(pagemap)

@@ -63,9 +63,9 @@ def bursts_of(epochs):
     """Join the pages of epochs; those in which a program waited until all was taken divide them."""
     bursts, ticks = [set()], 0
     for pages in epochs:
-        bursts[-1] |= pages - {0}
-        ticks += 0 in pages
-        if 0 in pages and ticks % TICKS == 0:
+        bursts[-1] |= pages - {PAGES - 1}
+        ticks += PAGES - 1 in pages
+        if PAGES - 1 in pages and ticks % TICKS == 0:
             bursts.append(set())
     return bursts
 
@@ -80,7 +80,7 @@ random.seed(1)
 wait_until_taken(region)
 bursts = []
 for _ in range(12):
-    burst = random.sample(range(1, {pages}), random.randrange(1, 900))
+    burst = random.sample(range({pages} - 1), random.randrange(1, 900))
     for page in burst:
         region[page * 4096 + 7] = 1
     bursts.append(sorted(burst))
@@ -122,7 +122,7 @@ def test_a_block_of_python_is_recorded_exactly(tmp_path):
     bursts = [set()]
     with recording(tmp_path / "block.npz", interval_ms=5) as result:
         for _ in range(8):
-            burst = random.choice(np.arange(1, PAGES), 300, replace=False)
+            burst = random.choice(PAGES - 1, 300, replace=False)
             words[burst * 512] += np.uint64(1)
             bursts[-1] |= set(burst.tolist())
             wait_until_taken(region)
@@ -182,6 +182,7 @@ def test_a_program_that_is_interrupted_leaves_a_valid_trace(tmp_path):
     command = [PROGRAM, "record", "--out", out, *python(code)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True) as process:
         while not ready.exists():
+            assert process.poll() is None
             time.sleep(0.02)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     assert process.returncode in (1, 130)  # Python's traceback, or the signal
