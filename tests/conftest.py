@@ -1,5 +1,6 @@
 """What the tests of the machine and its trackers share."""
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -28,6 +29,9 @@ from strategies.contract.bench import (  # noqa: F401
     remove,
     reports_reads,
 )
+
+gc.disable()
+"""Until the tests are collected: all that is made meanwhile stays to the end."""
 
 os.environ["DIRTYLOG_GRID"] = "full"
 """All benchmarks are tried, not only those of the small grid."""
@@ -61,6 +65,12 @@ def pytest_collection_modifyitems(items):
     """Put the files of FIRST before all others."""
     place = {TESTS / name: at for at, name in enumerate(FIRST)}
     items.sort(key=lambda item: place.get(item.path, len(FIRST)))
+
+
+def pytest_collection_finish():
+    """Collect garbage from now on, and never look for it in what is there."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(params=TRACKERS)

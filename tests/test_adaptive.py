@@ -191,6 +191,12 @@ def test_so_it_is_where_the_hpt_is_swept():
     live_beside_a_model(SWEPT_IN_BLOCKS, 2100, 64, [range(0, 2100, 3)] * 3 + [()] * 8)
 
 
+@pytest.mark.parametrize("free", [("flush",), ("page_scan", "word_read")], ids=str)
+def test_so_it_is_where_something_is_free(free):
+    costs = PLATFORMS["groups come and go"]._replace(**dict.fromkeys(free, 0.0))
+    live_beside_a_model(costs, 100, 64, lives("free", 100, parts=10))
+
+
 @pytest.mark.parametrize("platform", ["groups too soon", "swept"])
 def test_so_it_is_after_many_harvests(platform):
     """Ages of any class, a number of harvests that a group's word cannot hold, full accounts."""

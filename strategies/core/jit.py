@@ -28,23 +28,29 @@ def source_digest():
 
 config.CACHE_DIR = str(Path(config.CACHE_DIR or user_cache_dir("dirtylog")) / source_digest())
 
-_FLAGS = {"nogil": True, "error_model": "numpy", "cache": True}
+_FLAGS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 
-kernel = numba.njit(**_FLAGS)
+kernel = numba.njit(cache=True, **_FLAGS)
 """Compile a function that Python calls, or that is too large to be worth inlining."""
 
 
 def inlined(function):
     """Compile a small function into each of its callers (LLVM `alwaysinline`).
 
-    Numba compiles a callee anew for each constant that it is called with. One version is enough of
-    what is inlined, since LLVM finds the constants there: half of all compiling is spared.
+    Numba compiles a callee anew for each constant that it is called with, though LLVM finds the
+    constants where it inlines: one version is enough. And it compiles what unpacks the arguments
+    that Python passes, which for a machine is longer than most functions: what kernels call does
+    without, and Python's own calls have a version apart, compiled in each process that makes one.
     """
-    dispatcher = numba.njit(forceinline=True, **_FLAGS)(function)
-    if not config.DISABLE_JIT:
-        template_of = dispatcher.get_call_template
-        dispatcher.get_call_template = lambda args, kws: template_of(
-            [unliteral(kind) for kind in args],
-            {name: unliteral(kind) for name, kind in kws.items()},
-        )
-    return dispatcher
+    if config.DISABLE_JIT:
+        return function
+    from_python = numba.njit(forceinline=True, **_FLAGS)(function)
+    from_kernels = numba.njit(forceinline=True, cache=True, no_cpython_wrapper=True, **_FLAGS)(
+        function
+    )
+    from_python.get_overload = from_kernels.get_overload
+    from_python.get_call_template = lambda args, kws: from_kernels.get_call_template(
+        [unliteral(kind) for kind in args],
+        {name: unliteral(kind) for name, kind in kws.items()},
+    )
+    return from_python

@@ -1,6 +1,5 @@
 """A known defect: mutated copies of functions, put in the place of the real ones for a while."""
 
-import inspect
 import sys
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -43,25 +42,25 @@ class Defect:
 
 
 def _holders():
-    """Return (name of the module, holder) of all modules of the package and their classes."""
-    modules = [each for each in sys.modules.items() if each[0].startswith("strategies.")]
-    classes = [
-        (module_name, member)
-        for module_name, module in modules
-        for member in vars(module).values()
-        if inspect.isclass(member) and member.__module__ == module_name
-    ]
-    return modules + classes
+    """Yield (name of the module, holder) of all modules of the package and their classes."""
+    for module_name, module in [*sys.modules.items()]:
+        if module_name.startswith("strategies."):
+            yield module_name, module
+            for member in vars(module).values():
+                if isinstance(member, type) and member.__module__ == module_name:
+                    yield module_name, member
 
 
-def _places(holders, original, apart):
-    """Return (holder, name) of each attribute that is it, but for those of one module apart."""
+def _places(instead_of):
+    """Return (holder, name, original) of each attribute that is one of some, told by their ids.
+
+    But for those of the module of what shall stand in its place.
+    """
     return [
-        (holder, name)
-        for module_name, holder in holders
-        if module_name != apart
+        (holder, name, value)
+        for module_name, holder in _holders()
         for name, value in vars(holder).items()
-        if value is original
+        if id(value) in instead_of and instead_of[id(value)].__module__ != module_name
     ]
 
 
@@ -77,17 +76,17 @@ def substituted(replaces):
     """
     for name in registry.names():
         registry.get(name)  # a tracker that is imported later would hold the copy for ever
-    done, replaces = [], tuple(replaces)
-    holders = _holders() if replaces else []
+    replaces = tuple(replaces)
+    instead_of = {id(original): instead for original, instead in replaces}
+    places = _places(instead_of) if replaces else []
+    found = {id(original) for _, _, original in places}
+    for original, _ in replaces:
+        if id(original) not in found:
+            raise ValueError(f"{original.__qualname__} is nowhere in the package")
     try:
-        for original, instead in replaces:
-            places = _places(holders, original, instead.__module__)
-            if not places:
-                raise ValueError(f"{original.__qualname__} is nowhere in the package")
-            for holder, name in places:
-                setattr(holder, name, instead)
-                done.append((holder, name, original))
+        for holder, name, original in places:
+            setattr(holder, name, instead_of[id(original)])
         yield
     finally:
-        for holder, name, original in reversed(done):
+        for holder, name, original in places:
             setattr(holder, name, original)

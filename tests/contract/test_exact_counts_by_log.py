@@ -11,7 +11,7 @@ from naive import RWRW, RXRX
 
 from strategies.contract.bench import WRITTEN
 from strategies.contract.counts import counted
-from strategies.core.guest import VIEW_BASE, VIEW_LARGE
+from strategies.core.guest import VIEW_ALIAS, VIEW_BASE, VIEW_LARGE
 from strategies.core.hostfault import host_store
 from strategies.core.tlb import flush_tlbs
 
@@ -52,6 +52,15 @@ COUNTS = {
         "nothing": {"blocks_swept": SWEPT},
         "of the host's": {"blocks_swept": SWEPT}
         | dict.fromkeys(("pages_scanned", "rmap_steps", "pages_cleared"), 2),
+    },
+    "write_protect_summary": {
+        "enable": _PROTECTED,
+        "store": _FAULTED,
+        "harvest": {"bitmap_words_read": 2 + W, "words_taken": W, "flushes": 1}
+        | dict.fromkeys(("rmap_steps", "pages_rearmed"), D),
+        "nothing": {"bitmap_words_read": 1},
+        "of the host's": {"bitmap_words_read": 3, "words_taken": 1, "flushes": 1}
+        | dict.fromkeys(("rmap_steps", "pages_rearmed"), 2),
     },
     "dirty_ring": {
         "enable": _PROTECTED,
@@ -213,6 +222,19 @@ def test_a_page_that_two_hptes_report_is_counted_once():
     vm.store([70, 300], STAMP)
     host, _ = counted(vm, lambda: harvest(tracker))
     assert host["pages_cleared"] == 2
+
+
+def test_a_clean_page_of_two_hptes_is_scanned_and_not_counted_as_cleared():
+    vm, tracker = build("c_bit_scan_pipelined", N)
+    vm.load([3], view=VIEW_ALIAS)
+    host, _ = counted(vm, lambda: harvest(tracker))
+    assert host == {"pages_passed": N - 1, "pages_scanned": 1, "rmap_steps": 2}
+
+
+def test_a_harvest_that_makes_nothing_absent_waits_for_no_tlb():
+    vm, tracker = build("adaptive", N, delayed_c=True)
+    host, _ = counted(vm, lambda: harvest(tracker))
+    assert "shared_waits" not in host
 
 
 def test_the_hardware_logs_no_page_of_a_slot_that_is_not_logged_so():

@@ -80,6 +80,46 @@ def test_enter_takes_the_first_free_of_the_group(vm):
     assert enter(vm, 40, V, ptel(1))[1][0] == 45
 
 
+def test_enter_heeds_no_other_flag_there(vm):
+    assert enter(vm, 43, V, ptel(1), H_READ_4)[1][0] == 40
+
+
+def test_read_heeds_no_other_flag_there(vm):
+    for index in (40, 43):
+        assert enter(vm, index, V, ptel(index), H_EXACT)[0] == H_SUCCESS
+    _, gpr = vm.hypercall(h_read, H_EXACT, 43)
+    assert tuple(map(int, gpr[:2])) == read(vm, 43)
+
+
+CALLS = {
+    "enter": lambda vm: enter(vm, 43, V, ptel(1)),
+    "enter exactly": lambda vm: enter(vm, 43, V, ptel(1), H_EXACT),
+    "enter as locked": lambda vm: enter(vm, 43, V | HVLOCK, ptel(1)),
+    "remove": lambda vm: remove(vm, 43),
+    "protect": lambda vm: protect(vm, 43, RXRX),
+    "read": lambda vm: read(vm, 43),
+    "clear_ref": lambda vm: clear_ref(vm, 43),
+    "clear_mod": lambda vm: clear_mod(vm, 43),
+    "bulk_remove": lambda vm: bulk_remove(vm, ABSOLUTE << 56 | 43, 0, END),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("is_there", [False, True])
+def test_each_call_is_counted_and_leaves_no_lock(vm, call, is_there):
+    if is_there:
+        assert enter(vm, 43, V, ptel(1), H_EXACT)[0] == H_SUCCESS
+    before = vm.events()
+    CALLS[call](vm)
+    assert changes(vm, before)["hypercalls"] == 1
+    assert not (vm.arrays.hpt[2 * 40 : 2 * 48 : 2] & np.uint64(HVLOCK)).any()
+
+
+def test_bulk_remove_finds_nothing_by_the_avpn_of_a_free_hpte(vm):
+    _, gpr = bulk_remove(vm, AVPN << 56 | 43, 0, END)
+    assert gpr[0] == 0x92 << 56 | 43
+
+
 def test_enter_exact_takes_the_one_named(vm):
     assert enter(vm, 43, V, ptel(1), H_EXACT)[1][0] == 43
     assert enter(vm, 43, V, ptel(1), H_EXACT)[0] == H_PTEG_FULL

@@ -24,17 +24,27 @@ from naive import ABSENT, BOLTED, HVLOCK, RWRW, RXRX, SEG_1TB, VALID, C, R
 
 from strategies.core import atomics
 from strategies.core.groups import is_open
-from strategies.core.guest import VIEW_BASE, VIEW_LARGE, address_of
+from strategies.core.guest import VIEW_ALIAS, VIEW_BASE, VIEW_LARGE, address_of
 from strategies.core.handlers import enter_handler, leave_handler
-from strategies.core.heat import FAULTS, HEAT_WORDS, OPENED, OWN, owe_fault, word_bit
+from strategies.core.heat import (
+    FAULTS,
+    HEAT_WORDS,
+    MAY_BE_HOT,
+    OPENED,
+    OWN,
+    owe_fault,
+    word_bit,
+)
 from strategies.core.hpt import group_of
 from strategies.core.hpte import SHIFT_4K
 from strategies.core.machine import LOG_HEAT, LOG_OFF, SLOT_HEAT, SLOT_LOG_MODE, VCPU_TLB_GENERATION
-from strategies.core.memslot import log_mode
+from strategies.core.memslot import log_mode, mark_summaries
 from strategies.core.papr import H_EXACT
 from strategies.core.tlb import flush_tlbs
-from strategies.core.vcpus import enter_guest
+from strategies.core.vcpus import enter_guest, leave_guest
 from strategies.costs import UnitCosts
+from strategies.fault import write_protect_summary
+from strategies.mixed.cooling import cool_word, look_again
 
 V = SEG_1TB | 0x1234 << 7
 SCANS = ("c_bit_scan", "c_bit_scan_batched", "c_bit_scan_pipelined", "hpt_sweep:1048576")
@@ -416,6 +426,48 @@ def test_what_finds_no_room_in_a_list_is_in_the_next():
     ]
 
 
+def test_a_word_that_its_summaries_name_and_is_0_is_not_in_a_list():
+    """A harvest took the mark with an older one, before who made it came to the summaries."""
+    vm, tracker = build(SUMMARY, WORDS)
+    vm.host_store(3, STAMP)
+    reported = []
+    once_at(vm.arrays.bitmap, 6, ("load",), lambda: reported.append(harvest(tracker)))
+    vm.host_store(4, STAMP)
+    assert reported == [{3, 4}]
+    vm.host_store(70, STAMP)
+    numbers, masks = np.zeros((2, 2), np.uint64)
+    assert tracker.get_dirty_words(0, numbers, masks)[0] == 1
+    assert (numbers[0], masks[0]) == (1, 1 << 6)
+
+
+def test_what_is_marked_anew_in_mid_harvest_joins_what_its_word_had(monkeypatch):
+    """A bitmap of more lists than one: its last page is in the second, and so is the new mark."""
+    monkeypatch.setattr(write_protect_summary, "MIDDLES", 1)
+    vm, tracker = build(SUMMARY, MANY)
+    vm.store([3, MANY - 1], STAMP)
+    once_before("compare_and_swap", vm.arrays.hpt, lambda: vm.host_store(5, STAMP))
+    assert harvest(tracker) == {3, 5, MANY - 1}
+
+
+@pytest.mark.parametrize("room", [1, 3])
+def test_lists_go_on_below_the_second_word_above(room):
+    """No log is started, which takes seconds here; marks are made as a handler makes them."""
+    vm, _ = build(SUMMARY, 64**3 + 5 * 64**2, populated=False, enabled=False)
+    marked = [64 * 64 - 1, 64 * 64, 64 * 64 + 1, 64 * 64 + 64, 64 * 64 + 130]
+    for word in marked:
+        vm.arrays.bitmap[word] = 1
+        mark_summaries(vm.machine, 0, word)
+    numbers, masks = np.zeros((2, room), np.uint64)
+    found, lists = [], 0
+    while len(found) < len(marked) and lists < len(marked):
+        where = map(atomics.address_of, (numbers, masks))
+        named, _ = write_protect_summary.find_words(vm.machine, 0, 0, *where, room, room)
+        found += numbers[:named].tolist()
+        lists += 1
+    assert (found, lists) == (marked, -(-len(marked) // room))
+    assert not vm.arrays.bitmap.any()
+
+
 def test_an_empty_word_may_fill_a_list_which_says_that_there_is_more():
     """Its bit is set in the summaries, by a store whose mark a harvest had before it was set."""
     vm, tracker = build(SUMMARY, WORDS)
@@ -631,6 +683,66 @@ def test_it_is_so_where_the_dropped_word_is_heated_again_too():
 
     once_at(vm.arrays.heat, place, ("fetch_and",), heat_both)
     assert harvest(tracker) | harvest(tracker) == {3, 5, 70}
+    assert atomics.hook is nothing
+
+
+def test_what_an_hpte_that_went_has_left_is_reported_where_its_page_cools():
+    """A harvest had passed the page as clean; where C is kept back another look comes only now."""
+    vm, tracker = build("adaptive", 64, delayed_c=True)
+    vm.store([3], STAMP)
+    remove(vm, hpte_of(vm, 3))
+    out, seen = tracker.buffer(0), tracker.buffer(0)
+    seen[0] = 1 << 5
+    heat, pages = int(vm.arrays.slots[SLOT_HEAT]), np.uint64(1 << 3 | 1 << 7)
+    cool_word(vm.machine, 0, heat, 0, pages, atomics.address_of(out), atomics.address_of(seen))
+    assert (out[0], seen[0]) == (1 << 3, 1 << 3 | 1 << 5 | 1 << 7)
+    assert vm.arrays.written.nonzero()[0].tolist() == [3]
+
+
+def test_where_c_is_kept_back_a_page_that_stays_hot_takes_no_further_fault():
+    costs = UnitCosts("the first fault opens", 1, 0, 0, 0, 0, 0, 0)
+    vm, tracker = build("adaptive:64", 64, delayed_c=True, unit_costs=costs)
+    for stamp in range(3):
+        vm.store([3], stamp)
+        assert harvest(tracker) == {3}
+    assert vm.events()["write_faults"] == 1
+
+
+def test_c_that_a_page_has_when_it_has_cooled_is_taken():
+    vm, tracker = build("adaptive", 64)
+    vm.store([3], STAMP)
+    vm.load([3], view=VIEW_ALIAS)  # of two HPTEs: no look without a lock can say that it is clean
+    out, seen = tracker.buffer(0), tracker.buffer(0)
+    seen[0] = 1 << 3
+    heat = int(vm.arrays.slots[SLOT_HEAT])
+    look = vm.machine, 0, heat, atomics.address_of(out), atomics.address_of(seen), 1
+    assert [look_again(*look), look_again(*look)] == [1, 0]
+    assert out[0] == 1 << 3
+
+
+def test_a_page_that_cools_beside_a_running_vcpu_is_in_no_tlb_afterwards():
+    """C is still in the TLB when the page cools, so that it is not absent yet."""
+    costs = UnitCosts("a page cools", 1, 2, 0, 1000, 1000, 0)
+    vm, tracker = build("adaptive", 64, delayed_c=True, unit_costs=costs)
+    vm.store([3], STAMP)
+    enter_guest(vm.machine, 0)
+    assert harvest(tracker) == {3}
+    leave_guest(vm.machine, 0)
+    vm.store([3], STAMP + 1)
+    assert vm.events()["write_faults"] == 2
+    assert harvest(tracker) == {3}
+
+
+@pytest.mark.parametrize("gfn", [3, 64 * 64 + 5])
+def test_what_is_heated_when_harvests_are_about_to_look_nowhere_is_looked_at(gfn):
+    """Its bit came after the harvest had found none: a second look goes over all of them."""
+    costs = UnitCosts("a page cools", 1, 2, 0, 1000, 1000, 0)
+    vm, tracker = build("adaptive", MANY, vcpus=2, unit_costs=costs)
+    place, nothing = int(vm.arrays.slots[SLOT_HEAT]) + MAY_BE_HOT, atomics.hook
+    vm.store([70], STAMP)
+    assert harvest(tracker) == {70}
+    once_at(vm.arrays.heat, place, ("exchange",), lambda: vm.store([gfn], STAMP, vcpu=1))
+    assert harvest(tracker) | harvest(tracker) == {gfn}
     assert atomics.hook is nothing
 
 

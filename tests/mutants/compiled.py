@@ -14,7 +14,13 @@ KIND = "compiled"
 
 TESTS = (
     *("core", "contract", "conformance", "test_ioctl.py", "test_hpt_sweep.py", "test_groups.py"),
-    *("test_manual_protect.py", "test_stateful.py", "test_concurrency.py", "test_catalogue.py"),
+    *(
+        "test_manual_protect.py",
+        "test_summary.py",
+        "test_stateful.py",
+        "test_concurrency.py",
+        "test_catalogue.py",
+    ),
 )
 LIMIT_SECONDS = 900
 
