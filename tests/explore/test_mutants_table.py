@@ -1,4 +1,4 @@
-"""What the table of mutants says kills one is a check that there is: what has no name fails, too."""
+"""What the table of mutants says kills one is a check that there is: what has no name fails too."""
 
 import csv
 from pathlib import Path
