@@ -116,3 +116,11 @@ def test_an_unusable_list_is_refused_and_loses_nothing(logged, sizes, dtype):
     with pytest.raises(OSError, match=rf"^\[Errno {errno.EFAULT}\]"):
         tracker.get_dirty_words(0, *(np.zeros(size, dtype) for size in sizes))
     assert harvest(tracker) == {3}
+
+
+def test_state_bytes_count_the_summaries(logged):
+    """79 words of the bitmap, two words that name them, and one that names those."""
+    _, tracker = logged
+    assert tracker.state_bytes == 8 * (79 + 2 + 1)
+    tracker.disable_logging(0)
+    assert tracker.state_bytes == 0
