@@ -20,61 +20,54 @@ from strategies.core.guest import VIEW_BASE, store_pages
 from strategies.core.vcpus import VcpuThreads
 
 SLOT_BYTES = 16 * MIB
-ROUNDS, STORES = 10, 200_000
+ROUNDS = 10
+STORES = 200_000
+"""Of each thread in a round; rounds are short, for a lost page that is stored to again is safe."""
 
 
 class Storm:
     """Rounds of storing threads against harvests, judged as a migration is.
 
-    Parameters
-    ----------
-    cell : Cell
-        Its tracker logs.
-    rounds, stores : int
-        Stores of each thread in a round. Rounds are short, for a lost page that is stored to again
-        is safe.
-
     Attributes
     ----------
-    harvest_ns, pages : list of int
-        Of harvests that ran beside stores: how long they took, and how many pages they reported.
+    harvest_ns : list of int
+        Of harvests that ran beside stores.
     store_ns : list of float
-        Mean nanoseconds per store of each thread and round, from outside.
+        Mean nanoseconds per store of each thread and round, from outside, over STORES stores.
     harvests, lost : int
-        Of the baseline `lost` means nothing.
     events : dict
         What was counted.
     """
 
-    def __init__(self, cell, rounds=ROUNDS, stores=STORES):
-        self.cell, self.stores = cell, stores
-        self.harvest_ns, self.pages, self.store_ns = [], [], []
+    def __init__(self, cell):
+        self.cell = cell
+        self.harvest_ns, self.store_ns = [], []
         self.harvests = self.lost = 0
         self.copy = cell.vm.arrays.stamps.copy()
         before = cell.vm.events()
-        for number in range(rounds):
+        for number in range(ROUNDS):
             self._round(number)
         self.events = {name: n - before[name] for name, n in cell.vm.events().items()}
+        if self.lost and not cell.is_baseline:
+            raise WrongHarvestError(f"{cell.tracker.name}: {self.lost} pages lost")
 
     def _round(self, number):
         """Harvest while the vCPUs store, once more when they have stopped, and compare."""
         vm = self.cell.vm
         random = np.random.default_rng([SEED, number])
-        gfns = random.integers(vm.guest_pages, size=(vm.vcpus, self.stores))
+        gfns = random.integers(vm.guest_pages, size=(vm.vcpus, STORES))
         stamp = 1 + number * gfns.size
         guests = VcpuThreads(
-            vm, lambda first, n: self._store(first, n, gfns[first], stamp + first * self.stores)
+            vm, lambda first, n: self._store(first, n, gfns[first], stamp + first * STORES)
         )
         storing = True
         while storing:
             storing = guests.running()
             ns = self.cell.tracker.get_dirty_log(SLOT, self.cell.out)
-            is_beside = storing and guests.running()
-            pages = self._copy_reported()
+            self._copy_reported()
             self.harvests += 1
-            if is_beside:
+            if storing and guests.running():
                 self.harvest_ns.append(ns)
-                self.pages.append(pages)
         self.store_ns += guests.join()
         self.lost += int((self.copy != self.cell.vm.arrays.stamps).sum())
 
@@ -86,11 +79,10 @@ class Storm:
         return (time.perf_counter_ns() - start) / gfns.size
 
     def _copy_reported(self):
-        """Copy the stamps of the pages that a harvest reported; return how many."""
+        """Copy the stamps of the pages that a harvest reported."""
         bits = np.unpackbits(self.cell.out.view(np.uint8), bitorder="little")
         reported = bits[: self.copy.size].astype(bool)
         self.copy[reported] = self.cell.vm.arrays.stamps[reported]
-        return int(reported.sum())
 
 
 class Contention:
@@ -109,8 +101,6 @@ class Contention:
         cell = open_cell(strategy, SLOT_BYTES, PAGE_4K, "linear", vcpus)
         cell.dirty(0.0)
         self.storm = Storm(cell)
-        if self.storm.lost and not cell.is_baseline:
-            raise WrongHarvestError(f"{strategy}: {self.storm.lost} pages lost")
 
     def track_lost_pages(self, *_params):
         """Return pages whose last store no harvest reported: 0, or the cell fails."""

@@ -1,21 +1,25 @@
 """The programs for a machine of many cores, on the one thread that any machine has room for."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from analysis.measured import contention as tables
 from benchmarks.by_hand import contention, harvests
-from benchmarks.common import PAGE_4K, WrongHarvestError, open_cell
-from benchmarks.contention import SLOT_BYTES, Storm
+from benchmarks.common import MIB, WrongHarvestError
 from strategies.lanes.session import reasons
 
 PAGES = 128
-FOUND = {name: reason for name, reason in reasons(contention.LANES).items() if reason}
+MISSING = {name: reason for name, reason in reasons(contention.LANES).items() if reason}
+KERNEL = contention.Kernel, "uffd_async"
+SIMULATED = contention.Simulated, "write_protect"
 
 
-def kernel_lane(name):
-    if name in FOUND:
-        pytest.skip(f"{name}: {FOUND[name]}")
+def here(name):
+    """Return a name, or skip the test where this kernel lacks the lane."""
+    if name in MISSING:
+        pytest.skip(f"{name}: {MISSING[name]}")
     return name
 
 
@@ -33,50 +37,41 @@ def test_threads_have_pages_of_their_own_apart_or_neighbours_in_one_order():
 def test_threads_that_begin_at_once_all_store(layout):
     tracked = contention.Simulated("write_protect", 4 * PAGES, 4)
     gfns = contention.parts(layout, 4, PAGES, 0)
-    tracked.harvest()
-    assert contention._at_once(tracked, gfns) > 0
-    contention._judge(tracked, "write_protect", gfns)
+    assert contention.at_once(tracked, gfns) > 0
+    assert contention.judge(tracked, gfns) > 0
+    assert sorted(tracked.contents) == list(range(1, 4 * PAGES + 1)), "each store has its stamp"
 
 
 def test_a_harvest_that_is_not_what_was_stored_ends_the_measurement():
     tracked = contention.Simulated("write_protect", PAGES, 1)
-    gfns = contention.parts("apart", 1, PAGES, 0)
-    contention._at_once(tracked, gfns)
+    (gfns,) = contention.parts("apart", 1, PAGES, 0)
+    contention.at_once(tracked, [gfns])
     with pytest.raises(WrongHarvestError, match="write_protect: a harvest is not what 1 threads"):
-        contention._judge(tracked, "write_protect", [gfns[0][1:]])
+        contention.judge(tracked, [gfns[1:]])
 
 
-def test_first_stores_have_a_row_for_each_layout():
-    rows = contention.first_stores(contention.Simulated, "write_protect", 1, PAGES, PAGES, 0)
+@pytest.mark.parametrize(("kind", "name"), [KERNEL, SIMULATED])
+def test_a_first_store_costs_more_than_the_same_again(kind, name):
+    rows = contention.first_stores(kind, here(name), 1, PAGES, PAGES, 0)
     assert [row["layout"] for row in rows] == ["apart", "together"]
-    assert all(row["first_ns"] > 0 and row["again_ns"] > 0 for row in rows)
-
-
-def test_a_storm_counts_stores_and_loses_none():
-    row = contention.storm("write_protect", 1, 2, 0)
-    assert row["stores"] == 2 * contention.STORES
-    assert row["lost"] == 0
-    assert row["faults"] >= SLOT_BYTES // PAGE_4K
-    assert row["still_ns"] > 0
-
-
-def test_a_storm_notices_pages_that_nobody_reports():
-    cell = open_cell("null", SLOT_BYTES, PAGE_4K, "linear", 1)
-    cell.out.fill(0)
-    assert Storm(cell, 1, contention.STORES).lost > 0
-
-
-def test_a_lane_is_measured_alike():
-    lane = kernel_lane("uffd_async")
-    rows = contention.first_stores(contention.Kernel, lane, 1, PAGES, PAGES, 0)
     assert all(row["first_ns"] > row["again_ns"] > 0 for row in rows)
-    row = contention.kernel_storm(lane, 1, 2, 0)
+
+
+@pytest.mark.parametrize(("kind", "name"), [KERNEL, SIMULATED])
+def test_a_storm_counts_stores_and_loses_none(kind, name):
+    row = contention.storm(kind, here(name), 1, 2, 0)
     assert (row["stores"], row["lost"]) == (2 * contention.STORES, 0)
+    assert row["still_ns"] > 0
+    if kind is contention.Simulated:
+        assert row["faults"] >= contention.STORM_PAGES
 
 
-def test_a_storm_on_a_lane_notices_pages_that_nobody_reports():
-    with contention.opened(kernel_lane("plain")) as lane:
-        assert contention.KernelStorm(lane, 1, 1).lost > 0
+@pytest.mark.parametrize(("kind", "name"), [(KERNEL[0], "plain"), (SIMULATED[0], "null")])
+def test_a_storm_notices_pages_that_nobody_reports(kind, name):
+    tracked = kind(here(name), contention.STORM_PAGES, 1)
+    tracked.out.fill(0)
+    assert contention.Storm(tracked, 1, 1, 0).lost > 0
+    tracked.close()
 
 
 def test_more_threads_than_cores_are_refused_in_one_line(tmp_path):
@@ -88,10 +83,37 @@ def test_more_threads_than_cores_are_refused_in_one_line(tmp_path):
 
 def test_cells_of_the_reference_are_measured_again_and_compared():
     cells = harvests.reference()
-    few = cells[(cells["slot_bytes"] == SLOT_BYTES) & (cells["strategy"] == "write_protect")]
+    few = cells[(cells["slot_bytes"] == 16 * MIB) & (cells["strategy"] == "write_protect")]
     rows = harvests.measure_slot(few, 0, lambda: None)
     assert [row["density"] for row in rows] == list(few["density"])
     twice = [row | {"median_ns": 2 * ns} for row, ns in zip(rows, few["median_ns"], strict=True)]
     ratio = harvests.beside(twice, few).set_index("density")["ratio"]
     assert 1 <= ratio[0.0] < 2, "below UNTOLD_NS a time counts as UNTOLD_NS"
     assert (ratio[ratio.index > 0] == 2).all()
+
+
+def test_tables_show_the_passes_and_what_each_further_thread_adds(tmp_path):
+    stores = [
+        {"pass": number, "kind": "simulated", "name": "ring", "threads": threads}
+        | {"layout": layout, "first_ns": 30 + step * threads + number, "again_ns": 10}
+        for number in range(2)
+        for threads in (1, 3)
+        for layout, step in (("apart", 1), ("together", 5))
+    ]
+    pd.DataFrame(stores).to_csv(tmp_path / tables.FIRST_STORES, index=False)
+    assert tables.first_stores_table(tmp_path)[2:] == [
+        "| `ring` | 26 (25 to 26) | 36 (35 to 36) | 5 | 1 |"
+    ]
+    storms = [
+        {"pass": number, "kind": "simulated", "name": name, "threads": threads, "stores": 2000}
+        | {"harvests": 9, "lost": lost, "pages": 40, "beside_ns": 1200.0 + 600 * number}
+        | {"still_ns": 900.0, "store_ns": 10.0 * threads, "lock_retries": retries}
+        for number in range(2)
+        for threads in (1, 3)
+        for name, lost, retries in (("ring", 0, 4), ("plain", None, None))
+    ]
+    pd.DataFrame(storms).to_csv(tmp_path / tables.STORMS, index=False)
+    assert tables.storms_table(tmp_path)[2:] == [
+        "| `ring` | 4,000 | 0 | 40 | 1.5 us (1.2 us to 1.8 us) | 900 ns | 10 | 30 | 2 |",
+        "| `plain` | 4,000 | - | 40 | 1.5 us (1.2 us to 1.8 us) | 900 ns | 10 | 30 | - |",
+    ]

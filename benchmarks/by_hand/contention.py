@@ -12,9 +12,9 @@ several threads. All pages are judged.
 
 `storms.csv`: threads store to random pages of 16 MiB (on a lane each to its own), harvests beside
 them follow each other, and each round is judged as a migration is (`lost`). `beside_ns` is a
-harvest beside stores, `still_ns` one of as many pages, `pages`, to which the same threads have
-stored before they stopped; `store_ns` is to be compared with that of `null`, or `plain`. All times
-are medians. Counts race, and vary.
+harvest while all threads store, `still_ns` one of as many pages, `pages`, to which the same threads
+have stored before they stopped; `store_ns` is to be compared with that of `null`, or `plain`. All
+times are medians, by a clock inside compiled code. Counts race, and vary.
 """
 
 import json
@@ -22,10 +22,9 @@ import os
 import platform
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import date
 from functools import partial
-from itertools import product
+from itertools import count, product
 from pathlib import Path
 
 import click
@@ -33,17 +32,15 @@ import numba
 import numpy as np
 import pandas as pd
 
-from benchmarks.common import PAGE_4K, SEED, SLOT, WrongHarvestError, open_cell
-from benchmarks.contention import SLOT_BYTES, Storm
+from analysis.measured.contention import FIRST_STORES, STORMS, first_stores_table, storms_table
+from benchmarks.common import MIB, PAGE_4K, SEED, SLOT, WrongHarvestError, open_cell
 from strategies import registry
 from strategies.core import atomics
 from strategies.core.clock import monotonic_ns
 from strategies.core.guest import VIEW_BASE, store_pages
 from strategies.core.jit import inlined, kernel
-from strategies.core.vcpus import VcpuThreads
 from strategies.core.words import I64, ONE, U64
 from strategies.lanes.registry import get
-from strategies.lanes.run import copy_pages, first_difference
 from strategies.lanes.session import reasons
 from strategies.lanes.words import PAGE_WORDS, store
 from strategies.replay.output import cpu_model
@@ -53,19 +50,36 @@ LANES = ("plain", "uffd_async")
 """The other lanes have one vCPU, or one CPU for the writer and who resolves its faults."""
 
 LAYOUTS = ("apart", "together")
-STORES = 70_000
-"""Of each thread in a round of a storm."""
+TIMES = 9
+"""First stores to all pages, and harvests of still pages, for a median."""
 
-STILL = 9
-"""Harvests for the median with the vCPUs stopped."""
+STORM_PAGES = 16 * MIB // PAGE_4K
+STORES = 70_000
+"""Of each thread in a round of a storm. Rounds are short: a lost page that is stored to again is
+safe."""
+
+_rounds = count(1)
+"""Number each round of this process: no two stores have one stamp."""
+
+COUNTED = {
+    "faults": ("write_faults", "map_faults"),
+    "spurious_faults": ("spurious_faults",),
+    "lock_retries": ("lock_retries",),
+    "tlbies": ("tlbies", "shared_tlbies"),
+    "flushes": ("flushes",),
+}
+"""Columns of a storm, and the events that they add up."""
+
+BEGUN, ENDED = 0, 1
+"""Words of a gate: how many threads have come to it, and how many have stored."""
 
 
 @inlined
 def _meet(gate, threads):
     """Wait until all threads are here."""
-    atomics.fetch_add(gate, 0, ONE)
+    atomics.fetch_add(gate, BEGUN, ONE)
     spins = I64(0)
-    while atomics.load(gate, 0) < U64(threads):
+    while atomics.load(gate, BEGUN) < U64(threads):
         spins = atomics.relax(spins)
 
 
@@ -75,51 +89,75 @@ def _store_to_machine(gate, threads, *stores):
     _meet(gate, threads)
     start = monotonic_ns()
     store_pages(*stores)
-    return monotonic_ns() - start
+    end = monotonic_ns()
+    atomics.fetch_add(gate, ENDED, ONE)
+    return end - start
 
 
 @kernel
-def _store_to_memory(memory, gfns, gate, threads):
+def _store_to_memory(gate, threads, memory, gfns):
     """Store to real pages once all threads are here; return the nanoseconds."""
     _meet(gate, threads)
-    return store(memory, gfns)
+    ns = store(memory, gfns)
+    atomics.fetch_add(gate, ENDED, ONE)
+    return ns
 
 
 class Simulated:
-    """A tracker of the simulation that logs a slot, with a vCPU for each thread."""
+    """A tracker of the simulation that logs a slot, with a vCPU for each thread.
 
-    kind = "simulated"
+    Attributes
+    ----------
+    kind, name : str
+    reports : bool
+        Whether a harvest tells anything.
+    is_shared : bool
+        Whether two threads may store to one page.
+    contents : uint64[npages]
+        What the pages hold.
+    out : uint64[words]
+        The last harvest.
+    harvest : callable
+        Returns its nanoseconds.
+    events : callable
+        Returns what was counted, by name.
+    """
+
+    kind, is_shared = "simulated", True
 
     def __init__(self, name, npages, threads):
         cell = open_cell(name, npages * PAGE_4K, PAGE_4K, "linear", threads)
-        self.reports, self.out = not cell.is_baseline, cell.out
+        self.name, self.reports, self.out = name, not cell.is_baseline, cell.out
+        self.contents, self.events = cell.vm.arrays.stamps, cell.vm.events
         self.harvest = partial(cell.tracker.get_dirty_log, SLOT, self.out)
         self._machine = cell.vm.machine
 
-    def store(self, thread, gfns, gate, threads):
-        """Store once to pages when all threads do; return the nanoseconds."""
-        stores = (self._machine, VIEW_BASE, thread, 1, gfns, 1, 0)
-        return _store_to_machine(gate, threads, *stores)
+    def store(self, thread, gfns, stamp, *gate):
+        """Store to pages when all threads do, a stamp of its own each; return the nanoseconds."""
+        return _store_to_machine(*gate, self._machine, VIEW_BASE, thread, 1, gfns, stamp, 1)
 
     def close(self):
         """Leave the machine to the next tracker."""
 
 
 class Kernel:
-    """A lane: pages of this process, whose writes the kernel tracks, whatever thread stores."""
+    """A lane: pages of this process, whose writes the kernel tracks, whatever thread stores.
 
-    kind = "kernel"
+    Attributes as of Simulated. A store adds 1: two threads on one page would lose counts.
+    """
+
+    kind, is_shared = "kernel", False
 
     def __init__(self, name, npages, _threads):
         self._lane = get(name)(npages)
         self._lane.enable()
-        self.reports, self.out = self._lane.reports, self._lane.buffer()
-        self.harvest = partial(self._lane.harvest, self.out)
-        self.close = self._lane.close
+        self.name, self.reports, self.out = name, self._lane.reports, self._lane.buffer()
+        self.contents, self.events = self._lane.memory[::PAGE_WORDS], dict
+        self.harvest, self.close = partial(self._lane.harvest, self.out), self._lane.close
 
-    def store(self, _thread, gfns, gate, threads):
-        """Store once to pages when all threads do; return the nanoseconds."""
-        return _store_to_memory(self._lane.memory.ctypes.data, gfns, gate, threads)
+    def store(self, _thread, gfns, _stamp, *gate):
+        """Store to pages when all threads do; return the nanoseconds."""
+        return _store_to_memory(*gate, self._lane.memory.ctypes.data, gfns)
 
 
 def parts(layout, threads, pages, seed):
@@ -130,146 +168,138 @@ def parts(layout, threads, pages, seed):
     return [order * threads + thread for thread in range(threads)]
 
 
-def _at_once(tracked, gfns):
-    """Let a thread for each list of pages store to it; return the mean nanoseconds per store."""
-    gate, threads = np.zeros(1, np.uint64), len(gfns)
-    with ThreadPoolExecutor(threads) as pool:
-        runs = [
-            pool.submit(tracked.store, number, gfns[number], atomics.address_of(gate), threads)
-            for number in range(threads)
-        ]
-    return sum(run.result() for run in runs) / sum(map(len, gfns))
+def begin(pool, tracked, gfns, stamp=1):
+    """Let a thread for each list of pages store to them; return the gate and the runs."""
+    gate = np.zeros(2, np.uint64)
+    stamps = np.cumsum([stamp, *map(len, gfns)]).tolist()
+    words = atomics.address_of(gate), len(gfns)
+    runs = [
+        pool.submit(tracked.store, thread, own, stamps[thread], *words)
+        for thread, own in enumerate(gfns)
+    ]
+    return gate, runs
 
 
-def _judge(tracked, name, gfns):
-    """Raise WrongHarvestError unless a harvest is these pages."""
-    tracked.harvest()
-    bits = np.unpackbits(tracked.out.view(np.uint8), bitorder="little")
-    if tracked.reports and not np.array_equal(np.flatnonzero(bits), np.sort(np.concatenate(gfns))):
-        raise WrongHarvestError(f"{name}: a harvest is not what {len(gfns)} threads stored")
+def at_once(tracked, gfns):
+    """Let a thread for each list of pages store to them; return the mean nanoseconds per store."""
+    with ThreadPoolExecutor(len(gfns)) as pool:
+        _gate, runs = begin(pool, tracked, gfns)
+        return sum(run.result() for run in runs) / max(sum(map(len, gfns)), 1)
+
+
+def bits_of(tracked):
+    """Return for each page whether the last harvest reported it."""
+    return np.unpackbits(tracked.out.view(np.uint8), bitorder="little").astype(bool)
+
+
+def judge(tracked, gfns):
+    """Harvest; return the nanoseconds, or raise WrongHarvestError unless it is these pages."""
+    ns = tracked.harvest()
+    stored = np.sort(np.concatenate(gfns))
+    if tracked.reports and not np.array_equal(np.flatnonzero(bits_of(tracked)), stored):
+        raise WrongHarvestError(f"{tracked.name}: a harvest is not what {len(gfns)} threads stored")
+    return ns
+
+
+def first_and_again(tracked, gfns):
+    """Return the nanoseconds of a store to a page that is protected, and to one that is open."""
+    both = at_once(tracked, gfns), at_once(tracked, gfns)
+    judge(tracked, gfns)  # and protect all pages for the next time
+    return both
 
 
 def first_stores(kind, name, threads, pages, npages, number):
     """Return the rows of a tracker or lane, one for each layout."""
     tracked, rows = kind(name, npages, threads), []
-    for layout in (LAYOUTS[0], *LAYOUTS):  # the first brings code and memory, and does not count
-        gfns = parts(layout, threads, pages, number)
-        tracked.harvest()
+    for layout in LAYOUTS:
+        orders = [parts(layout, threads, pages, 100 * number + time) for time in range(1 + TIMES)]
+        found = [first_and_again(tracked, gfns) for gfns in orders]
+        first_ns, again_ns = np.median(found[1:], axis=0)  # the first brings code and memory
         row = {"pass": number, "kind": kind.kind, "name": name, "threads": threads}
-        row |= {"layout": layout, "first_ns": _at_once(tracked, gfns)}
-        rows.append(row | {"again_ns": _at_once(tracked, gfns)})
-        _judge(tracked, name, gfns)
+        rows.append(row | {"layout": layout, "first_ns": first_ns, "again_ns": again_ns})
     tracked.close()
-    return rows[1:]
+    return rows
 
 
-def storm(name, threads, rounds, number):
-    """Return the row of a tracker."""
-    cell = open_cell(name, SLOT_BYTES, PAGE_4K, "linear", threads)
-    cell.dirty(0.0)
-    found = Storm(cell, rounds, STORES)
-    pages = int(np.median(found.pages or [0]))
-    still = [_still(cell, pages) for _ in range(STILL)]
-    events = found.events
-    return _row(Simulated, name, threads, number, found, still) | {
-        "faults": events["write_faults"] + events["map_faults"],
-        "spurious_faults": events["spurious_faults"],
-        "lock_retries": events["lock_retries"],
-        "tlbies": events["tlbies"] + events["shared_tlbies"],
-        "flushes": events["flushes"],
-    }
+class Storm:
+    """Rounds of storing threads against harvests, judged as a migration is.
 
-
-def _row(kind, name, threads, number, found, still):
-    """Return what a storm of either kind tells."""
-    return {
-        "pass": number,
-        "kind": kind.kind,
-        "name": name,
-        "threads": threads,
-        "stores": len(found.store_ns) * STORES,
-        "harvests": found.harvests,
-        "lost": None if name in (registry.BASELINE, LANES[0]) else found.lost,
-        "pages": int(np.median(found.pages or [0])),
-        "beside_ns": np.median(found.harvest_ns or [np.nan]),
-        "still_ns": np.median(still),
-        "store_ns": np.median(found.store_ns),
-    }
-
-
-def _still(cell, pages):
-    """Let all vCPUs store to so many pages, and stop; return the nanoseconds of the harvest."""
-    cell.draw(pages / cell.npages)
-    gfns = np.array_split(cell.gfns, cell.vm.vcpus)
-    VcpuThreads(cell.vm, lambda first, _: cell.vm.store(gfns[first], cell.stamp, vcpu=first)).join()
-    return cell.harvest()
-
-
-class KernelStorm:
-    """As Storm, with a lane; no page is stored to by two threads, which would lose a count.
-
-    Attributes as of Storm, but for `events`.
+    Attributes
+    ----------
+    harvest_ns, pages : list of int
+        Of harvests while all threads stored: how long they took, how many pages they reported.
+    store_ns : list of float
+        Nanoseconds per store of each thread and round.
+    harvests, lost : int
+        `lost` means nothing where nothing is reported.
     """
 
-    def __init__(self, lane, threads, rounds):
-        self.lane, self.threads, self.out = lane, threads, lane.buffer()
+    def __init__(self, tracked, threads, rounds, seed):
+        self.tracked, self.threads = tracked, threads
         self.harvest_ns, self.pages, self.store_ns = [], [], []
         self.harvests = self.lost = 0
-        self.copy = lane.memory[::PAGE_WORDS].copy()
-        for number in range(rounds):
-            self._round(np.random.default_rng([SEED, number]))
+        self.copy = tracked.contents.copy()
+        self.random = np.random.default_rng([SEED, seed])
+        for _ in range(rounds):
+            self._round()
 
-    def _round(self, random):
+    def _round(self):
         """Harvest while the threads store, once more when they have stopped, and compare."""
-        own = self.lane.npages // self.threads
-        gfns = random.integers(own, size=(self.threads, STORES)) * self.threads
         with ThreadPoolExecutor(self.threads) as pool:
-            runs = [pool.submit(self.lane.write, row + n) for n, row in enumerate(gfns)]
+            gate, runs = begin(pool, self.tracked, self._gfns(), next(_rounds) << 32)
             storing = True
             while storing:
                 storing = not all(run.done() for run in runs)
-                self._harvest(runs)
+                self._harvest(gate)
         self.store_ns += [run.result() / STORES for run in runs]
-        self.lost += first_difference(self.lane.memory.ctypes.data, self.copy)[0]
+        self.lost += int((self.copy != self.tracked.contents).sum())
 
-    def _harvest(self, runs):
-        ns = self.lane.harvest(self.out)
+    def _gfns(self):
+        """Return the pages of each thread: any, or where none is shared, those of its turn."""
+        size, pages = (self.threads, STORES), self.tracked.contents.size
+        if self.tracked.is_shared:
+            return self.random.integers(pages, size=size)
+        turns = np.arange(self.threads)[:, None]
+        return self.random.integers(pages // self.threads, size=size) * self.threads + turns
+
+    def _harvest(self, gate):
+        """Harvest, and copy what is reported; note it if all threads stored all the while."""
+        begun = gate[BEGUN] == self.threads
+        ns = self.tracked.harvest()
+        is_beside = begun and not gate[ENDED]
+        reported = np.flatnonzero(bits_of(self.tracked))
+        self.copy[reported] = self.tracked.contents[reported]
         self.harvests += 1
-        if not all(run.done() for run in runs):
+        if is_beside:
             self.harvest_ns.append(ns)
-            self.pages.append(int(np.bitwise_count(self.out).sum()))
-        copy_pages(self.lane.memory.ctypes.data, self.copy, self.out)
-
-    def still(self, random):
-        """Let all threads store to as many pages, and stop; return the ns of the harvest."""
-        pages = int(np.median(self.pages or [0]))
-        gfns = random.choice(self.lane.npages, pages, replace=False)
-        with ThreadPoolExecutor(self.threads) as pool:
-            list(pool.map(self.lane.write, np.array_split(gfns, self.threads)))
-        ns = self.lane.harvest(self.out)
-        if self.lane.reports and int(np.bitwise_count(self.out).sum()) != pages:
-            raise WrongHarvestError(f"{self.lane.name}: a harvest is not the {pages} pages stored")
-        return ns
+            self.pages.append(reported.size)
 
 
-@contextmanager
-def opened(name):
-    """Give a lane of SLOT_BYTES that tracks, and close it."""
-    lane = get(name)(SLOT_BYTES // PAGE_4K)
-    try:
-        lane.enable()
-        yield lane
-    finally:
-        lane.close()
+def storm(kind, name, threads, rounds, number):
+    """Return the row of a tracker or lane."""
+    tracked = kind(name, STORM_PAGES, threads)
+    before = tracked.events()
+    found = Storm(tracked, threads, rounds, number)
+    events = {event: n - before[event] for event, n in tracked.events().items()}
+    pages = int(np.median(found.pages or [0]))
+    still = [_still(tracked, pages, threads, found.random) for _ in range(TIMES)]
+    tracked.close()
+    row = {"pass": number, "kind": kind.kind, "name": name, "threads": threads}
+    row |= {"stores": len(found.store_ns) * STORES, "harvests": found.harvests}
+    row |= {"lost": found.lost if tracked.reports else None, "pages": pages}
+    row |= {"beside_ns": np.median(found.harvest_ns or [np.nan]), "still_ns": np.median(still)}
+    row |= {"store_ns": np.median(found.store_ns)}
+    return row | {
+        column: sum(events[event] for event in summed) if events else None
+        for column, summed in COUNTED.items()
+    }
 
 
-def kernel_storm(name, threads, rounds, number):
-    """Return the row of a lane."""
-    with opened(name) as lane:
-        found = KernelStorm(lane, threads, rounds)
-        random = np.random.default_rng([SEED, number])
-        still = [found.still(random) for _ in range(STILL)]
-    return _row(Kernel, name, threads, number, found, still)
+def _still(tracked, pages, threads, random):
+    """Let all threads store to so many pages, and stop; return the nanoseconds of the harvest."""
+    gfns = np.array_split(random.choice(tracked.contents.size, pages, replace=False), threads)
+    at_once(tracked, gfns)
+    return judge(tracked, gfns)
 
 
 def origin(**settings):
@@ -295,21 +325,21 @@ def _write(rows, path):
 def measure(out, threads, passes, pages, rounds):
     """Measure all, and write it after each number of threads; return the rows of the storms."""
     lanes = [name for name, reason in reasons(LANES).items() if reason is None]
-    names = [(Simulated, storm, name) for name in registry.names()]
-    names += [(Kernel, kernel_storm, name) for name in lanes]
+    names = [(Simulated, name) for name in registry.names()]
+    names += [(Kernel, name) for name in lanes]
     npages = pages * max(threads)
     stores, storms = [], []
     with progress_bar() as bar:
         task = bar.add_task("contention", total=2 * passes * len(threads) * len(names))
-        for number, count in product(range(passes), threads):
-            for kind, _, name in names:
-                stores += first_stores(kind, name, count, pages, npages, number)
+        for number, together in product(range(passes), threads):
+            for kind, name in names:
+                stores += first_stores(kind, name, together, pages, npages, number)
                 bar.advance(task)
-            for _, run, name in names:
-                storms.append(run(name, count, rounds, number))
+            for kind, name in names:
+                storms.append(storm(kind, name, together, rounds, number))
                 bar.advance(task)
-            _write(stores, out / "first_stores.csv")
-            _write(storms, out / "storms.csv")
+            _write(stores, out / FIRST_STORES)
+            _write(storms, out / STORMS)
     return storms
 
 
@@ -318,7 +348,7 @@ def measure(out, threads, passes, pages, rounds):
 @click.option("--threads", multiple=True, type=click.IntRange(1), default=(1, 3, 7, 14),
               show_default=True, help="That store at once.  Repeatable.")  # fmt: skip
 @click.option("--passes", default=3, show_default=True)
-@click.option("--pages", default=1 << 14, show_default=True, help="First stores of each thread.")
+@click.option("--pages", default=4000, show_default=True, help="First stores of each thread.")
 @click.option("--rounds", default=35, show_default=True, help="Of each storm.")
 def main(out, threads, passes, pages, rounds):
     """Measure what stores and harvests take while threads store on cores of their own."""
@@ -331,6 +361,8 @@ def main(out, threads, passes, pages, rounds):
     settings = {"passes": passes, "pages": pages, "rounds": rounds, "stores": STORES}
     (out / "origin.json").write_text(json.dumps(origin(**settings), indent=2) + "\n")
     storms = measure(out, threads, passes, pages, rounds)
+    for line in (*first_stores_table(out), "", *storms_table(out)):
+        click.echo(line)
     lost = [f"{row['name']}: {row['lost']} pages lost" for row in storms if row["lost"]]
     for line in lost:
         click.echo(line, err=True)
