@@ -39,7 +39,7 @@ def test_threads_that_begin_at_once_all_store(layout):
     gfns = contention.parts(layout, 4, PAGES, 0)
     assert contention.at_once(tracked, gfns) > 0
     assert contention.judge(tracked, gfns) > 0
-    assert sorted(tracked.contents) == list(range(1, 4 * PAGES + 1)), "each store has its stamp"
+    assert np.unique(tracked.contents).size == 4 * PAGES, "each store has its stamp"
 
 
 def test_a_harvest_that_is_not_what_was_stored_ends_the_measurement():
@@ -81,15 +81,14 @@ def test_more_threads_than_cores_are_refused_in_one_line(tmp_path):
     assert result.stderr.count("\n") == 1
 
 
-def test_cells_of_the_reference_are_measured_again_and_compared():
+def test_cells_of_the_reference_are_measured_and_compared_with_another_machine_s():
     cells = harvests.reference()
     few = cells[(cells["slot_bytes"] == 16 * MIB) & (cells["strategy"] == "write_protect")]
-    rows = harvests.measure_slot(few, 0, lambda: None)
-    assert [row["density"] for row in rows] == list(few["density"])
-    twice = [row | {"median_ns": 2 * ns} for row, ns in zip(rows, few["median_ns"], strict=True)]
-    ratio = harvests.beside(twice, few).set_index("density")["ratio"]
-    assert 1 <= ratio[0.0] < 2, "below UNTOLD_NS a time counts as UNTOLD_NS"
-    assert (ratio[ratio.index > 0] == 2).all()
+    here = pd.DataFrame(harvests.measure_slot(few, 0, lambda: None))
+    assert list(here["density"]) == list(few["density"])
+    passes = [here.assign(median_ns=share * here["median_ns"].clip(100)) for share in (1, 2, 9)]
+    ratio = harvests.beside(pd.concat(passes), here)
+    assert (ratio == 2).all(), "the median of the passes; below UNTOLD_NS a time counts as that"
 
 
 def test_tables_show_the_passes_and_what_each_further_thread_adds(tmp_path):

@@ -59,7 +59,7 @@ STORES = 70_000
 safe."""
 
 _rounds = count(1)
-"""Number each round of this process: no two stores have one stamp."""
+"""Number what threads do at once in this process: no two stores have one stamp."""
 
 COUNTED = {
     "faults": ("write_faults", "map_faults"),
@@ -168,10 +168,10 @@ def parts(layout, threads, pages, seed):
     return [order * threads + thread for thread in range(threads)]
 
 
-def begin(pool, tracked, gfns, stamp=1):
+def begin(pool, tracked, gfns):
     """Let a thread for each list of pages store to them; return the gate and the runs."""
     gate = np.zeros(2, np.uint64)
-    stamps = np.cumsum([stamp, *map(len, gfns)]).tolist()
+    stamps = np.cumsum([next(_rounds) << 32, *map(len, gfns)]).tolist()
     words = atomics.address_of(gate), len(gfns)
     runs = [
         pool.submit(tracked.store, thread, own, stamps[thread], *words)
@@ -246,7 +246,7 @@ class Storm:
     def _round(self):
         """Harvest while the threads store, once more when they have stopped, and compare."""
         with ThreadPoolExecutor(self.threads) as pool:
-            gate, runs = begin(pool, self.tracked, self._gfns(), next(_rounds) << 32)
+            gate, runs = begin(pool, self.tracked, self._gfns())
             storing = True
             while storing:
                 storing = not all(run.done() for run in runs)

@@ -1,11 +1,14 @@
 """The reference's harvests on another machine: how far its times carry over.
 
 python -m benchmarks.by_hand.harvests --out results/local/harvests
+python -m benchmarks.by_hand.harvests --out results/local/harvests --beside DIR
 
 Each cell of `results/reference/derived/harvests.csv` of pages of 4 KiB, linear mapping, is measured
-as asv measures it: fresh pages, a harvest inside compiled code, a check before its time counts; but
-all cells of a slot share a machine, a new one in each pass. Writes `harvests.csv` (median and least
-of a pass) and `origin.json`, and says how many cells are within a factor of two of the reference.
+nearly as asv measures it: fresh pages, a harvest inside compiled code, a check before its time
+counts. But all cells of a slot share a process and a machine, a new one in each pass, and less runs
+between two samples: where a few pages are written, caches are warmer, and times down to a third. So
+two machines are compared by what this program wrote on both (`--beside`). Writes `harvests.csv`
+(median and least of a pass) and `origin.json`.
 """
 
 import json
@@ -21,6 +24,7 @@ from benchmarks.by_hand.contention import origin
 from benchmarks.common import PAGE_4K, SLOT, Cell, machine
 from strategies import registry
 from strategies.terminal import progress_bar
+from strategies.units import parse_size
 
 LEAST, MOST, ENOUGH_S = 3, 20, 0.15
 """Samples of a cell in a pass: as many as fit into ENOUGH_S, within these bounds."""
@@ -31,11 +35,12 @@ UNTOLD_NS = 100
 
 
 def reference():
-    """Return the reference's cells of pages of 4 KiB, linear mapping, by CELL."""
-    path = resources.files("results") / "reference/derived/harvests.csv"
-    frame = pd.read_csv(path)
+    """Return the reference's cells of pages of 4 KiB, linear mapping."""
+    frame = pd.read_csv(resources.files("results") / "reference/derived/harvests.csv")
     frame = frame[(frame["page_bytes"] == PAGE_4K) & (frame["mapping"] == "linear")]
-    return frame[frame["strategy"] != registry.BASELINE].sort_values(["slot_bytes", *CELL])
+    return frame.loc[frame["strategy"] != registry.BASELINE, CELL].sort_values(
+        ["slot_bytes", *CELL]
+    )
 
 
 def measure(cell, density):
@@ -63,22 +68,29 @@ def measure_slot(cells, number, advance):
     return rows
 
 
-def beside(rows, cells):
-    """Return the cells with `here_ns`, the median of the passes, and `ratio` to the reference."""
-    here = pd.DataFrame(rows).groupby(CELL)["median_ns"].median().rename("here_ns")
-    both = cells.merge(here.reset_index(), on=CELL)
-    there = both["median_ns"].clip(lower=UNTOLD_NS)
-    return both.assign(ratio=both["here_ns"].clip(lower=UNTOLD_NS) / there)
+def beside(here, there):
+    """Return the ratio of two machines' times by CELL, of the medians of their passes.
+
+    Parameters
+    ----------
+    here, there : DataFrame
+        As `harvests.csv`.
+    """
+    both = (
+        rows.groupby(CELL)["median_ns"].median().clip(lower=UNTOLD_NS) for rows in (here, there)
+    )
+    return next(both).div(next(both)).dropna()
 
 
 @click.command()
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
-@click.option("--passes", default=3, show_default=True)
-@click.option("--most", default=1 << 34, show_default=True, help="Bytes of the largest slot.")
-def main(out, passes, most):
-    """Measure the reference's harvests here."""
+@click.option("--passes", default=5, show_default=True)
+@click.option("--most", default="16GiB", show_default=True, help="Size of the largest slot.")
+@click.option("--beside", "other", type=click.Path(exists=True, path_type=Path), help="A folder.")
+def main(out, passes, most, other):
+    """Measure the reference's harvests here; say how another machine's compare."""
     cells = reference()
-    cells = cells[cells["slot_bytes"] <= most]
+    cells = cells[cells["slot_bytes"] <= parse_size(most)]
     out.mkdir(parents=True, exist_ok=True)
     (out / "origin.json").write_text(json.dumps(origin(passes=passes), indent=2) + "\n")
     rows = []
@@ -87,12 +99,17 @@ def main(out, passes, most):
         for number in range(passes):
             for _, slot in cells.groupby("slot_bytes"):
                 rows += measure_slot(slot, number, lambda: bar.advance(task))
-            pd.DataFrame(rows).to_csv(out / "harvests.csv", index=False, float_format="%.6g")
-    ratio = beside(rows, cells)["ratio"]
-    near = ratio.between(0.5, 2).sum()
+                frame = pd.DataFrame(rows)
+                frame.to_csv(out / "harvests.csv", index=False, float_format="%.6g")
+    if other:
+        echo_ratios(beside(frame, pd.read_csv(other / "harvests.csv")))
+
+
+def echo_ratios(ratio):
+    """Say how far times carry over."""
     low, middle, high = ratio.quantile([0.05, 0.5, 0.95])
     click.echo(
-        f"{near} of {len(ratio)} cells take half to twice the reference's time: "
+        f"{ratio.between(0.5, 2).sum()} of {len(ratio)} cells take half to twice as long as there: "
         f"{middle:.2f} times (median), 9 in 10 {low:.2f} to {high:.2f} times"
     )
 
