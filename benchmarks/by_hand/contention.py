@@ -357,6 +357,7 @@ def main(out, threads, passes, pages, rounds):
         wanted = f"{max(threads)} threads and a harvest want {max(threads) + 1} cores"
         click.echo(f"error: {wanted}: here are {cores}", err=True)
         sys.exit(2)
+    sys.setswitchinterval(1e-4)  # threads that begin or end wait for the interpreter
     out.mkdir(parents=True, exist_ok=True)
     settings = {"passes": passes, "pages": pages, "rounds": rounds, "stores": STORES}
     (out / "origin.json").write_text(json.dumps(origin(**settings), indent=2) + "\n")
