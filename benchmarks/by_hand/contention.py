@@ -323,7 +323,7 @@ def _write(rows, path):
 
 
 def measure(out, threads, passes, pages, rounds):
-    """Measure all, and write it after each number of threads; return the rows of the storms."""
+    """Measure all, and write what there is each time; return the rows of the storms."""
     lanes = [name for name, reason in reasons(LANES).items() if reason is None]
     names = [(Simulated, name) for name in registry.names()]
     names += [(Kernel, name) for name in lanes]
@@ -334,12 +334,12 @@ def measure(out, threads, passes, pages, rounds):
         for number, together in product(range(passes), threads):
             for kind, name in names:
                 stores += first_stores(kind, name, together, pages, npages, number)
+                _write(stores, out / FIRST_STORES)
                 bar.advance(task)
             for kind, name in names:
                 storms.append(storm(kind, name, together, rounds, number))
+                _write(storms, out / STORMS)
                 bar.advance(task)
-            _write(stores, out / FIRST_STORES)
-            _write(storms, out / STORMS)
     return storms
 
 
