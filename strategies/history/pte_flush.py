@@ -27,7 +27,7 @@ def _get_dirty_log(machine, slot, out, words):
     """If anything is dirty take the bitmap, make every HPTE absent, flush; return nanoseconds.
 
     Each word is taken by an exchange, and before the HPTEs go: the seed's code copied the bitmap,
-    flushed, and then zeroed it, losing what was marked in between; so does Book3S PR in 2026.
+    flushed, and then zeroed it, losing what was marked in between.
     """
     start = monotonic_ns()
     bitmap = bitmap_start(machine, slot, 0)
@@ -50,7 +50,8 @@ class PteFlush(DirtyTracker):
     A page is logged when a writable mapping is made, so a page that was only read is reported, too,
     if the guest's own HPTE allows stores. A harvest that finds anything dirty unmaps all the slot
     (`kvm_vm_ioctl_get_dirty_log` and `kvmppc_mmu_pte_pflush` of Book3S PR; in the Linux of 2026
-    `kvm_vm_ioctl_get_dirty_log_pr`). PR runs guests without the hypervisor mode of the CPU.
+    `kvm_vm_ioctl_get_dirty_log_pr`). PR runs guests without the hypervisor mode of the CPU, and
+    still zeroes last.
 
     A guest with two valid HPTEs for one address, of which the architecture says nothing, may notice
     the log: where the first is absent, the hardware's search finds the second.
