@@ -58,15 +58,17 @@ table(
 # %%
 turns = programs.cheaper_replays(priced)
 say(
-    f"By the middle of its ranges the scan takes less CPU time in {turns['scan']} of "
-    f"{turns['all']} pairs of a recording and a platform with a scan (*modelled*{study.walks})."
+    "With each unit cost at its value, the scan takes less CPU time than faults in "
+    f"{turns['scan']} of {turns['all']} pairs of a recording and a platform with a changed bit "
+    f"(*modelled*{study.walks})."
 )
 
 # %% [markdown]
 # ## The interval
 #
-# A page written many times in an interval faults once: longer intervals cost less. The distinct
-# pages of an interval are counted exactly in the recordings, on POWER with both page sizes.
+# A page that is written many times in an interval faults once, so longer intervals cost less. The
+# distinct pages of an interval are counted exactly in the recordings; for POWER with both page
+# sizes.
 
 # %%
 longer = programs.stalls_by_interval()
