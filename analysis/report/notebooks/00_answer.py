@@ -189,9 +189,10 @@ say(
     f"{wording.two_digits(widths['width'])} times the lower (median). "
     f"{widths['drawn']} lie within 5% to 95% of the draws, and with each cost at its value "
     f"{widths['near']} are within a factor of two. The {len(missed)} misses are listed with their "
-    "reasons in the report. None of the published values is of a POWER machine. The times measured "
-    "here are of one machine, which is not POWER: they carry over as ranges, a factor of two "
-    "either way at least (*estimated*)."
+    "reasons in the report. None of the published values is of a POWER machine, and no unit cost "
+    "was published as it is: they are derived, transferred or estimated. The times measured here "
+    "are of one machine, which is not POWER: they carry over as ranges, a factor of two either way "
+    "at least (*estimated*)."
 )
 
 # %%

@@ -13,12 +13,14 @@
 # slows the guest a little to speed up the harvest. How much?
 #
 # Kind of the numbers on this page: **modelled**, from counts that are **exact**, and so only as
-# good as the unit costs of the profiles. Those are cited, derived, transferred or estimated, each
-# with a range; what is shown are 5% to 95% of the draws over all of them.
+# good as the unit costs of the profiles. Those are derived from published figures, transferred from
+# another machine, or estimated, each with a range; none was published as it is. What is shown is 5%
+# to 95% of the draws over all of them.
 
 # %%
 """Paul's concern: what the faults cost the guest."""
 
+from analysis.model.profile import COSTS, bundled, load_profile
 from analysis.report import programs, tables, texts, wording
 from analysis.report.shown import load_study, say, table
 
@@ -27,6 +29,8 @@ replays = study.replays
 assert (replays["lost"] == 0).all(), "a page was lost"
 
 # %%
+constants = [load_profile(profile).constants[name] for profile in bundled() for name in COSTS]
+assert {one.kind for one in constants} == {"derived", "transferred", "estimated"}
 units = tables.fault_costs()
 assert (units["fault_low"] > 0).all()
 table(
