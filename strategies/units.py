@@ -205,6 +205,14 @@ def share_text(fraction):
     return f"{two_digits(100 * fraction)}%"
 
 
+def draws_text(fraction):
+    """Return a share of draws in whole per cent; 0 and 100 only where it is exactly that."""
+    whole = round(100 * fraction)
+    if whole in (0, 100) and fraction not in (0.0, 1.0):
+        return "<1%" if whole == 0 else ">99%"
+    return f"{whole}%"
+
+
 _SIZE_UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 

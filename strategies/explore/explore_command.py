@@ -27,7 +27,7 @@ from strategies.options import STRATEGY
 @click.option("--catalogue", is_flag=True, help="Show which known defects are found.")
 @click.option("--list", "listed", is_flag=True, help="List the programs.")
 def explore(program, chosen, **arguments):
-    """Run small programs of the machine under all schedules, for every tracker.
+    """Run small programs of the machine under all schedules of few preemptions, for each tracker.
 
     PROGRAM is one that --list shows; by default all of them. Exit status 1: a schedule fails.
     """
