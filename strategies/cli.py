@@ -63,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         Arguments without the program's name; those of the process by default.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if hasattr(sys.stdout, "reconfigure"):  # a trace's name may have letters that a terminal lacks
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return cli(arguments or ["--help"], prog_name="dirtylog", standalone_mode=False) or 0
     except click.ClickException as error:

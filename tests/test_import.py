@@ -175,6 +175,11 @@ def test_options_that_do_not_fit_are_one_line(tmp_path, capsys):
         (["addresses", path, "--slot", "1MiB"], "--slot is not of addresses"),
         (["gfns", path, path], "2 files; accepted: one, several of bitmap alone"),
         (["gfns", path, "--slot", "5000"], "a multiple of 4 KiB"),
+        (
+            ["gfns", path, "--instructions", "5"],
+            "--instructions is not of gfns; accepted: with lac",
+        ),
+        (["lackey", path, "--epochs", "5"], "--epochs is not of lackey; accepted: with dirty-rate"),
     ]:
         assert main(["import", *map(str, arguments), "--out", str(tmp_path / "o.npz")]) == 2
         assert saying in capsys.readouterr().err

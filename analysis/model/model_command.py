@@ -29,8 +29,7 @@ def model(chosen, profile, fmt, **deployment):
 
     platform = load_profile(profile)
     options = Options(**deployment)
-    is_placed = options.slot is not None or options.trace is not None
-    scenario = scenario_of(options, platform)[0] if is_placed else None
+    scenario = scenario_of(options, platform)[0] if options.says_anything else None
     names = [name for name in strategy_names(chosen) if base_of(name) in platform.strategies()]
     rows = [row for name in names for row in _rows(name, platform, scenario)]
     if fmt == "json":
