@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -285,3 +286,12 @@ def test_output_on_a_full_disk_is_one_line():
         )
     assert finished.returncode == 2
     assert finished.stderr == "dirtylog: error: output: No space left on device\n"
+
+
+def test_the_models_costs_have_four_digits(capsys):
+    line = "model --profile power9 --slot 64GiB --density 0.1% --interval 1s"
+    assert main(line.split()) == 0
+    table = capsys.readouterr().out.split("\n\n")[1]
+    numbers = re.findall(r"(?<=  )\d[\d.]*(?:e[+-]\d+)?(?=  )", table)
+    assert len(numbers) > 100
+    assert [n for n in numbers if len(n.partition("e")[0].replace(".", "").lstrip("0")) > 4] == []

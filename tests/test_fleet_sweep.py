@@ -317,6 +317,19 @@ def test_another_version_and_another_folder_are_refused(tmp_path, capsys):
     assert "holds no dataset" in capsys.readouterr().err
 
 
+def test_an_interrupt_from_the_terminal_which_all_processes_get_is_one_line(tmp_path):
+    command = [sys.executable, "-m", "strategies.cli", "sweep", "--traces", "vga_desktop"]
+    command += ["--jobs", "2", "--out", str(tmp_path / "ds")]
+    options = {"stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    with subprocess.Popen(command, **options) as process:
+        assert process.stderr.readline().startswith("compiling once")
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert said.splitlines()[-1] == "dirtylog: interrupted"
+
+
 WHOLE = '{"schema": 1}'
 DAMAGED = {
     "a manifest that is none": ({"_manifest.json": "[]"}, "holds no dataset"),
