@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from strategies.cli import COMMANDS, main
+from strategies.core.cache import cache_folder
+from strategies.errors import InputError
 from strategies.workloads.synthetic import PATTERNS, synthesize
 from strategies.workloads.trace import bundled, load_trace, save_trace
 
@@ -237,6 +239,19 @@ def test_where_compiled_code_cannot_be_kept_one_line_says_so(tmp_path, variable,
     assert "(Not a directory); accepted: a folder that can be written" in finished.stderr
 
 
+def test_a_user_without_a_home_is_told_in_one_line(monkeypatch):
+    monkeypatch.setattr("strategies.core.cache.user_cache_dir", raising(RuntimeError("no home")))
+    with pytest.raises(InputError, match=r"no home.*accepted: a folder in XDG_CACHE_HOME"):
+        cache_folder()
+
+
+def test_no_folder_for_fonts_is_no_message(tmp_path):
+    (tmp_path / "taken").write_text("")
+    environment = os.environ | {"MPLCONFIGDIR": str(tmp_path / "taken" / "x")}
+    finished = dirtylog("trace", "vga_desktop", "--out", tmp_path / "v.png", env=environment)
+    assert (finished.returncode, finished.stderr) == (0, f"wrote {tmp_path / 'v.png'}\n")
+
+
 def test_letters_that_a_terminal_lacks_are_shown_as_their_numbers(tmp_path):
     trace = synthesize("uniform", slot_pages=9, density=0.5, epochs=2)
     save_trace(replace(trace, meta=trace.meta | {"name": "日本"}), tmp_path / "x.npz")
@@ -250,7 +265,7 @@ def test_letters_that_a_terminal_lacks_are_shown_as_their_numbers(tmp_path):
 
 
 def raising(error):
-    def fail():
+    def fail(*_arguments):
         raise error
 
     return fail

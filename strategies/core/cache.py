@@ -17,10 +17,13 @@ def cache_folder(chosen: str | None = None) -> Path:
         It cannot. Nothing else is tried: numba would go on beside the sources, where it runs old
         code.
     """
-    folder = Path(chosen or user_cache_dir("dirtylog"))
     try:
-        if folder.parts[0] == "~":  # nobody knows the user's home
-            raise FileNotFoundError(0, "no home folder")
+        folder = Path(chosen or user_cache_dir("dirtylog"))
+    except RuntimeError as error:  # nobody knows the user's home
+        raise InputError(
+            f"cannot keep compiled code ({error}); accepted: a folder in XDG_CACHE_HOME"
+        ) from error
+    try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
