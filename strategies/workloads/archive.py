@@ -86,8 +86,8 @@ def _check_directory(file: BinaryIO) -> None:
     end = tail[-22:]  # without a comment
     if tail.startswith(WIDE_END_OF_DIRECTORY) or not end.startswith(END_OF_DIRECTORY):
         raise InputError(
-            "unreadable or damaged (its end); accepted: an npz archive, as `dirtylog import` makes of "
-            "other data"
+            "unreadable or damaged (its end); accepted: an npz archive, as `dirtylog import` "
+            "makes of other data"
         )
     nbytes = int.from_bytes(end[12:16], "little")
     if nbytes > MAX_DIRECTORY_BYTES:
