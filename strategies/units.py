@@ -124,15 +124,16 @@ def parse_weights(text: str) -> dict[str, float]:
     Raises
     ------
     InputError
-        If a name is unknown or a weight is not a number from 0.
+        If a name is unknown or given twice, or a weight is not a number from 0.
     """
     weights = {}
     for part in text.split(","):
         name, _, number = part.strip().partition("=")
-        if name not in ("latency", "stall", "cpu") or not _WEIGHT_TEXT.fullmatch(number):
+        is_new = name in ("latency", "stall", "cpu") and name not in weights
+        if not is_new or not _WEIGHT_TEXT.fullmatch(number):
             raise InputError(
-                f"{text!r} are no weights; accepted: latency=, stall=, cpu= with numbers from 0, "
-                "as in latency=1,cpu=0.5"
+                f"{text!r} are no weights; accepted: latency=, stall=, cpu=, each once, "
+                "with numbers from 0, as in latency=1,cpu=0.5"
             )
         weights[name] = float(number)
     return weights
