@@ -59,16 +59,21 @@ def test_no_cell_is_fitted_and_judged():
     assert not set(FITTED) & set(HELD_OUT)
 
 
+CACHED = 1 << 15
+SLOTS = (1 << 12, 1 << 14, 1 << 17)
+"""The largest has more page-table entries than CACHED."""
+
+
 def names_of_cells(pages):
     trace, _ = cell_trace(pages, 3)
     counted = scenario_of_trace(trace).counted
-    return names_of(float(pages), np.diff(trace.offsets).astype(float), counted, 1 << 16)
+    return names_of(float(pages), np.diff(trace.offsets).astype(float), counted, CACHED)
 
 
 @pytest.mark.parametrize("phase", ["harvest", "interval"])
 @pytest.mark.parametrize("lane", LANE_TERMS)
 def test_unit_costs_are_found_in_times_that_are_made_of_them(lane, phase):
-    parts = [names_of_cells(pages) for pages in (1 << 14, 1 << 17)]
+    parts = [names_of_cells(pages) for pages in SLOTS]
     counts = [columns(lane, phase, part) for part in parts]
     joined = {unit: np.concatenate([count[unit] for count in counts]) for unit in counts[0]}
     true = {unit: 100.0 * (at + 1) for at, unit in enumerate(joined)}
@@ -79,6 +84,14 @@ def test_unit_costs_are_found_in_times_that_are_made_of_them(lane, phase):
     for unit, value in true.items():
         assert found[unit].value == pytest.approx(value, rel=1e-4)
         assert found[unit].low <= found[unit].value <= found[unit].high
+
+
+def test_what_no_cell_tells_of_costs_nothing():
+    told = {"call": np.ones(3), "page_scan": np.array([1.0, 10, 100]), "cold_scan": np.zeros(3)}
+    found, error = fit(told, 700 + 3 * told["page_scan"])
+    assert error < 1e-9
+    assert found["cold_scan"] == Measured(0.0, 0.0, 0.0)
+    assert found["page_scan"].value == pytest.approx(3)
 
 
 def test_a_range_holds_what_a_constant_cannot_say():
@@ -112,7 +125,7 @@ def test_the_l2_cache_tells_how_many_pages_have_their_entries_in_it(tmp_path):
 
 def test_costs_are_of_all_rounds_together_and_ranges_as_wide_as_they_differ():
     lane = "uffd_async"
-    parts = [names_of_cells(pages) for pages in (1 << 14, 1 << 17)]
+    parts = [names_of_cells(pages) for pages in SLOTS]
     true = {term.unit: 100.0 * (at + 1) for at, term in enumerate(LANE_TERMS[lane])}
     cells = {
         name: np.concatenate([part[name] + 0 * part["dirty_pages"] for part in parts])
@@ -124,7 +137,7 @@ def test_costs_are_of_all_rounds_together_and_ranges_as_wide_as_they_differ():
         for phase in ("harvest", "interval")
     )
     rounds = [cells | {"harvest_ns": factor * harvest} for factor in (0.9, 1.0, 1.2)]
-    units, _, error = costs_of_rounds(lane, rounds, 1 << 16)
+    units, _, error = costs_of_rounds(lane, rounds, CACHED)
     assert error < 1e-6
     for unit in columns(lane, "harvest", parts[0]):
         assert units[unit].value == pytest.approx(true[unit], rel=1e-4)

@@ -192,7 +192,8 @@ def fit(columns, ns):
 def _non_negative(matrix, target):
     """Return x >= 0 that brings matrix @ x nearest to a target: the best over sets of columns."""
     count = matrix.shape[1]
-    scale = np.maximum(np.linalg.norm(matrix, axis=0), np.finfo(float).tiny)
+    scale = np.linalg.norm(matrix, axis=0)
+    scale[scale == 0] = 1  # no cell tells of it: it stays 0
     gram, moment = (matrix / scale).T @ (matrix / scale), (matrix / scale).T @ target
     best, most = np.zeros(count), 0.0
     for chosen in range(1, 1 << count):

@@ -175,7 +175,6 @@ def _epochs(say, trace, lane, result):
         _time(result, "write_ns", lane.write, gfns)
         _time(result, "again_ns", lane.write, gfns)
         result.opened.append(lane.closed_early == early)
-        forget_branches()
         _time(result, "harvest_ns", lane.harvest, out)
         _record(result, epoch, judge(memory, copy, gfns, out, stored), lane.reports)
         if time.monotonic() > at + SAY_S:
@@ -188,7 +187,11 @@ def _epochs(say, trace, lane, result):
 
 
 def _time(result, name, call, argument):
-    """Note what a call says it took, and this thread's CPU time in it."""
+    """Note what a call says it took, and this thread's CPU time in it.
+
+    Each begins with what branches do forgotten, or the difference of two calls would tell of that.
+    """
+    forget_branches()
     before = time.thread_time_ns()
     getattr(result, name).append(call(argument))
     result.cpu_ns.setdefault(name, []).append(time.thread_time_ns() - before)
