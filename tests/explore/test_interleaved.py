@@ -29,6 +29,7 @@ from strategies.core.handlers import enter_handler, leave_handler
 from strategies.core.heat import (
     FAULTS,
     HEAT_WORDS,
+    IS_DUE,
     MAY_BE_HOT,
     OPENED,
     OWN,
@@ -38,7 +39,7 @@ from strategies.core.heat import (
 from strategies.core.hpt import group_of
 from strategies.core.hpte import SHIFT_4K
 from strategies.core.machine import LOG_HEAT, LOG_OFF, SLOT_HEAT, SLOT_LOG_MODE, VCPU_TLB_GENERATION
-from strategies.core.memslot import log_mode, mark_summaries
+from strategies.core.memslot import bitmap_start, log_mode, mark_summaries
 from strategies.core.papr import H_EXACT
 from strategies.core.tlb import flush_tlbs
 from strategies.core.vcpus import enter_guest, leave_guest
@@ -767,3 +768,37 @@ def test_of_two_groups_opened_at_once_both_are_charged():
     once_at(vm.arrays.heat, place, (*WRITES, "fetch_add"), lambda: vm.store([70], STAMP, vcpu=1))
     vm.store([3], STAMP)
     assert vm.arrays.heat[place] == 128
+
+
+def build_where_a_fault_opens(is_due):
+    """Return four groups of which the first fault opens its own, or all; and where that stands."""
+    costs = UnitCosts("the first fault opens", 1, 0, 0, 0, 0, 0)
+    vm, tracker = build("adaptive:64", 256, unit_costs=costs)
+    place = int(vm.arrays.slots[SLOT_HEAT]) + IS_DUE
+    vm.arrays.heat[place] = is_due
+    return vm, tracker, place
+
+
+@pytest.mark.parametrize("group", [1, 3])
+def test_groups_that_are_claimed_and_no_longer_due_are_not_lost(group):
+    """Their pages have their bits and no permission: each faults once more."""
+    vm, tracker, place = build_where_a_fault_opens(is_due=True)
+    claimed = bitmap_start(vm.machine, 0, 1) + group
+    over = lambda: vm.arrays.heat.__setitem__(place, 0)  # noqa: E731
+    once_at(vm.arrays.bitmap, claimed, ("fetch_or",), over)
+    vm.store([3], STAMP)
+    vm.store([5, 70, 255], STAMP)
+    assert (harvest(tracker), vm.events()["groups_opened"]) == ({3, 5, 70, 255}, 4)
+    assert vm.events()["write_faults"] == 3
+
+
+def test_groups_that_are_due_and_not_claimed_yet_are_not_opened():
+    vm, tracker, place = build_where_a_fault_opens(is_due=False)
+    word = bitmap_start(vm.machine, 0, 1)
+    due = lambda: vm.arrays.heat.__setitem__(place, 1)  # noqa: E731
+    claims = lambda: once_at(vm.arrays.bitmap, word, ("fetch_or",), due)  # noqa: E731
+    once_at(vm.arrays.bitmap, word, ("fetch_or",), claims)
+    vm.store([3], STAMP)
+    assert vm.events()["groups_opened"] == 1
+    vm.store([70], STAMP)
+    assert (harvest(tracker), vm.events()["write_faults"]) == ({3, 70}, 2)
