@@ -33,6 +33,7 @@ from strategies.core.heat import (
     MAY_BE_HOT,
     OPENED,
     OWN,
+    moved,
     owe_fault,
     word_bit,
 )
@@ -802,3 +803,23 @@ def test_groups_that_are_due_and_not_claimed_yet_are_not_opened():
     assert vm.events()["groups_opened"] == 1
     vm.store([70], STAMP)
     assert (harvest(tracker), vm.events()["write_faults"]) == ({3, 70}, 2)
+
+
+@pytest.mark.parametrize("word", [HEAT_WORDS + 3, OPENED])
+def test_of_groups_that_two_vcpus_open_at_once_each_is_charged_once(word):
+    """One opens all four, the other the last: just before the first does, or charges a group."""
+    costs = UnitCosts("a fault opens for as much", 1000, 0, 0, 1, 0, 0)
+    vm, _ = build("adaptive:64", 256, vcpus=2, unit_costs=costs)
+    start, heat = int(vm.arrays.slots[SLOT_HEAT]), vm.arrays.heat
+    heat[start + IS_DUE] = 1
+    writes = (*WRITES, "fetch_add")
+    open_last = lambda: vm.store([200], STAMP, vcpu=1)  # noqa: E731
+    at_next = lambda: once_at(heat, start + OPENED, writes, open_last)  # noqa: E731
+    once_at(heat, start + word, writes, at_next if word == OPENED else open_last)
+    vm.store([3], STAMP)
+    assert heat[start + OPENED] == 256
+
+
+def test_a_level_goes_by_one_from_none_to_three():
+    assert [moved(level, True) for level in (0, 2, 3)] == [1, 3, 3]
+    assert [moved(level, False) for level in (0, 1, 3)] == [0, 0, 2]
