@@ -31,6 +31,7 @@ from strategies.core.heat import (
     HEAT_WORDS,
     IS_DUE,
     MAY_BE_HOT,
+    OPEN,
     OPENED,
     OWN,
     moved,
@@ -639,6 +640,7 @@ def test_a_group_that_another_vcpu_is_about_to_open_is_left_to_it():
     once_at(vm.arrays.heat, group, beside, lambda: opens.append(owe_fault(vm.machine, 0, 0)))
     vm.store([7], STAMP)
     assert (opens, vm.events()["groups_opened"]) == ([True], 0)
+    assert int(vm.arrays.heat[group]) & int(OPEN)
 
 
 @pytest.mark.parametrize("strategy", ["dbm_hybrid", "adaptive"])
