@@ -106,11 +106,13 @@ def report_on(results, page, stamps):
 
 
 def print_answer(console, path):
-    """Print the answer without its tables, which the page has."""
+    """Print the answer without its tables, which the page has, and what introduces each."""
     from rich.markdown import Markdown
 
     paragraphs = path.read_text(encoding="utf-8").split("\n\n")
-    console.print(Markdown("\n\n".join(p for p in paragraphs if not p.startswith("|"))))
+    pairs = zip(paragraphs, [*paragraphs[1:], ""], strict=True)
+    kept = [one for one, after in pairs if not (one.startswith("|") or after.startswith("|"))]
+    console.print(Markdown("\n\n".join(kept)))
 
 
 def run_study(out):

@@ -181,7 +181,10 @@ def announce(console, todo, groups, is_full):
 
 def study(console, *, is_full, results, chosen):
     """Measure what is missing; return the exit status."""
-    groups = [g for g in groups_of(is_full) if not chosen or re.search(chosen, g.name)]
+    try:
+        groups = [g for g in groups_of(is_full) if not chosen or re.search(chosen, g.name)]
+    except re.error as error:
+        raise InputError(f"{chosen!r} is no regular expression: {error}") from error
     if not groups:
         names = ", ".join(name for name, _ in patterns(is_full, {}))
         raise InputError(f"no group matches {chosen!r}: accepted are harvest, {names}")

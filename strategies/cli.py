@@ -4,6 +4,7 @@ A command is one file and one line here. It imports what it needs when it runs: 
 for numpy and numba.
 """
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -63,6 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         Arguments without the program's name; those of the process by default.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # where it keeps its fonts
+    if hasattr(sys.stdout, "reconfigure"):  # a trace's name may have letters that a terminal lacks
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return cli(arguments or ["--help"], prog_name="dirtylog", standalone_mode=False) or 0
     except click.ClickException as error:

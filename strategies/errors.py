@@ -10,3 +10,10 @@ class InputError(ValueError):
     def __init__(self, message: str):
         # Texts of other libraries and of users' files end up in it.
         super().__init__(" ".join(message.splitlines()))
+
+
+def lacks_extra(module: str, extra: str) -> InputError:
+    """Return what to raise where a module is missing that an extra of the package installs."""
+    return InputError(
+        f"this needs {module}; accepted: pip install -e '.[{extra}]' in a checkout of dirtylog"
+    )

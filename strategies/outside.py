@@ -53,7 +53,7 @@ def load(name):
         found = getattr(_module_of(file), kind, None) if file else installed()[name].load()
     except InputError:
         raise
-    except Exception as error:  # whatever their code does
+    except (Exception, SystemExit) as error:  # whatever their code does
         raise InputError(f"strategy {name!r}: {type(error).__name__}: {error}") from error
     return _checked(name, found)
 

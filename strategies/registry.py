@@ -13,7 +13,7 @@ FAMILIES = {
     "fault": "takes a fault at the first write to a page",
     "log": "reads a log that the hardware or the kernel appends to",
     "mixed": "chooses among these, page by page",
-    "history": "no kernel has it any more; shown, never among the choices",
+    "history": "of the thread's time, in Book3S PR; shown, never among the choices",
     "baseline": "tracks nothing",
     "outside": "from outside: a file, or an installed package",
 }
@@ -114,7 +114,7 @@ TRACKERS = {
         Parameter("group_pages", "pages of a group", 256, 64, 4096, True),
     ),
     "pte_flush": Tracker(
-        "history", 2011, "POWER Book3S PR up to the patch", "history.pte_flush:PteFlush"
+        "history", 2011, "POWER Book3S PR, then and now", "history.pte_flush:PteFlush"
     ),
     "null": Tracker("baseline", 2011, "the time that tracking is compared with", "null:Null"),
 }  # fmt: skip

@@ -124,15 +124,16 @@ def parse_weights(text: str) -> dict[str, float]:
     Raises
     ------
     InputError
-        If a name is unknown or a weight is not a number from 0.
+        If a name is unknown or given twice, or a weight is not a number from 0.
     """
     weights = {}
     for part in text.split(","):
         name, _, number = part.strip().partition("=")
-        if name not in ("latency", "stall", "cpu") or not _WEIGHT_TEXT.fullmatch(number):
+        is_new = name in ("latency", "stall", "cpu") and name not in weights
+        if not is_new or not _WEIGHT_TEXT.fullmatch(number):
             raise InputError(
-                f"{text!r} are no weights; accepted: latency=, stall=, cpu= with numbers from 0, "
-                "as in latency=1,cpu=0.5"
+                f"{text!r} are no weights; accepted: latency=, stall=, cpu=, each once, "
+                "with numbers from 0, as in latency=1,cpu=0.5"
             )
         weights[name] = float(number)
     return weights
@@ -203,6 +204,14 @@ def time_text(ns):
 def share_text(fraction):
     """Return a fraction in per cent, to two digits."""
     return f"{two_digits(100 * fraction)}%"
+
+
+def draws_text(fraction):
+    """Return a share of draws in whole per cent; 0 and 100 only where it is exactly that."""
+    whole = round(100 * fraction)
+    if whole in (0, 100) and fraction not in (0.0, 1.0):
+        return "<1%" if whole == 0 else ">99%"
+    return f"{whole}%"
 
 
 _SIZE_UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))

@@ -298,6 +298,33 @@ def test_a_recording_is_scaled_to_a_slot_and_says_so(printed, capsys):
     assert "3 MiB to 64 GiB" in both
 
 
+def test_a_recording_with_reads_is_advised_on(printed, tmp_path, capsys):
+    """A scan costs the same with them; the break-even, of the mean interval, is there."""
+    documents = []
+    for reads in ("0", "5000"):
+        path = tmp_path / f"{reads}.npz"
+        command = f"synth uniform --slot 64MiB --epochs 5 --reads {reads} --out {path}"
+        assert main(command.split()) == 0
+        capsys.readouterr()
+        documents.append(printed(f"advise --trace {path}"))
+    none, many = (cost_of(document, "c_bit_scan", "cpu_ns") for document in documents)
+    assert none == pytest.approx(many)
+    assert documents[1]["break_even_density"]["p50"] > 0
+
+
+def test_a_slot_as_large_as_can_be_written_is_priced(printed):
+    document = printed("advise --slot 999999999999999TiB --density 1% --interval 1s")
+    assert document["provenance"]["reference"]["covers"] is False
+
+
+def test_a_rate_by_a_recording_that_writes_nothing_is_refused(tmp_path, capsys):
+    path = tmp_path / "idle.npz"
+    main(f"synth uniform --slot 1MiB --density 0 --out {path}".split())
+    line = f"advise --trace {path} --slot 1GiB --interval 1s --dirty-rate 1MiB/s"
+    assert main(line.split()) == 2
+    assert "the trace writes nothing" in capsys.readouterr().err
+
+
 def test_over_reported_pages_have_a_price_if_the_deployment_gives_one(printed):
     line = "advise --slot 4GiB --page-size 16MiB --density 0.1% --interval 1s --profile power9"
     free, dear = printed(line), printed(f"{line} --resend 10us")
@@ -314,6 +341,7 @@ def test_over_reported_pages_have_a_price_if_the_deployment_gives_one(printed):
         ("--trace redis_ycsb --slot 4097", "--slot must be a multiple of 4KiB"),
         ("--trace redis_ycsb --dirty-rate 1MB/s", "needs --slot and --interval"),
         ("--slot 1MiB --page-size 2MiB --density 1% --interval 1s", "a multiple of 2MiB"),
+        ("--trace vga_desktop --profile power9 --page-size 16MiB", "the slot has 3 MiB"),
     ],
 )
 def test_what_does_not_fit_together_is_one_line(line, saying, capsys):

@@ -242,6 +242,11 @@ def test_the_memory_is_asked_for_where_the_test_does_not_tell(tmp_path, capsys):
         ("nothing\n", "has no 'Iteration 1 get dirty log time'"),
         ("x\nIteration 1 get dirty log time: soon\n", "line 2: 'soon' is no time"),
         ("guest physical test memory: [0x2000, 0x1000)\n", "line 1: memory that ends before it"),
+        (
+            "guest physical test memory: [0x1000, 0x2000)\n"
+            "Iteration 1 get dirty log time: 999999999.0s\n",
+            "page_rearm must be at most 1e+12",
+        ),
     ],
 )
 def test_a_malformed_output_is_one_line(tmp_path, capsys, text, saying):

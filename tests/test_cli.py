@@ -1,16 +1,22 @@
 """The command line: what it prints, what it refuses, and how it ends."""
 
 import json
+import os
+import re
+import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from strategies.cli import COMMANDS, main
-from strategies.workloads.synthetic import PATTERNS
-from strategies.workloads.trace import bundled, load_trace
+from strategies.core.cache import cache_folder
+from strategies.errors import InputError
+from strategies.workloads.synthetic import PATTERNS, synthesize
+from strategies.workloads.trace import bundled, load_trace, save_trace
 
 PROGRAM = Path(sys.executable).with_name("dirtylog")
 
@@ -139,7 +145,7 @@ BAD = [
     ("synth framebuffer --out x.npz --density 50%", "density of framebuffer must be at most"),
     ("synth zipf --out x.npz --slot 1TiB", "slot of zipf must be at most 16777216 pages"),
     ("synth uniform --out x.npz --epochs 0", "epochs must be 1 or more"),
-    ("synth uniform --out x.npz --epoch-ms inf", "epoch_ms must be a number above 0"),
+    ("synth uniform --out x.npz --epoch-ms inf", "epoch_ms must be a number from 1e-06"),
     ("synth uniform --out x.npz --seed -1", "seed must be 0 or more"),
     ("synth uniform --out x.npz --stores 3", "stores must be at least the 655 pages"),
     ("synth uniform --out x.npz --reads 65536", "reads must be at most the 64881 pages"),
@@ -163,13 +169,30 @@ BAD = [
     ("advise --trace vga_desktop --max-harvest 5", "accepted: above 0 as in 100ms"),
     ("advise --slot 5000 --density 1% --interval 1s", "a multiple of 4KiB"),
     ("replay vga_desktop --format csv", "'csv' is not one of 'table', 'json'"),
+    ("advise --slot 1GiB --density 1% --interval 1s --weights cpu=1,cpu=2", "each once"),
+    ("litmus --out ''", "--out is empty; accepted: a folder"),
+    ("sweep --traces vga_desktop --out ''", "the dataset's place is empty"),
+    # What would be ignored
+    ("model --density 1%", "the deployment lacks --slot, --interval; accepted: all three, or"),
+    ("advise --trace vga_desktop --reads 5%", "accepted: it or --reads, not both"),
+    ("advise --slot 1GiB --interval 1s --density 60% --reads 60%", "at most the 40% of the slot"),
+    (
+        "advise --trace vga_desktop --slot 1GiB --interval 1s --density 1%/s --dirty-rate 1MiB/s",
+        "both say what is written; accepted: one",
+    ),
+    ("calibrate --vcpus 4", "--slot and --vcpus are of a --perf-test; accepted: with one"),
+    ("litmus --out tests --run", "accepted: one of them"),
+    # What would be lost at the end
+    ("calibrate --out nowhere/x.toml", "accepted: a file in a folder that exists"),
+    ("record --out nowhere/x.npz -- touch ran", "accepted: a file in a folder that exists"),
+    (f"record --out {'x' * 201}.npz -- touch ran", "name must be 1 to 200 printable letters"),
 ]
 
 
 @pytest.mark.parametrize(("line", "saying"), BAD, ids=[line or "nothing" for line, _ in BAD])
 def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, capsys, line, saying):
     monkeypatch.chdir(tmp_path)
-    status = main(line.split())
+    status = main(shlex.split(line))
     assert_refused(subprocess.CompletedProcess(line, status, *capsys.readouterr()), saying)
     assert list(tmp_path.iterdir()) == []
 
@@ -186,11 +209,63 @@ def test_results_where_a_file_is_are_refused(tmp_path):
     assert (tmp_path / "taken").read_text() == "precious"
 
 
+def test_a_readme_without_a_place_for_the_answer_is_refused_before_there_is_one(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("precious")
+    finished = dirtylog("report", "--results", tmp_path / "nowhere", "--readme", readme)
+    assert_refused(finished, "has no place for the answer; accepted: a line <!-- results/")
+    assert readme.read_text() == "precious"
+
+
+@pytest.mark.parametrize("lines", ["raise SystemExit(0)", "def ("], ids=["it ends", "it is none"])
+def test_a_file_that_is_no_tracker_is_one_line(tmp_path, lines):
+    (tmp_path / "own.py").write_text(lines)
+    own = f"{tmp_path / 'own.py'}:Own"
+    assert_refused(dirtylog("replay", "vga_desktop", "--strategy", own), f"strategy {own!r}: S")
+
+
+@pytest.mark.parametrize(
+    ("variable", "words"),
+    [
+        ("NUMBA_CACHE_DIR", ["replay", "vga_desktop", "--strategy", "null"]),
+        ("DIRTYLOG_CACHE", ["record", "--out", "x.npz", "--", "true"]),
+    ],
+)
+def test_where_compiled_code_cannot_be_kept_one_line_says_so(tmp_path, variable, words):
+    (tmp_path / "taken").write_text("")
+    environment = os.environ | {variable: str(tmp_path / "taken" / "cache")}
+    finished = dirtylog(*words, cwd=tmp_path, env=environment)
+    assert_refused(finished, "cannot keep compiled code in")
+    assert "(Not a directory); accepted: a folder that can be written" in finished.stderr
+
+
+def test_a_user_without_a_home_is_told_in_one_line(monkeypatch):
+    monkeypatch.setattr("strategies.core.cache.user_cache_dir", raising(RuntimeError("no home")))
+    with pytest.raises(InputError, match=r"no home.*accepted: a folder in XDG_CACHE_HOME"):
+        cache_folder()
+
+
+def test_no_folder_for_fonts_is_no_message(tmp_path):
+    (tmp_path / "taken").write_text("")
+    environment = os.environ | {"MPLCONFIGDIR": str(tmp_path / "taken" / "x")}
+    finished = dirtylog("trace", "vga_desktop", "--out", tmp_path / "v.png", env=environment)
+    assert (finished.returncode, finished.stderr) == (0, f"wrote {tmp_path / 'v.png'}\n")
+
+
+def test_letters_that_a_terminal_lacks_are_shown_as_their_numbers(tmp_path):
+    trace = synthesize("uniform", slot_pages=9, density=0.5, epochs=2)
+    save_trace(replace(trace, meta=trace.meta | {"name": "日本"}), tmp_path / "x.npz")
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    finished = dirtylog("trace", tmp_path / "x.npz", env=environment)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert finished.stdout.startswith(r"\u65e5\u672c: 2 epochs")
+
+
 # How it ends
 
 
 def raising(error):
-    def fail():
+    def fail(*_arguments):
         raise error
 
     return fail
@@ -226,3 +301,12 @@ def test_output_on_a_full_disk_is_one_line():
         )
     assert finished.returncode == 2
     assert finished.stderr == "dirtylog: error: output: No space left on device\n"
+
+
+def test_the_models_costs_have_four_digits(capsys):
+    line = "model --profile power9 --slot 64GiB --density 0.1% --interval 1s"
+    assert main(line.split()) == 0
+    table = capsys.readouterr().out.split("\n\n")[1]
+    numbers = re.findall(r"(?<=  )\d[\d.]*(?:e[+-]\d+)?(?=  )", table)
+    assert len(numbers) > 100
+    assert [n for n in numbers if len(n.partition("e")[0].replace(".", "").lstrip("0")) > 4] == []

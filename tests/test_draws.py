@@ -46,7 +46,7 @@ def test_no_two_constants_move_together():
 
 
 def test_the_file_holds_what_scipy_draws():
-    pytest.importorskip("scipy", reason="needs scipy: pip install 'dirtylog[dev]'")
+    pytest.importorskip("scipy", reason="needs scipy, of the extra dev")
     kept = np.array(list(quantiles().values())).T * RESOLUTION - 0.5
     assert (sobol_points() == kept.round()).all()
 

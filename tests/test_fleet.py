@@ -9,12 +9,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from jsonschema import validate
 
 from analysis.fleet.answer import SETTING, Fleet, by_axis, load_fleet, of_each, of_one_choice
 from analysis.fleet.cells import Work, cells_of, count_all
 from analysis.fleet.dataset import Dataset, read
-from analysis.fleet.generate import make_trace
+from analysis.fleet.generate import generate, make_trace
 from analysis.fleet.prices import write_rows
 from analysis.fleet.recordings import find_sources, look
 from analysis.fleet.spec import merge, read_spec
@@ -221,6 +222,10 @@ def test_what_it_cannot_answer_is_one_line(dataset, arguments, said, capsys):
         ("[[workload]]\nslot = '1GiB'", "lacks its pattern"),
         ("[[workload]]\npattern = 'zipf'\ndensity = 'much'", "not a fraction"),
         ("[[workload]]\npattern = 'zipf'\nslot = '5000'", "multiple of 4KiB"),
+        ("[[workload]]\npattern = 'gaussian'", "no pattern 'gaussian'; accepted: uniform"),
+        ("[[workload]]\npattern = 'zipf'\nepochs = -1", "whole numbers from 1 to"),
+        ("[[workload]]\npattern = 'zipf'\nepochs = true", "whole numbers from 1 to"),
+        ("[[workload]]\npattern = 'framebuffer'\ndensity = '50%'", "density of framebuffer must"),
     ],
 )
 def test_a_wrong_spec_is_one_line(text, said, tmp_path):
@@ -230,3 +235,15 @@ def test_a_wrong_spec_is_one_line(text, said, tmp_path):
         read_spec(path)
     assert said in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_fleet_is_generated_or_one_line_says_why_not(tmp_path):
+    (tmp_path / "taken").write_text("precious")
+    (tmp_path / "room").mkdir()
+    for folder, status, said in [
+        ("room", 0, f"wrote 2 recordings to {tmp_path / 'room'}\n"),
+        ("taken/below", 2, f"error: [Errno 20] Not a directory: '{tmp_path / 'taken/below'}'\n"),
+    ]:
+        done = CliRunner().invoke(generate, [str(tmp_path / folder), "--vms", "2"])
+        assert (done.exit_code, done.output) == (status, said)
+    assert load_trace(tmp_path / "room" / "vm0001.npz").name == "vm0001"

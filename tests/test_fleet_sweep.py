@@ -317,13 +317,61 @@ def test_another_version_and_another_folder_are_refused(tmp_path, capsys):
     assert "holds no dataset" in capsys.readouterr().err
 
 
+def test_an_interrupt_from_the_terminal_which_all_processes_get_is_one_line(tmp_path):
+    command = [sys.executable, "-m", "strategies.cli", "sweep", "--traces", "vga_desktop"]
+    command += ["--jobs", "2", "--out", str(tmp_path / "ds")]
+    options = {"stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    with subprocess.Popen(command, **options) as process:
+        assert process.stderr.readline().startswith("compiling once")
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert said.splitlines()[-1] == "dirtylog: interrupted"
+
+
+WHOLE = '{"schema": 1}'
+DAMAGED = {
+    "a manifest that is none": ({"_manifest.json": "[]"}, "holds no dataset"),
+    "half a manifest": ({"_manifest.json": WHOLE[:7]}, "cannot open the dataset"),
+    "half a list": ({"_manifest.json": WHOLE, "_recordings.json": "[["}, "_recordings.json of"),
+    "another list": ({"_manifest.json": WHOLE, "_recordings.json": "[7]"}, "_recordings.json of"),
+    "counts": ({"_manifest.json": WHOLE, "_counts/0/a.parquet": "PAR1"}, "a.parquet' is damaged"),
+}
+
+
+@pytest.mark.parametrize(("files", "said"), DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_dataset_is_one_line(files, said, tmp_path, capsys):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert sweep("--traces", "vga_desktop", "--out", tmp_path) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+
+
+def test_damaged_rows_are_one_line(tmp_path, capsys):
+    (tmp_path / "_manifest.json").write_text(WHOLE)
+    (tmp_path / "part-0.parquet").write_text("PAR1 and no more")
+    assert main(["fleet", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "part-0.parquet' is damaged" in line
+
+
+def test_a_file_in_place_of_the_dataset_is_refused_at_once(tmp_path, capsys):
+    (tmp_path / "taken").write_text("precious")
+    assert sweep("--traces", "vga_desktop", "--out", tmp_path / "taken") == 2
+    assert "holds no dataset" in capsys.readouterr().err
+    assert (tmp_path / "taken").read_text() == "precious"
+
+
 def test_without_the_extra_one_line_says_so():
     code = "import sys; sys.modules['dask'] = None\nfrom strategies.cli import main\n"
     code += "sys.exit(main(['sweep', '--traces', 'vga_desktop', '--out', 'x']))"
     command = [sys.executable, "-c", code]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
-    assert "pip install 'dirtylog[fleet]'" in ended.stderr
+    assert "pip install -e '.[fleet]' in a checkout" in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
 
 

@@ -168,6 +168,27 @@ def test_a_malformed_file_is_one_line(tmp_path, capsys, fmt, content, saying):
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("fmt", "limit", "saying"),
+    [
+        ("gfns", "text.MAX_LINE", "line 1: accepted: less than 64 letters"),
+        ("lackey", "text.MAX_LINE", "line 1: accepted: less than 64 letters"),
+        ("dirty-rate", "dirty_rate.MAX_LETTERS", "line 1: no JSON"),
+    ],
+)
+def test_an_image_without_lines_is_not_read_to_its_end(
+    tmp_path, capsys, monkeypatch, fmt, limit, saying
+):
+    monkeypatch.setattr(f"strategies.workloads.imports.{limit}", 64)
+    path = tmp_path / "image"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    assert main(["import", fmt, str(path), "--out", str(tmp_path / "out.npz")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert saying in error
+
+
 def test_options_that_do_not_fit_are_one_line(tmp_path, capsys):
     path = tmp_path / "input"
     path.write_text("1")
@@ -175,6 +196,11 @@ def test_options_that_do_not_fit_are_one_line(tmp_path, capsys):
         (["addresses", path, "--slot", "1MiB"], "--slot is not of addresses"),
         (["gfns", path, path], "2 files; accepted: one, several of bitmap alone"),
         (["gfns", path, "--slot", "5000"], "a multiple of 4 KiB"),
+        (
+            ["gfns", path, "--instructions", "5"],
+            "--instructions is not of gfns; accepted: with lac",
+        ),
+        (["lackey", path, "--epochs", "5"], "--epochs is not of lackey; accepted: with dirty-rate"),
     ]:
         assert main(["import", *map(str, arguments), "--out", str(tmp_path / "o.npz")]) == 2
         assert saying in capsys.readouterr().err

@@ -94,6 +94,16 @@ def test_a_torn_file_of_the_suite_is_measured_again(tmp_path, monkeypatch, capsy
     assert whole.exists()
 
 
+@pytest.mark.parametrize(
+    ("pattern", "said"), [("[", "is no regular expression"), ("nope", "no group matches 'nope'")]
+)
+def test_groups_that_there_are_not_are_one_line(pattern, said, tmp_path, capsys):
+    assert study.main(["--groups", pattern, "--results", str(tmp_path / "raw")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_kill_between_two_files_leaves_each_old_or_new(tmp_path, monkeypatch):
     stage = shutil.copytree(RECORDED, tmp_path / "stage")
     results = shutil.copytree(RECORDED, tmp_path / "results")

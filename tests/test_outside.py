@@ -184,6 +184,22 @@ def test_what_raises_is_a_clause_that_fails(capsys, one_recording, tmp_path, mon
     assert why["slot that is not logged costs nothing"].startswith("slots.py:")
 
 
+def test_a_harvest_without_its_time_is_a_clause_that_fails(
+    capsys, one_recording, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("timeless.py").write_text(
+        "from strategies.fault.write_protect import WriteProtect\n\n\n"
+        "class Timeless(WriteProtect):\n"
+        "    def _harvest(self, slot, out):\n"
+        "        super()._harvest(slot, out)\n"
+    )
+    status, out, _ = run(capsys, "contract timeless.py:Timeless --format json")
+    why = {one["clause"]: one["why"] for one in json.loads(out)["clauses"]}
+    assert status == 1
+    assert "a harvest returned None, not the nanoseconds that it took" in why["get clears"]
+
+
 def test_the_baseline_cannot_be_held_to_it(capsys):
     status, _, err = run(capsys, "contract null")
     assert (status, "'null' tracks nothing; accepted: a strategy that logs" in err) == (2, True)

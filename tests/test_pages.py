@@ -127,7 +127,7 @@ def test_advice_and_published_times_follow_the_answer(places):
     assert headings["report"][1:5] == [
         "The answer",
         "Advice and published times",
-        "Advice for written deployments",
+        "Advice for some deployments",
         "Against published times",
     ]
     place = headings["readme"].index("The answer")

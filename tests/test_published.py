@@ -1,9 +1,12 @@
 """Published times: none of them is in a constant, and the model stays where it is beside them."""
 
+from dataclasses import replace
+
 import pytest
 
 from analysis.model.profile import CONSTANTS, load_profile
 from analysis.model.published import judged, load_cases
+from analysis.report.tables import published_widths
 
 CASES = judged()
 IDS = [f"{row['case'].text}, {row['case'].source[:20]}" for row in CASES]
@@ -26,6 +29,13 @@ def test_the_model_is_within_the_bound_of_the_case(row):
 def test_a_miss_is_explained_and_a_hit_is_not(row):
     assert row["in_range"] != bool(row["case"].miss)
     assert "independence" in row["case"].note
+
+
+@pytest.mark.parametrize(("times", "inside"), [(1, len(CASES)), (1e6, 0)])
+def test_values_within_the_draws_are_counted(times, inside):
+    cited = [replace(row["case"], cited=times * row["value"]) for row in CASES]
+    cases = [row | {"case": case} for row, case in zip(CASES, cited, strict=True)]
+    assert published_widths(cases)["drawn"] == inside
 
 
 def test_upton_judges_alone():

@@ -48,7 +48,10 @@ def test_clean_slots_of_a_real_kernel_are_those_that_were_measured():
 
 def test_pictures_and_files_that_it_names_are_there():
     paths = re.findall(r"\]\(([^):]+)\)|(?:src|srcset)=\"([^\"]+)\"", README)
-    paths = [one or other for one, other in paths]
+    named = [one or other for one, other in paths]
+    headings = re.findall("^## (.+)$", README, re.MULTILINE)
+    anchors = {f"#{heading.lower().replace(' ', '-')}" for heading in headings}
+    paths = [path for path in named if path not in anchors]
     paths += re.findall(
         r"`((?:analysis|benchmarks|results/reference|strategies)/[\w/.-]+)`", README
     )

@@ -327,7 +327,7 @@ def test_without_the_packages_of_the_report_it_says_what_to_install():
         timeout=600,
     )
     (line,) = done.stderr.splitlines()
-    assert line.endswith("this needs jupytext; accepted: pip install 'dirtylog[report]'")
+    assert "this needs jupytext; accepted: pip install -e '.[report]' in a checkout" in line
 
 
 @pytest.mark.slow

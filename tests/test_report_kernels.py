@@ -149,7 +149,7 @@ def test_the_section_says_what_it_is_of(kernels, results):
     said = texts.origin(kernels)
     assert "in software" in said
     assert "load was at most 1.2" in said
-    assert "took 30% more" in said
+    assert "took 30% longer" in said
     assert "No lane was measured" in texts.origin(load_kernels(results / "nothing"))
     assert texts.fitted(kernels) == "16 MiB, 512 MiB"
     both = judged(kernels)

@@ -1,8 +1,10 @@
 """The study's steps: what was made before of the same is kept."""
 
+import io
 import json
 
 import pytest
+from rich.console import Console
 
 from benchmarks import steps
 from benchmarks.steps import Stamps, digest_of
@@ -90,3 +92,14 @@ def test_lanes_that_fail_do_not_end_the_study(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("benchmarks.by_hand.lanes.measure", measure)
     steps.measure_lanes(tmp_path, Stamps(tmp_path))
     assert capsys.readouterr().out == "no lanes: a lane holds its slot in real memory\n"
+
+
+def test_the_answer_is_printed_without_its_table_and_what_introduces_that(tmp_path):
+    path = tmp_path / "answer.md"
+    path.write_text("**Both.** So.\n\nThe table:\n\n| a |\n| - |\n\n- More.\n")
+    console = Console(file=io.StringIO(), width=80)
+    steps.print_answer(console, path)
+    said = console.file.getvalue()
+    assert "Both. So." in said
+    assert "More." in said
+    assert "table" not in said

@@ -147,7 +147,7 @@ BAD = {
     "slot of 0 pages": ({"slot_pages": 0}, "slot_pages must be 1 to"),
     "slot too large": ({"slot_pages": 2**31 + 1}, "slot_pages must be 1 to"),
     "no epochs": ({"epochs": 0}, "epochs must be 1 or more"),
-    "epochs of 0 ms": ({"epoch_ms": 0.0}, "epoch_ms must be a number above 0"),
+    "epochs of 0 ms": ({"epoch_ms": 0.0}, "epoch_ms must be a number from 1e-06"),
     "odd page size": ({"page_size": 5000}, "page_size must be a power of two"),
     "seed": ({"seed": -1}, "seed must be 0 or more"),
     "too few stores": ({"stores": 49}, "stores must be at least the 50 pages"),

@@ -64,6 +64,16 @@ def test_an_idle_guest_is_a_trace():
     assert len(trace.coarsen(16).gfns) == 0
 
 
+def test_a_recording_of_days_can_be_merged_into_one_epoch():
+    """Each epoch is a minute, and there are three days of them."""
+    minutes = 3 * 24 * 60
+    meta = META | {"epoch_ms": 60_000, "epochs": minutes}
+    trace = Trace(np.arange(minutes + 1), np.zeros(minutes, np.uint32), meta)
+    assert trace.merged(minutes).epoch_ms == 60_000 * minutes
+    with pytest.raises(InputError, match="epoch_ms must be a number from 1e-06, at most 1e"):
+        Trace(np.arange(minutes + 1), trace.gfns, meta | {"epoch_ms": 1e9})
+
+
 # slot pages, epochs, pages in all, distinct pages: the figures of recordings/README.md
 FIGURES = {
     "gcc_compile": (52_672, 858, 1_085_750, 52_168),

@@ -20,6 +20,7 @@ from analysis.model.scenario import rows_of
 from analysis.model.terms import COUNTED_TERMS, TERMS
 from strategies.errors import InputError
 from strategies.registry import choices
+from strategies.units import draws_text
 
 SCHEMA = 2
 
@@ -175,7 +176,7 @@ def _why(one, draws, wish):
             ranks = "worst interval and in the p99" if p99 else "worst interval, not in the p99"
             said.append(f"exceeds the limit of {label} in the {ranks}")
         elif often:
-            said.append(f"meets the limit of {label}, but not in {often:.0%} of the draws")
+            said.append(f"meets the limit of {label}, but not in {draws_text(often)} of the draws")
     if said:
         return "; ".join(said)
     is_limited = any(limit is not None for *_, limit in limits)

@@ -9,7 +9,15 @@ from analysis.advice.advise import advise
 from analysis.advice.wish import Wish
 from analysis.model.deployment import Options, scenario_of
 from analysis.model.profile import load_profile
-from strategies.units import duration, parse_density, parse_size, percent, size_text, two_digits
+from strategies.units import (
+    draws_text,
+    duration,
+    parse_density,
+    parse_size,
+    percent,
+    size_text,
+    two_digits,
+)
 
 MS = 1e6
 NEUTRAL = Wish({"cpu": 1.0})
@@ -109,7 +117,7 @@ def _row(one):
         "least": AIMS[one.aim],
         "strategy": trade["strategy"],
         "is_proposal": trade["strategy"] not in offered,
-        "best in": f"{trade['share']:.0%}",
+        "best in": draws_text(trade["share"]),
         "runner-up": _runner_up(trade),
         "a kernel there has": ", ".join(sorted(offered)),
     }

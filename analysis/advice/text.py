@@ -7,6 +7,7 @@ import numpy as np
 
 from analysis.advice.text_tables import interval_table, once_table, time, worst_table
 from strategies.units import (
+    draws_text,
     duration,
     number,
     percent,
@@ -55,12 +56,12 @@ def _deployable(name, wish):
 
 def _best(advice, wish, candidates):
     """Return the winner, and its rival in the draws."""
-    text = f"{advice['strategy']}: {_aim(wish)} in {advice['share']:.0%} of the draws"
+    text = f"{advice['strategy']}: {_aim(wish)} in {draws_text(advice['share'])} of the draws"
     if advice["equal"]:
         text += f" (so is {' and '.join(advice['equal'])})"
     if advice["rival"]:
         share = next(c["share"] for c in candidates if c["strategy"] == advice["rival"])
-        text += f", {advice['rival']} in {share:.0%}"
+        text += f", {advice['rival']} in {draws_text(share)}"
     if advice["tie"]:
         text = f"A tie. {text}"
     if advice["margin"] is not None:
@@ -96,7 +97,7 @@ def _trade(advice):
         else:
             yield (
                 f"{text}; {trade['runner_up']} {_times(trade['ratio'])} that "
-                f"(least in {trade['share']:.0%} of the draws)."
+                f"(least in {draws_text(trade['share'])} of the draws)."
             )
 
 
@@ -108,7 +109,7 @@ def _other_pages(one, is_trace):
     written = "of the same recording" if is_trace else "the same share written"
     return (
         f"With pages of {size_text(one['page_bytes'])}, {written}: {one['strategy']} "
-        f"(in {one['share']:.0%} of the draws)."
+        f"(in {draws_text(one['share'])} of the draws)."
     )
 
 
@@ -132,11 +133,11 @@ def _break_even(advice):
         middle, low, high = ("never" if end is None else share_text(end) for end in ends)
         yield (
             f"A scan takes less CPU time than faults above {middle} written per interval "
-            f"({low} to {high}; {share:.0%} of the draws have such a density)."
+            f"({low} to {high}; {draws_text(share)} of the draws have such a density)."
         )
     shown = advice["drivers"][:SHOWN_DRIVERS]
     if shown:
-        parts = ", ".join(f"{one['constant']} {one['share']:.0%}" for one in shown)
+        parts = ", ".join(f"{one['constant']} {draws_text(one['share'])}" for one in shown)
         yield f"The verdict hangs most on: {parts} (share of rank variance)."
 
 

@@ -1,6 +1,6 @@
 """The tables of an advice as text: costs with their ranges, a row for each strategy."""
 
-from strategies.units import share_text, time_text, two_digits
+from strategies.units import draws_text, share_text, time_text, two_digits
 
 SHORTEST_NS = 100
 """What is below has costs that the model leaves out: a call, a lock."""
@@ -49,7 +49,7 @@ def interval_table(priced, width):
             spread(c["harvest_ns"], time),
             spread(c["stall_fraction"], share_text),
             spread(c["cpu_ns"], time),
-            f"{c['share']:.0%}",
+            draws_text(c["share"]),
         )
         for c in priced
     ]

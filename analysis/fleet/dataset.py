@@ -88,13 +88,15 @@ class Dataset:
         import fsspec
 
         self.place = place
+        if not place:
+            raise InputError("the dataset's place is empty; accepted: a folder, new or a sweep's")
         try:
             self.files, self.root = fsspec.core.url_to_fs(place)
             self.manifest = self._read_json("_manifest.json")
-            is_new = self.manifest is None and not self.list("")
+            is_there = self.files.isfile(self.root) or bool(self.list(""))
         except Exception as error:  # of any storage's own kind
             raise InputError(f"cannot open the dataset {place!r}: {error}") from error
-        if self.manifest is None and not is_new:
+        if not isinstance(self.manifest, dict | None) or (self.manifest is None and is_there):
             raise InputError(f"{place!r} holds no dataset; accepted: a new folder, or a sweep's")
         if self.manifest is not None and self.manifest.get("schema") != SCHEMA:
             raise InputError(
@@ -104,10 +106,12 @@ class Dataset:
 
     def recordings(self):
         """Return what was looked at before, by name."""
-        found = self._read_json("_recordings.json") or []
-        return {
-            row[0][0]: Recording(Source(*row[0]), *row[1:]) for row in (tuple(one) for one in found)
-        }
+        try:
+            found = self._read_json("_recordings.json") or []
+            rows = [Recording(Source(*one[0]), *one[1:]) for one in found]
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            raise InputError(f"_recordings.json of {self.place!r} is damaged ({error})") from error
+        return {row.source.name: row for row in rows}
 
     def keep_recordings(self, recordings):
         """Write what was looked at: a dict by name."""
@@ -176,9 +180,16 @@ class Dataset:
         return sorted(name for name in names if not posixpath.basename(name).startswith("."))
 
     def table(self, path, columns=None):
-        """Return columns of a file as a table, all by default."""
+        """Return columns of a file as a table, all by default; KeyError if it lacks one."""
         with self.files.open(path, "rb") as file:
-            return pq.read_table(pa.PythonFile(file), columns=columns)
+            try:
+                whole = pq.ParquetFile(pa.PythonFile(file))
+                missing = set(columns or ()) - set(whole.schema_arrow.names)
+                if missing:
+                    raise KeyError(min(missing))
+                return whole.read(columns)
+            except (pa.ArrowInvalid, OSError) as error:
+                raise InputError(f"{path!r} is damaged ({error})") from error
 
     def _write_table(self, name, table):
         sink = io.BytesIO()
@@ -261,10 +272,7 @@ def read(place, columns=None, *, in_order=True):
     paths = [path for path in dataset.list("") if path.endswith(".parquet")]
     if not paths:
         raise InputError(f"{place!r} has no rows yet; dirtylog sweep goes on there")
-    try:
-        tables = [dataset.table(path, columns) for path in paths]
-    except pa.ArrowInvalid as error:
-        raise KeyError(f"one of {columns}") from error
+    tables = [dataset.table(path, columns) for path in paths]
     frame = pa.concat_tables(tables, promote_options="default").to_pandas()
     return frame.sort_values(ORDER, ignore_index=True) if in_order else frame
 

@@ -5,10 +5,12 @@ and what a worker's death takes with it is little.
 """
 
 import logging
+import signal
 import time
 from collections import deque
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
+from multiprocessing import resource_tracker
 
 from strategies.errors import InputError
 
@@ -50,12 +52,13 @@ def connected(scheduler, jobs):
     settings = {"distributed.comm.timeouts.connect": f"{CONNECT_S}s"}
     with dask.config.set(settings), _closed_quietly() as opened:
         if scheduler is None:
-            cluster = LocalCluster(
-                n_workers=jobs,
-                threads_per_worker=1,
-                dashboard_address="127.0.0.1:0",
-                silence_logs=logging.CRITICAL,
-            )
+            with interrupts_kept():  # also by the thread that starts workers anew
+                cluster = LocalCluster(
+                    n_workers=jobs,
+                    threads_per_worker=1,
+                    dashboard_address="127.0.0.1:0",
+                    silence_logs=logging.CRITICAL,
+                )
             opened.append(cluster)
             client = Client(cluster)
         else:
@@ -63,6 +66,17 @@ def connected(scheduler, jobs):
         opened.append(client)
         _prepare(client)
         yield client
+
+
+@contextmanager
+def interrupts_kept():
+    """Have threads and processes that begin here leave an interrupt to the one that begins them."""
+    resource_tracker.ensure_running()  # Python's own, which unblocks what is blocked here
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

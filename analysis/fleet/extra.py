@@ -1,8 +1,8 @@
-"""What `dirtylog[fleet]` adds to the package's own dependencies."""
+"""What the extra `fleet` adds to the package's own dependencies."""
 
 from importlib import import_module
 
-from strategies.errors import InputError
+from strategies.errors import lacks_extra
 
 MODULES = ("dask", "distributed", "fsspec", "pyarrow")
 
@@ -13,6 +13,4 @@ def need_extra():
         try:
             import_module(name)
         except ImportError as error:
-            raise InputError(
-                f"this needs {name}; accepted: pip install 'dirtylog[fleet]'"
-            ) from error
+            raise lacks_extra(name, "fleet") from error

@@ -3,11 +3,13 @@
 python -m analysis.fleet.generate DIR --vms 1000
 """
 
+import sys
 from pathlib import Path
 
 import click
 import numpy as np
 
+from strategies.errors import InputError
 from strategies.workloads.trace import Trace, save_trace
 
 SLOT_PAGES = (2048, 4096, 8192, 16384, 32768)
@@ -66,13 +68,18 @@ def _shares(rng, epochs):
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--vms", type=click.IntRange(1), default=1000, show_default=True)
-@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 def generate(folder, vms, seed):
     """Write the recordings of a fleet that never was to FOLDER."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for vm in range(vms):
-        trace = make_trace(seed, vm)
-        save_trace(trace, folder / f"{trace.name}.npz")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for vm in range(vms):
+            trace = make_trace(seed, vm)
+            save_trace(trace, folder / f"{trace.name}.npz")
+    except (InputError, OSError) as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    click.echo(f"wrote {vms} recordings to {folder}")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from analysis.fleet.text import axis_rows, choice_rows, kinds, vm_rows
 from analysis.report.drawing import svg_of, write_figure
 from analysis.report.markup import figure_html, folded, table_html
 from analysis.report.page import page
+from strategies.replay.output import completed
 
 HEADING = "Which strategy for which VM?"
 TITLES = {"fleet": "One choice for all", "axes": "Page size and interval", "vms": "The VMs"}
@@ -44,7 +45,8 @@ def write_page(whole, profile, folder):
         if html
     }
     path = folder / "index.html"
-    path.write_text(page(HEADING, sections, TITLES, (NOTE,)), encoding="utf-8")
+    with completed(path) as temporary:
+        temporary.write_text(page(HEADING, sections, TITLES, (NOTE,)), encoding="utf-8")
     return path
 
 

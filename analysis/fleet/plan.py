@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from analysis.fleet.cells import Work, count_all
+from analysis.fleet.engine import interrupts_kept
 from strategies.units import duration, size_text
 
 COSTS = {
@@ -151,8 +152,9 @@ def correction_here(works, processes):
     context = get_context("spawn")
     start = context.Barrier(processes)
     with ProcessPoolExecutor(processes, context, _meet_at, (start,)) as pool:
-        took = list(pool.map(_timed, [batch] * processes))
-    return float(np.mean(took)) / estimate
+        with interrupts_kept():
+            took = pool.map(_timed, [batch] * processes)
+        return float(np.mean(list(took))) / estimate
 
 
 def _samples(works):

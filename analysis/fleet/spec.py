@@ -9,6 +9,8 @@ from strategies.errors import InputError
 from strategies.options import PAGE_SHIFTS
 from strategies.registry import TRACKERS, base_of, get, names
 from strategies.units import parse_duration, parse_fraction, parse_size
+from strategies.workloads.checks import MAX_EPOCH_STORES, MAX_EPOCHS, MAX_SLOT_PAGES
+from strategies.workloads.synthetic import checked_meta
 
 MAPPINGS = ("linear", "scattered")
 MAX_VCPUS = 64
@@ -68,10 +70,10 @@ WORKLOAD = {
     "pattern": str,
     "slot": parse_size,
     "density": parse_fraction,
-    "epochs": int,
+    "epochs": _whole(1, MAX_EPOCHS),
     "epoch": lambda text: parse_duration(text) / 1e6,
-    "stores": int,
-    "reads": int,
+    "stores": _whole(0, MAX_EPOCH_STORES),
+    "reads": _whole(0, MAX_SLOT_PAGES),
 }
 """Keys of a synthetic workload, and how each is read."""
 
@@ -189,9 +191,11 @@ def _arguments(written) -> dict[str, Any]:
     defaults = {"slot": "256MiB", "density": "1%", "epochs": 100, "epoch": "10ms"}
     try:
         read = {key: WORKLOAD[key](value) for key, value in (defaults | written).items()}
+        slot = read.pop("slot")
+        if slot % 4096:
+            raise InputError(f"slot must be a multiple of 4KiB, not {slot} bytes")
+        arguments = read | {"slot_pages": slot // 4096, "epoch_ms": read.pop("epoch")}
+        checked_meta(**arguments)
     except (InputError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"workload: {error}") from error
-    slot = read.pop("slot")
-    if slot % 4096:
-        raise InputError(f"workload: slot must be a multiple of 4KiB, not {slot} bytes")
-    return read | {"slot_pages": slot // 4096, "epoch_ms": read.pop("epoch")}
+    return arguments

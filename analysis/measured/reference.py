@@ -66,7 +66,8 @@ class Reference:
         """Say whether slot size and density lie within what was measured."""
         for grid in self.origin["grid"]:
             if (grid["page_bytes"], grid["mapping"]) == (page_bytes, mapping):
-                slot_bytes, density = np.multiply(slot_pages, page_bytes), np.asarray(density)
+                slot_bytes = np.multiply(slot_pages, float(page_bytes))
+                density = np.asarray(density)
                 (least, most), (sparse, dense) = grid["slot_bytes"], grid["densities"]
                 is_density = (density == 0) | ((sparse <= density) & (density <= dense))
                 return (least <= slot_bytes) & (slot_bytes <= most) & is_density

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from strategies.errors import InputError
+from strategies.options import check_new_file, given_options
 from strategies.units import DURATION, SIZE, number
 
 REPETITIONS, LEAST_ROUNDS = 2, 3
@@ -28,7 +29,7 @@ REPETITIONS, LEAST_ROUNDS = 2, 3
     help="Take what this output of the kernel's dirty_log_perf_test tells; measure nothing.",
 )
 @click.option("--slot", type=SIZE, help="Memory of that test, if its output does not tell.")
-@click.option("--vcpus", type=click.IntRange(1), default=1, show_default=True, help="Of that test.")
+@click.option("--vcpus", type=click.IntRange(1, 4096), help="Of that test.  [default: 1]")
 @click.option("--force", is_flag=True, help="Replace the file; write it on a noisy machine too.")
 def calibrate(out, budget, base, perf_test, slot, vcpus, force):
     """Measure unit costs through this machine's kernel, and write a profile for --profile.
@@ -39,10 +40,13 @@ def calibrate(out, budget, base, perf_test, slot, vcpus, force):
 
     if base not in bundled():
         raise InputError(f"no profile {base!r}; accepted: {', '.join(bundled())}")
-    if out.exists() and not force:
-        raise InputError(f"{str(out)!r} exists; give another --out, or --force to replace it")
+    check_new_file(out, force)
+    if not perf_test and (slot or vcpus):
+        raise InputError("--slot and --vcpus are of a --perf-test; accepted: with one")
+    if perf_test and "--budget" in given_options():
+        raise InputError("--perf-test measures nothing; accepted: it or --budget, not both")
     if perf_test:
-        measured = _of_perf_test(perf_test, slot, vcpus)
+        measured = _of_perf_test(perf_test, slot, vcpus or 1)
         title, source = f"as {perf_test.name} tells", f"dirty_log_perf_test's {perf_test.name}"
         return _write(out, measured, base, title, source)
     samples = _samples(budget)
@@ -71,10 +75,14 @@ def _of_perf_test(path, slot, vcpus):
 
 def _write(out, measured, base, title, source, by_lane=None):
     from analysis.model.calibrate import profile_text
+    from analysis.model.profile import read_profile
+    from strategies.replay.output import completed
 
     names = {"base": base, "name": out.stem, "title": title, "source": source}
     text = profile_text(measured, by_lane or {}, **names)
-    out.write_text(text, encoding="utf-8")
+    read_profile(text)  # what would be refused later is refused now
+    with completed(out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     for name, one in measured.items():
         value, low, high = map(number, (one.value, one.low, one.high))
         click.echo(f"{name:<11} {value:>7} ns ({low} to {high}), measured")
@@ -85,9 +93,9 @@ def _write(out, measured, base, title, source, by_lane=None):
 def _samples(budget_ns):
     """Return by lane the samples of its rounds: what the budget holds, LEAST_ROUNDS at least.
 
-    Visits of a cell differ by up to 1.5 times, repetitions in one hardly (METHODOLOGY): so there
-    are many of what is soon written, and few repetitions. Processes differ, too, in dense cells:
-    each round has its own.
+    Visits of a sparse cell differ by up to 1.5 times, repetitions in one hardly (METHODOLOGY): so
+    there are many of what is soon written, and few repetitions. Processes differ, too, in dense
+    cells: each round has its own.
     """
     from analysis.model.calibrate import cell_samples
     from analysis.model.lanes import LANE_TERMS

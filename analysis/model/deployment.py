@@ -4,10 +4,12 @@ from dataclasses import dataclass, replace
 
 from analysis.model.scenario import Scenario, scenario_of_trace
 from strategies.errors import InputError
-from strategies.units import duration, number, size_text
+from strategies.units import duration, number, percent, size_text
 
 NS_PER_SECOND = 1e9
 NS_PER_MS = 1e6
+ROUNDING = 1 + 1e-9
+"""60% and 40% are no more than all."""
 HUGE = 1 << 21
 """Bytes from which a page is one entry for many base pages."""
 
@@ -46,6 +48,11 @@ class Options:
     resend: float | None = None
 
     @property
+    def says_anything(self):
+        """Whether any option was given."""
+        return self != Options()
+
+    @property
     def is_rate(self):
         """Whether what is written is given by the second."""
         return self.dirty_rate is not None or bool(self.density and self.density.per_second)
@@ -73,6 +80,8 @@ def scenario_of(options, profile):
     InputError
         Options are missing, or contradict each other or the profile.
     """
+    if options.density is not None and options.dirty_rate is not None:
+        raise InputError("--density and --dirty-rate both say what is written; accepted: one")
     if options.trace is None:
         return _stated(options, profile)
     if options.is_rate:
@@ -82,6 +91,8 @@ def scenario_of(options, profile):
             "--trace gives what is written; accepted: it or --density, not both (a rate, as 0.5%/s "
             "or --dirty-rate, goes with both --slot and --interval)"
         )
+    if options.reads:
+        raise InputError("--trace gives what is read; accepted: it or --reads, not both")
     trace, notes = _trace(options, profile), []
     if options.interval is not None:
         recorded, trace = trace, trace.at_interval(options.interval)
@@ -92,6 +103,11 @@ def scenario_of(options, profile):
         slot_pages = _slot(options, profile)[0]
         notes.append(_slot_note(one, slot_pages))
         one = one.scaled_to(slot_pages)
+    if one.slot_pages < entry:
+        size, slot = size_text(options.page_size), size_text(one.slot_pages * one.page_bytes)
+        raise InputError(
+            f"--page-size {size}: the slot has {slot}; accepted: with a --slot of more"
+        )
     return _with(one, options, entry_pages=entry), " ".join(notes) or None
 
 
@@ -134,9 +150,9 @@ def _stated(options, profile):
     given = {"--slot": options.slot, "--density": what, "--interval": options.interval}
     missing = [name for name, value in given.items() if value is None]
     if missing:
-        raise InputError(f"advise lacks {', '.join(missing)}; accepted: all three, or --trace")
-    if options.density is not None and options.dirty_rate is not None:
-        raise InputError("--density and --dirty-rate both say what is written; accepted: one")
+        raise InputError(
+            f"the deployment lacks {', '.join(missing)}; accepted: all three, or --trace"
+        )
     slot_pages, base, entry = _slot(options, profile)
     note = None
     if options.is_rate:
@@ -151,12 +167,16 @@ def _stated(options, profile):
 
 
 def _scenario(options, slot_pages, dirty, base, entry):
+    dirty, reads = min(dirty, slot_pages), slot_pages * options.reads
+    if dirty + reads > slot_pages * ROUNDING:
+        clean = percent(1 - dirty / slot_pages)
+        raise InputError(f"--reads must be at most the {clean} of the slot that are not written")
     one = Scenario(
         slot_pages=slot_pages,
-        dirty_pages=min(dirty, slot_pages),
+        dirty_pages=dirty,
         interval_ns=options.interval,
         vcpus=options.vcpus,
-        read_pages=slot_pages * options.reads,
+        read_pages=reads,
         page_bytes=base,
     )
     return _with(one, options, entry_pages=entry)
@@ -183,6 +203,8 @@ def _by_shape(options, profile):
         raise InputError("a rate with --trace needs --slot and --interval; the trace gives W(t)")
     trace = _trace(options, profile)
     slot_pages, base, entry = _slot(options, profile)
+    if not len(trace.gfns):
+        raise InputError("the trace writes nothing, so it has no curve; accepted: one that writes")
     shape = distinct_pages(trace, options.interval) / distinct_pages(trace, NS_PER_SECOND)
     dirty = _rate(options, base, slot_pages) * shape
     note = (

@@ -29,8 +29,7 @@ def model(chosen, profile, fmt, **deployment):
 
     platform = load_profile(profile)
     options = Options(**deployment)
-    is_placed = options.slot is not None or options.trace is not None
-    scenario = scenario_of(options, platform)[0] if is_placed else None
+    scenario = scenario_of(options, platform)[0] if options.says_anything else None
     names = [name for name in strategy_names(chosen) if base_of(name) in platform.strategies()]
     rows = [row for name in names for row in _rows(name, platform, scenario)]
     if fmt == "json":
@@ -90,11 +89,8 @@ def _show(rows, profile, scenario, chosen):
     from analysis.model.terms import COUNTS
 
     shown = SHOWN if scenario is None else (*SHOWN, "count_value", "ns")
-    text = {float: lambda value: f"{value:.4g}"}
     click.echo(f"{profile.title}. Cost of a term: count x unit; unit costs in ns.\n")
-    echo_columns(
-        [shown, *([text.get(type(row[key]), str)(row[key]) for key in shown] for row in rows)]
-    )
+    echo_columns([shown, *([_text(row[key]) for key in shown] for row in rows)])
     click.echo("\nCounts")
     echo_columns([(f"  {name}", formula) for name, formula in COUNTS.items()])
     click.echo("\nWhat the platform does (mechanisms)")
@@ -113,3 +109,8 @@ def _show(rows, profile, scenario, chosen):
     for name, why in profile.hypothetical.items():
         if not chosen or name in chosen:
             click.echo(f"{name} is a proposal here: {why}")
+
+
+def _text(value):
+    """Return a cell: of a number, numpy's too, four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

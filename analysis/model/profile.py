@@ -180,8 +180,7 @@ def load_profile(name_or_path):
     """
     label = f"profile {str(name_or_path)!r}"
     try:
-        document = tomllib.loads(_locate(name_or_path).read_text(encoding="utf-8"))
-        return _parse(document)
+        return read_profile(_locate(name_or_path).read_text(encoding="utf-8"))
     except InputError as error:
         raise InputError(f"{label}: {error}") from error
     except OSError as error:
@@ -203,7 +202,15 @@ def _locate(name_or_path):
     return path
 
 
-def _parse(document):
+def read_profile(text):
+    """Return the profile of a TOML text.
+
+    Raises
+    ------
+    InputError, ValueError
+        As by `load_profile`; or it is not TOML.
+    """
+    document = tomllib.loads(text)
     name, title = (_text(document, key) for key in ("name", "title"))
     unavailable, hypothetical = (_sentences(document, k) for k in ("unavailable", "hypothetical"))
     if set(unavailable) >= set(TERMS):

@@ -79,8 +79,9 @@ class Scenario:
         )
 
     def at_density(self, density):
-        """Return the same scenario with another share of pages written, scattered at random."""
-        return replace(self, dirty_pages=density * self.slot_pages, counted={})
+        """Return the scenario with another share of pages written, scattered; the mean is read."""
+        reads = float(np.mean(self.read_pages))
+        return replace(self, dirty_pages=density * self.slot_pages, read_pages=reads, counted={})
 
 
 def scenario_of_trace(trace, vcpus=1, entry_pages=1):

@@ -27,10 +27,10 @@ def origin(kernels):
     return (
         f"*Measured* on {one['date']}: {one['cpu']}, {one['cpus']} CPUs, Linux {one['kernel']}; "
         f"the lower quartile of {one['repetitions']} repetitions, the median of {one['passes']} "
-        f"passes. The load was at most {load:.1f}, the lane itself in it. The time that other work "
-        "had the CPU is left out, what it does to the caches is not. A harvest of the slowest pass "
-        f"took {share_text(passes_differ(kernels))} more than of the fastest (median of cells). "
-        + told.get(one["backend"], f"KVM by {one['backend']}.")
+        f"passes. The load was at most {load:.1f}, the lane itself included. Time in which other "
+        "work had the CPU is left out, what that does to the caches is not. A harvest of the "
+        f"slowest pass took {share_text(passes_differ(kernels))} longer than one of the fastest "
+        "(median of cells). " + told.get(one["backend"], f"KVM by {one['backend']}.")
     )
 
 

@@ -255,6 +255,6 @@ def published_ratios(cases, title):
     titled(
         figure,
         f"Modelled: {hits} of {len(cases)} published values lie in the model's range",
-        f"{title}; bar: unit costs low to high, dot: middle, cross: a miss; shaded: factor two",
+        f"{title}; bar: costs all low to all high, dot: their values, X: a miss; shaded: factor 2",
     )
     return figure

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from strategies.errors import InputError
+from strategies.errors import lacks_extra
 
 
 @click.command()
@@ -34,13 +34,13 @@ def report(results, out, readme):
     A claim that does not hold for these results ends it with status 1.
     """
     try:
-        from analysis.report.write import ClaimError, put_answer, write_report
+        from analysis.report.write import ClaimError, around_answer, put_answer, write_report
     except ModuleNotFoundError as error:
-        raise InputError(
-            f"this needs {error.name}; accepted: pip install 'dirtylog[report]'"
-        ) from error
+        raise lacks_extra(error.name, "report") from error
 
     start = time.monotonic()
+    if readme:
+        around_answer(readme)  # before the work
     try:
         page = write_report(results, out or results)
     except ClaimError as error:

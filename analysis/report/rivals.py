@@ -58,8 +58,8 @@ def said(rivals):
     assert (rivals["over_least"] >= 1).all(), "less than the least that is possible"
     ranges = {name: factor(rivals[name].min(), rivals[name].max()) for name in COLUMNS}
     return (
-        "- **The rest is knowing the future.** Who knew all stores beforehand, and chose for each "
-        "page between a fault and a changed bit, would take at best "
+        "- **The rest is knowing the future.** A tracker that knew all stores beforehand, and "
+        "chose for each page between a fault and a changed bit, would take at best "
         f"{ranges['times_possible_than_2011']} times less CPU time than the best of c_bit_scan, "
         f"write_protect and double_buffer (*derived*, a bound from below); `adaptive`, by each "
         f"platform's costs, takes {ranges['times_better_than_2011']} times less than that, and "

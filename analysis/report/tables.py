@@ -158,11 +158,18 @@ def published_widths(cases):
     Returns
     -------
     dict
-        `width` (median of high / low), `near` (how many values lie within a factor of two).
+        `width` (median of high / low), `near` (how many values lie within a factor of two),
+        `drawn` (how many lie within 5% to 95% of the draws).
     """
     widths = [one["high"] / one["low"] for one in cases]
     near = sum(0.5 <= one["ratio"] <= 2 for one in cases)
-    return {"width": float(np.median(widths)), "near": near}
+    inside = sum(_is_drawn(one["case"]) for one in cases)
+    return {"width": float(np.median(widths)), "near": near, "drawn": inside}
+
+
+def _is_drawn(case):
+    low, high = np.percentile(case.modelled(drawn(load_profile(case.profile))), ENDS)
+    return bool(low <= case.cited <= high)
 
 
 def fault_costs():

@@ -270,7 +270,7 @@ def drivers(shares_of):
     for platform, group in shares_of.groupby("platform", sort=False):
         first = [f"{row.constant} {draws(row.share)}" for row in group.head(3).itertuples()]
         density = group["density"].iloc[0]
-        rows.append({"platform": platform, "at": share(density), "hangs on": ", ".join(first)})
+        rows.append({"platform": platform, "at": share(density), "depends on": ", ".join(first)})
     return pd.DataFrame(rows)
 
 
@@ -290,9 +290,9 @@ def advice(rows):
             "slot": rows["slot"],
             "written": rows["written"] + " every " + rows["every"],
             "vCPUs": rows["vCPUs"],
-            "what shall be least": rows["least"],
-            "it is with": rows["strategy"] + star + " (" + rows["best in"] + " of the draws)",
-            "then": rows["runner-up"],
+            "to minimise": rows["least"],
+            "least with": rows["strategy"] + star + " (" + rows["best in"] + " of the draws)",
+            "next": rows["runner-up"],
             "a kernel there has": rows["a kernel there has"],
         }
     )

@@ -2,6 +2,7 @@
 
 import math
 
+from strategies.units import draws_text as draws
 from strategies.units import share_text as share
 from strategies.units import time_text as time
 from strategies.units import two_digits
@@ -35,14 +36,6 @@ def densities(low, high):
     if math.isinf(high):
         return _range(density(low), density(high))
     return shares(low, high)
-
-
-def draws(fraction):
-    """Return a share of the draws in whole per cent; 0 and 100 only where it is exactly that."""
-    whole = round(100 * fraction)
-    if whole in (0, 100) and fraction not in (0.0, 1.0):
-        return "<1%" if whole == 0 else ">99%"
-    return f"{whole}%"
 
 
 def break_even(row):

@@ -19,8 +19,10 @@ from analysis.report.executed import (
 )
 from analysis.report.page import page
 from analysis.report.shown import RESULTS, describe, load_study
+from strategies.errors import InputError
+from strategies.replay.output import completed, output_folder
 
-__all__ = ["ClaimError", "folded", "put_answer", "write_report"]
+__all__ = ["ClaimError", "around_answer", "folded", "put_answer", "write_report"]
 
 HEADING = "Scan the changed bits, or fault on the first write?"
 KINDS = """The numbers of the text are computed in <code>analysis/report/notebooks</code>, and its
@@ -49,29 +51,54 @@ def write_report(results, out):
     """
     os.environ[RESULTS] = str(Path(results).resolve())
     origin = describe(load_study())
-    notebooks = {}
-    for name in TITLES:
-        click.echo(f"{name} ...", err=True)
-        notebooks[name] = execute(name)
     report = out / "report"
-    report.mkdir(parents=True, exist_ok=True)
+    with output_folder(report, ["answer.md", "index.html"]):
+        notebooks = {}
+        for name in TITLES:
+            click.echo(f"{name} ...", err=True)
+            notebooks[name] = execute(name)
+        _write_all(report, notebooks, origin)
+    return report / "index.html"
+
+
+def _write_all(report, notebooks, origin):
+    """Write the page, its figures and the answer to a folder, and the notebooks beside it."""
     for name, notebook in notebooks.items():
-        write(notebook, out / "notebooks" / f"{name}.ipynb")
+        write(notebook, report.parent / "notebooks" / f"{name}.ipynb")
         for figure, svg in figures_of(notebook):
             write_figure(report, figure, svg)
     answer = notebooks[next(iter(TITLES))]
-    (report / "answer.md").write_text(sentences(answer), encoding="utf-8")
+    with completed(report / "answer.md") as temporary:
+        temporary.write_text(sentences(answer), encoding="utf-8")
     sections = {name: section(name, one) for name, one in notebooks.items()}
     whole = page(HEADING, sections, TITLES, (escape(origin), KINDS))
-    (report / "index.html").write_text(whole, encoding="utf-8")
-    return report / "index.html"
+    with completed(report / "index.html") as temporary:
+        temporary.write_text(whole, encoding="utf-8")
 
 
 def put_answer(readme, answer):
     """Replace what stands between the marks of a README by the answer."""
-    before, rest = readme.read_text(encoding="utf-8").split(MARK)
-    after = rest[rest.index(END) :]
-    readme.write_text(f"{before}{MARK}{folded(answer)}{after}", encoding="utf-8")
+    before, after = around_answer(readme)
+    with completed(readme) as temporary:
+        temporary.write_text(f"{before}{MARK}{folded(answer)}{after}", encoding="utf-8")
+
+
+def around_answer(readme):
+    """Return what stands before the marks of a README, and from the second one on.
+
+    Raises
+    ------
+    InputError
+        It has no such marks, or is no text.
+    """
+    try:
+        before, rest = readme.read_text(encoding="utf-8").split(MARK)
+        return before, rest[rest.index(END) :]
+    except ValueError as error:
+        marks = f"a line {MARK.strip()} and, after it, {END}"
+        raise InputError(
+            f"{str(readme)!r} has no place for the answer; accepted: {marks}"
+        ) from error
 
 
 def folded(answer):

@@ -1,6 +1,7 @@
 """What the clauses share: machines, hypercalls by name, harvests as sets."""
 
 from functools import cache
+from numbers import Integral
 
 import numpy as np
 
@@ -83,11 +84,13 @@ def reports_reads(strategy):
 
 
 def harvest(tracker, slot=0):
-    """Return the gfns that a harvest reports, and hold the padding bits to 0."""
+    """Return the gfns that a harvest reports; hold it to its time, and the padding bits to 0."""
     base, npages = tracker.vm.slots[slot]
     out = tracker.buffer(slot)
     out.fill(2**64 - 1)
-    tracker.get_dirty_log(slot, out)
+    ns = tracker.get_dirty_log(slot, out)
+    if not isinstance(ns, Integral) or ns < 0:
+        raise AssertionError(f"a harvest returned {ns!r}, not the nanoseconds that it took")
     bits = np.unpackbits(out.view(np.uint8), bitorder="little")
     if bits[npages:].any():
         raise AssertionError("padding bits are set")

@@ -12,7 +12,8 @@ from pathlib import Path
 import numba
 from numba import config
 from numba.types import unliteral
-from platformdirs import user_cache_dir
+
+from strategies.core.cache import cache_folder
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -26,7 +27,8 @@ def source_digest():
     return digest.hexdigest()
 
 
-config.CACHE_DIR = str(Path(config.CACHE_DIR or user_cache_dir("dirtylog")) / source_digest())
+if not config.DISABLE_JIT:
+    config.CACHE_DIR = str(cache_folder(config.CACHE_DIR) / source_digest())
 
 _FLAGS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 

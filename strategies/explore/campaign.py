@@ -17,6 +17,7 @@ from strategies.terminal import progress_bar
 
 SETS = {"pairs": generated.pairs, "all": generated.programs}
 PART = re.compile(r"(\d+)/(\d+)")
+COLUMNS = ("schedules", "pruned", "seconds", "is_found")
 CHUNK = 8
 """Jobs that a worker takes at once: most take less than a tenth of a second."""
 
@@ -86,15 +87,27 @@ def _done_before(out):
     """Return what a file says was done, by Job; begin one that is not there."""
     if out is None:
         return {}
-    path = Path(out)
-    if not path.exists():
-        path.write_text(json.dumps({"sources": _sources()}) + "\n")
+    path, header = Path(out), json.dumps({"sources": _sources()}) + "\n"
+    text = path.read_text(errors="replace") if path.exists() else ""
+    if not text:
+        path.write_text(header)
         return {}
-    header, *lines = path.read_text().splitlines() or [""]
-    if header != json.dumps({"sources": _sources()}):
+    if not text.startswith(header):
         raise InputError(f"{out}: made by other sources; accepted is a new file, or its own")
-    rows = map(json.loads, lines)
-    return {Job(*row.pop("job")): row for row in rows}
+    lines = text.splitlines(keepends=True)
+    if not lines[-1].endswith("\n"):  # it was killed, or the disk full
+        path.write_text("".join(lines[:-1]))
+        lines.pop()
+    try:
+        return dict(map(_row_of, lines[1:]))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{out}: damaged ({error}); accepted is a new file") from error
+
+
+def _row_of(line):
+    """Return the Job of a line, and what came of it."""
+    row = json.loads(line)
+    return Job(*row.pop("job")), {name: row[name] for name in COLUMNS}
 
 
 def _explore(jobs, done, out):

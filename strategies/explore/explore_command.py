@@ -2,7 +2,18 @@
 
 import click
 
-from strategies.options import STRATEGY
+from strategies.errors import InputError
+from strategies.options import STRATEGY, given_options
+
+TAKEN = {
+    "--list": (),
+    "--catalogue": (),
+    "--generated": ("--strategy", "--bound", "--memory", "--part", "--out"),
+    "--replay": ("PROGRAM", "--strategy", "--bound", "--memory", "--defect"),
+    "--defect": ("PROGRAM", "--strategy", "--bound", "--memory"),
+    None: ("PROGRAM", "--strategy", "--bound", "--memory", "--long"),
+}
+"""What is asked for, by default programs, and what may stand beside it."""
 
 
 @click.command()
@@ -27,10 +38,22 @@ from strategies.options import STRATEGY
 @click.option("--catalogue", is_flag=True, help="Show which known defects are found.")
 @click.option("--list", "listed", is_flag=True, help="List the programs.")
 def explore(program, chosen, **arguments):
-    """Run small programs of the machine under all schedules, for every tracker.
+    """Run small programs of the machine under all schedules of few preemptions, for each tracker.
 
     PROGRAM is one that --list shows; by default all of them. Exit status 1: a schedule fails.
     """
+    _refuse_ignored(given_options())
     from strategies.explore.session import run_explore
 
     return run_explore(program, chosen, **arguments)
+
+
+def _refuse_ignored(given):
+    """Raise InputError if an option was given that would say nothing."""
+    mode = next((mode for mode in TAKEN if mode in given), None)
+    ignored = sorted(given - {mode, *TAKEN[mode]})
+    if ignored:
+        beside = f" beside {mode}" if mode else " alone"
+        owners = [owner or "no other" for owner, taken in TAKEN.items() if ignored[0] in taken]
+        accepted = f"with {' or '.join(owners)}" if owners else "one of them"
+        raise InputError(f"{ignored[0]} says nothing{beside}; accepted: {accepted}")

@@ -101,11 +101,11 @@ def run_explore(
         from strategies.explore.campaign import run_generated
 
         return run_generated(generated, chosen, bound, memory or "sc", part, out)
-    if schedule or defect:
+    if schedule is not None or defect is not None:
         return _one(program, chosen, bound, memory, schedule, defect)
     memory = memory or "sc"
     programs = LONG_PROGRAMS if is_long else PROGRAMS
-    if program:
+    if program is not None:
         programs = (find(program),)
     jobs = [
         Job(each.name, name, _bound(each, bound, is_long), memory)
@@ -193,7 +193,7 @@ def _one(program, chosen, bound, memory, schedule, name):
     found = find(program or defect.program)
     memory = memory or (defect.memory if defect else "sc")
     job = Job(found.name, chosen[0], _bound(found, bound), memory, name)
-    if schedule:
+    if schedule is not None:
         return _replay(job, schedule)
     (result,) = _run([job])
     show_findings([result])

@@ -58,6 +58,21 @@ def _put_back(machine, word, mask):
 
 
 @inlined
+def _list_bits(machine, word, bits, below, numbers, listed, room):
+    """List which words of the level below, from word `below` on, a word's bits name; fetch them.
+
+    Returns the bits that found no room, and how many words are listed.
+    """
+    while bits and listed < room:
+        number = word * PAGES_PER_WORD + ctz(bits)
+        atomics.prefetch(machine.bitmap, below + number)
+        atomics.store_own(numbers, listed, U64(number))
+        listed += 1
+        bits &= bits - ONE
+    return bits, listed
+
+
+@inlined
 def _list_middles(machine, slot, place, middles, room):
     """Take words of the second summary from `place` on; list what they name, and fetch it.
 
@@ -68,12 +83,7 @@ def _list_middles(machine, slot, place, middles, room):
     listed = 0
     while place < end and listed < room:
         bits = _take(machine, second + place)
-        while bits and listed < room:
-            middle = place * PAGES_PER_WORD + ctz(bits)
-            atomics.prefetch(machine.bitmap, first + middle)
-            atomics.store_own(middles, listed, U64(middle))
-            listed += 1
-            bits &= bits - ONE
+        bits, listed = _list_bits(machine, place, bits, first, middles, listed, room)
         _put_back(machine, second + place, bits)
         place += 0 if bits else 1
     return listed, place
@@ -91,12 +101,7 @@ def _list_words(machine, slot, middles, listed, numbers, room, rest):
     for k in range(listed):
         middle = I64(atomics.load_own(middles, k))
         bits = _take(machine, first + middle)
-        while bits and named < room:
-            number = middle * PAGES_PER_WORD + ctz(bits)
-            atomics.prefetch(machine.bitmap, bitmap + number)
-            atomics.store_own(numbers, named, U64(number))
-            named += 1
-            bits &= bits - ONE
+        bits, named = _list_bits(machine, middle, bits, bitmap, numbers, named, room)
         if bits:
             place = middle // PAGES_PER_WORD
             _put_back(machine, first + middle, bits)

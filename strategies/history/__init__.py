@@ -1,1 +1,1 @@
-"""Trackers that no kernel has any more: shown as history, never among the choices."""
+"""Trackers of the thread's time, of another KVM (Book3S PR): shown, never among the choices."""

@@ -1,4 +1,4 @@
-"""Unmap the slot; log each writable mapping when it is made again: Book3S PR, in the seed."""
+"""Unmap the slot; log each writable mapping when it is made again: Book3S PR, then and now."""
 
 from strategies.base import DirtyTracker
 from strategies.core import atomics
@@ -49,7 +49,9 @@ class PteFlush(DirtyTracker):
 
     A page is logged when a writable mapping is made, so a page that was only read is reported, too,
     if the guest's own HPTE allows stores. A harvest that finds anything dirty unmaps all the slot
-    (`kvm_vm_ioctl_get_dirty_log` and `kvmppc_mmu_pte_pflush` of Book3S PR).
+    (`kvm_vm_ioctl_get_dirty_log` and `kvmppc_mmu_pte_pflush` of Book3S PR; in the Linux of 2026
+    `kvm_vm_ioctl_get_dirty_log_pr`). PR runs guests without the hypervisor mode of the CPU, and
+    still zeroes last.
 
     A guest with two valid HPTEs for one address, of which the architecture says nothing, may notice
     the log: where the first is absent, the hardware's search finds the second.

@@ -10,6 +10,7 @@ import numpy as np
 from strategies.core import atomics
 from strategies.core.jit import kernel
 from strategies.core.words import I64, ONE, U64, ZERO, ctz, popcount
+from strategies.lanes.predictors import forget_branches
 from strategies.lanes.registry import get
 from strategies.lanes.words import PAGE_WORDS
 
@@ -174,6 +175,7 @@ def _epochs(say, trace, lane, result):
         _time(result, "write_ns", lane.write, gfns)
         _time(result, "again_ns", lane.write, gfns)
         result.opened.append(lane.closed_early == early)
+        forget_branches()
         _time(result, "harvest_ns", lane.harvest, out)
         _record(result, epoch, judge(memory, copy, gfns, out, stored), lane.reports)
         if time.monotonic() > at + SAY_S:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from strategies.errors import InputError
 from strategies.litmus import faults, herd, logs, machine, scans
 from strategies.terminal import echo_columns
 
@@ -42,6 +43,10 @@ def run_litmus(out, is_run):
     int
         0; or 1: herd7 judges otherwise than it is recorded.
     """
+    if out == "":
+        raise InputError("--out is empty; accepted: a folder, new or old")
+    if out is not None and is_run:
+        raise InputError("--out and --run were both given; accepted: one of them")
     if out is not None:
         return _write(Path(out))
     version, verdicts = herd.recorded()

@@ -8,8 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from platformdirs import user_cache_dir
-
+from strategies.core.cache import cache_folder
 from strategies.errors import InputError
 
 SOURCE = Path(__file__).with_name("recorder.c")
@@ -24,10 +23,9 @@ def library():
         There is no C compiler, or it fails.
     """
     digest = hashlib.blake2b(SOURCE.read_bytes(), digest_size=8).hexdigest()
-    folder = Path(os.environ.get("DIRTYLOG_CACHE") or user_cache_dir("dirtylog"))
+    folder = cache_folder(os.environ.get("DIRTYLOG_CACHE"))
     path = folder / f"recorder-{digest}.so"
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             _compile(temporary)

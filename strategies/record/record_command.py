@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from strategies.errors import InputError
+from strategies.options import check_new_file
 from strategies.units import DURATION
 
 
@@ -32,10 +33,10 @@ def record(command, interval, duration, out, force, pid):
     if not command:
         raise InputError("no command; accepted: dirtylog record -- COMMAND ARGUMENT...")
     out = out or Path(f"{Path(command[0]).name}.npz")
-    if out.exists() and not force:
-        raise InputError(f"{str(out)!r} exists; give another --out, or --force to replace it")
-    if not out.absolute().parent.is_dir():
-        raise InputError(f"cannot write {str(out)!r}; accepted: a file in a folder that exists")
+    check_new_file(out, force)
     from strategies.record.program import run_record
+    from strategies.workloads.checks import check_name
+
+    check_name(out.stem)  # before the program runs: it may run for long
 
     return run_record(command, interval_ns=interval, duration_ns=duration, out=out)

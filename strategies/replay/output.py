@@ -234,7 +234,7 @@ def completed(path):
 
 def write_csv(path, rows):
     """Write rows to a file, completely or not at all."""
-    with completed(path) as temporary, temporary.open("w", newline="") as file:
+    with completed(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
 
 

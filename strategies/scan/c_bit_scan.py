@@ -29,7 +29,7 @@ def _get_definitive_dirty_log(machine, slot, out, words):
 
 
 class CBitScan(DirtyTracker):
-    """Scan the hardware C bit of every page of the slot; a write costs the guest nothing.
+    """Scan the hardware C bit of every page of the slot; a write costs the guest no fault.
 
     The log is in the HPTEs and, for HPTEs that are gone, in the CHANGED bit of the rmap words.
     This is Paul Mackerras' patch with the fixes that later kernels needed: CHANGED survives a

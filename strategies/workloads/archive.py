@@ -85,7 +85,10 @@ def _check_directory(file: BinaryIO) -> None:
     tail = file.read()
     end = tail[-22:]  # without a comment
     if tail.startswith(WIDE_END_OF_DIRECTORY) or not end.startswith(END_OF_DIRECTORY):
-        raise InputError("unreadable or damaged (its end); accepted: an npz archive")
+        raise InputError(
+            "unreadable or damaged (its end); accepted: an npz archive, as `dirtylog import` "
+            "makes of other data"
+        )
     nbytes = int.from_bytes(end[12:16], "little")
     if nbytes > MAX_DIRECTORY_BYTES:
         raise InputError(f"a directory of {nbytes} bytes; accepted: at most {MAX_DIRECTORY_BYTES}")

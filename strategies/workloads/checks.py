@@ -12,7 +12,8 @@ from strategies.errors import InputError
 REQUIRED_META = ("name", "page_size", "slot_pages", "epoch_ms", "epochs")
 MAX_SLOT_PAGES = 2**31
 MAX_EPOCHS = 2**24  # two days of 10 ms; a page of an epoch has a number of 55 bits
-MAX_EPOCH_MS = 86_400_000
+MIN_EPOCH_MS = 1e-6
+MAX_MS = 1e12  # of all epochs, which may be merged into one: 31 years
 MAX_NAME = 200
 # A replay holds the stores of an epoch in memory; one core makes about 10 million in 10 ms.
 MAX_EPOCH_STORES = 2**26
@@ -44,24 +45,30 @@ def check_meta(meta: Any) -> None:
     if missing:
         raise InputError(f"meta lacks {', '.join(missing)}; required: {', '.join(REQUIRED_META)}")
     name, page_size, slot_pages, epoch_ms, epochs = (meta[key] for key in REQUIRED_META)
-    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME or not name.isprintable():
-        raise InputError(f"name must be 1 to {MAX_NAME} printable letters, not {short(name)}")
+    check_name(name)
     if not _is_count(page_size) or page_size < 4096 or page_size.bit_count() != 1:
         raise InputError(f"page_size must be a power of two from 4096, not {short(page_size)}")
     if not _is_count(slot_pages) or slot_pages > MAX_SLOT_PAGES:
         raise InputError(f"slot_pages must be 1 to {MAX_SLOT_PAGES}, not {short(slot_pages)}")
-    if not _is_number(epoch_ms) or not 0 < epoch_ms <= MAX_EPOCH_MS:
-        raise InputError(
-            f"epoch_ms must be a number above 0, at most {MAX_EPOCH_MS}, not {short(epoch_ms)}"
-        )
     if not _is_count(epochs):
         raise InputError(f"epochs must be 1 or more, not {short(epochs)}")
     if epochs > MAX_EPOCHS:
         raise InputError(f"epochs must be at most {MAX_EPOCHS}, not {short(epochs)}")
+    if not _is_number(epoch_ms) or not MIN_EPOCH_MS <= epoch_ms <= MAX_MS / epochs:
+        raise InputError(
+            f"epoch_ms must be a number from {MIN_EPOCH_MS:g}, at most {MAX_MS:g} in all epochs, "
+            f"not {short(epoch_ms)}"
+        )
     recorded = meta.get("recorded_page_size", 4096)
     if not _is_count(recorded) or recorded.bit_count() != 1 or recorded > MAX_SLOT_PAGES * 4096:
         raise InputError(f"recorded_page_size must be a power of two, not {short(recorded)}")
     _check_numbers(meta)
+
+
+def check_name(name: Any) -> None:
+    """Raise InputError unless a trace may be called so."""
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME or not name.isprintable():
+        raise InputError(f"name must be 1 to {MAX_NAME} printable letters, not {short(name)}")
 
 
 def _check_numbers(meta: dict[str, Any]) -> None:

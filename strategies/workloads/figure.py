@@ -111,9 +111,9 @@ def _draw_working_set(panel, trace):
     panel.set_ylim(0, 1.02)
     _set_formats(panel.xaxis, _thousands)
     _set_formats(panel.yaxis, lambda value, _: f"{100 * value:.3g}%")
-    panel.set_xlabel(f"pages, those written most often first ({number(len(counts))} in all)")
+    panel.set_xlabel(f"pages, those written most often first ({len(counts):,} in all)")
     panel.set_ylabel("of all writes")
-    panel.set_title(f"half of the writes go to {number(shape.working_set(trace)[0.5])} pages")
+    panel.set_title(f"half of the writes go to {shape.working_set(trace)[0.5]:,} pages")
     panel.grid(alpha=0.3)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from strategies.errors import InputError
+from strategies.options import check_new_file, given_options
 from strategies.units import SIZE
 from strategies.workloads.imports import FORMATS
 
@@ -39,6 +40,17 @@ class Options:
             raise InputError(f"--slot is not of {fmt}: its addresses make the slot")
 
 
+ONLY_OF = {"--instructions": "lackey", "--epochs": "dirty-rate", "--seed": "dirty-rate"}
+"""Options that one format reads alone."""
+
+
+def _refuse_others(fmt):
+    """Raise InputError if an option was given that the format does not read."""
+    for option in sorted(given_options() & ONLY_OF.keys()):
+        if fmt != ONLY_OF[option]:
+            raise InputError(f"{option} is not of {fmt}; accepted: with {ONLY_OF[option]}")
+
+
 def _help():
     return "\b\n" + "\n".join(f"{name:<11} {text}" for name, (_, text) in FORMATS.items())
 
@@ -69,8 +81,8 @@ def import_(fmt, files, out, slot, force, **rest):
     """Make a trace of other people's data."""
     if fmt not in FORMATS:
         raise InputError(f"no format {fmt!r}; accepted: {', '.join(FORMATS)}")
-    if out.exists() and not force:
-        raise InputError(f"{str(out)!r} exists; give another --out, or --force to replace it")
+    check_new_file(out, force)
+    _refuse_others(fmt)
     if len(files) > 1 and fmt != "bitmap":
         raise InputError(f"{len(files)} files; accepted: one, several of bitmap alone")
     if slot is not None and slot % 4096:

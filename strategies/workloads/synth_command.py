@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from strategies.errors import InputError
+from strategies.options import check_new_file
 from strategies.units import FRACTION, SIZE
 
 
@@ -34,8 +35,7 @@ def synth(pattern, slot, pages, out, force, **arguments):
     from strategies.workloads.synthetic import synthesize
     from strategies.workloads.trace import save_trace
 
-    if out.exists() and not force:
-        raise InputError(f"{str(out)!r} exists; give another --out, or --force to replace it")
+    check_new_file(out, force)
     trace = synthesize(pattern, slot_pages=_slot_pages(slot, pages), **arguments)
     save_trace(trace, out)
     click.echo(

@@ -128,10 +128,17 @@ def synthesize(
     InputError
         If an argument is out of range, or the trace would not fit a trace file.
     """
-    meta = {"name": pattern, "page_size": page_size, "slot_pages": slot_pages}
-    meta |= {"epoch_ms": epoch_ms, "epochs": epochs, "recorder": "synthetic", "pattern": pattern}
-    meta |= {"seed": seed, "density": density, "stores": stores, "reads": reads}
-    _check_arguments(meta)
+    meta = checked_meta(
+        pattern,
+        slot_pages=slot_pages,
+        density=density,
+        epochs=epochs,
+        seed=seed,
+        stores=stores,
+        reads=reads,
+        epoch_ms=epoch_ms,
+        page_size=page_size,
+    )
     page_rng, store_rng, read_rng = np.random.default_rng(seed).spawn(3)
     offsets, gfns = _pack(PATTERNS[pattern](page_rng, slot_pages, density, epochs))
     _check_room(meta, int(np.diff(offsets).max()))
@@ -140,6 +147,32 @@ def synthesize(
         return Trace(offsets, gfns, meta, counts)
     read_offsets, read_gfns = _pack(_reads(read_rng, offsets, gfns, slot_pages, reads))
     return Trace(offsets, gfns, meta, counts, read_offsets, read_gfns)
+
+
+def checked_meta(
+    pattern: str,
+    *,
+    slot_pages: int,
+    density: float,
+    epochs: int,
+    seed: int = 0,
+    stores: int | None = None,
+    reads: int = 0,
+    epoch_ms: float = 10.0,
+    page_size: int = 4096,
+) -> dict:
+    """Return the meta of a synthetic trace; the arguments are those of `synthesize`.
+
+    Raises
+    ------
+    InputError
+        If one is out of range, as far as it shows before the trace is made.
+    """
+    meta = {"name": pattern, "page_size": page_size, "slot_pages": slot_pages}
+    meta |= {"epoch_ms": epoch_ms, "epochs": epochs, "recorder": "synthetic", "pattern": pattern}
+    meta |= {"seed": seed, "density": density, "stores": stores, "reads": reads}
+    _check_arguments(meta)
+    return meta
 
 
 def _check_arguments(meta: dict) -> None:

@@ -65,6 +65,31 @@ def test_a_part_of_the_generated_programs_is_gone_on_with(explore, tmp_path):
     ]
 
 
+@pytest.mark.parametrize("torn", ["", '{"jo'])
+def test_what_was_killed_while_it_wrote_is_gone_on_with(explore, tmp_path, torn):
+    out = tmp_path / "done"
+    out.write_text("")
+    assert explore(*GENERATED, "1/100", "--out", str(out))[0] == 0
+    whole = out.read_text().splitlines()
+    out.write_text("\n".join(whole[:-1]) + f"\n{torn}")
+    assert "1 of them run now" in explore(*GENERATED, "1/100", "--out", str(out))[1][0]
+    assert sorted(line.split('"seconds"')[0] for line in out.read_text().splitlines()) == sorted(
+        line.split('"seconds"')[0] for line in whole
+    )
+
+
+@pytest.mark.parametrize("line", ["{}", "[", '{"job": []}', "7"])
+def test_a_damaged_file_is_not_gone_on_with(explore, tmp_path, line):
+    out = tmp_path / "done"
+    explore(*GENERATED, "99/100", "--out", str(out))
+    damaged = out.read_text() + line + "\n"
+    out.write_text(damaged)
+    status, lines, errors = explore(*GENERATED, "99/100", "--out", str(out))
+    assert (status, lines, len(errors)) == (2, [], 1)
+    assert "damaged" in errors[0]
+    assert out.read_text() == damaged
+
+
 def test_what_other_sources_made_is_not_gone_on_with(explore, tmp_path):
     out = tmp_path / "done"
     out.write_text('{"sources": "others"}\n')
@@ -89,6 +114,12 @@ def test_programs_are_listed(explore):
     ("arguments", "message"),
     [
         (["nothing"], "unknown program 'nothing'; accepted:"),
+        ([""], "unknown program ''; accepted:"),
+        (["--part", "1/2"], "--part says nothing alone; accepted: with --generated"),
+        (["--list", "--catalogue"], "--catalogue says nothing beside --list; accepted: one of"),
+        (["--generated", "all", "store-harvest"], "PROGRAM says nothing beside --generated"),
+        (["--catalogue", "--memory", "tso"], "--memory says nothing beside --catalogue"),
+        (["store-harvest", "--strategy", "c_bit_scan", "--replay", ""], "accepted is one like"),
         (["store-harvest", "--strategy", "nothing"], "unknown strategy 'nothing'"),
         (["store-harvest", "--strategy", "null"], "'null' tracks nothing"),
         (["--generated", "all", "--part", "3/3"], "accepted is K/N"),

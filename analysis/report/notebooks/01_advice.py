@@ -9,9 +9,10 @@
 # %% [markdown]
 # # Advice and published times
 #
-# What to deploy, how far the model behind it agrees with what others published, and what the
-# verdict hangs on. Kind of the numbers on this page: **modelled**, closed counts times the unit
-# costs of a profile, in 1,024 draws over all their ranges at once.
+# What to deploy, how far the model behind it agrees with what others published, and which unit
+# costs decide. Kind of the numbers on this page: **modelled**, counts by closed formulas times the
+# unit costs of a profile. A range is 5% to 95% of 1,024 draws over the ranges of all unit costs at
+# once; only beside published times it is wider (there).
 
 # %%
 """Advice: what to deploy, what was published, how sure it is, and what it hangs on."""
@@ -30,7 +31,7 @@ SLOT = platforms.SLOT_BYTES
 study = load_study()
 
 # %% [markdown]
-# ## Advice for written deployments
+# ## Advice for some deployments
 
 # %%
 advised = scenarios.advice_table()
@@ -39,15 +40,17 @@ assert set(advised["profile"]) == set(bundled())
 assert {"16 MiB", "2 MiB", "64 KiB", "4 KiB"} <= set(advised["pages"])
 table(
     texts.advice(advised),
-    "Modelled: what costs least by the constants' values, in how many of the draws it does, and "
-    f"what a kernel of the platform has{study.walks}; star: a proposal, no kernel has it",
+    "Modelled: what costs least with each unit cost at its value, in how many of the draws it "
+    f"does, and what a kernel of the platform has{study.walks}; star: a proposal, no kernel has it",
 )
 
 # %% [markdown]
 # ## Against published times
 #
-# Cited figures from which no constant of the profile was taken, beside the model. A bound in the
-# tests keeps each ratio where it is; it proves no accuracy.
+# Cited figures from which no constant of the profile was taken, beside the model. The modelled
+# range is from all unit costs at their low ends to all at their high ends, in a ratio in both its
+# parts; the dot has each at its value. A test bounds how far each dot may be off, so that the model
+# stays as it is; that proves no accuracy.
 
 # %%
 cases = texts.published()
@@ -70,9 +73,9 @@ fold(cases, f"All {len(cases)} with their sources")
 # %% [markdown]
 # ## The trade-off
 #
-# The scan pays for every page of the slot, at the harvest; faults are paid for every page written,
-# by the guest. Where not all draws have a density at which they cost the same, the table says how
-# many have.
+# A scan costs the host something for every page of the slot, at the harvest; faults cost the guest
+# something for every page written. In some draws there is no density at which both cost the same:
+# then the table gives the share of the draws that have one.
 
 # %%
 densities = np.geomspace(1e-5, 1, 31)
@@ -87,8 +90,8 @@ show(
 )
 
 # %% [markdown]
-# Whoever knows what a fault costs on her host reads the density off this map; the bar at the left
-# of each panel is what the profile takes it to be.
+# If you know what a fault costs on your host, read the density off this map. The bar at the left
+# of each panel is what the profile assumes.
 
 # %%
 slots = [SLOT >> 4, SLOT, SLOT << 4]
@@ -96,19 +99,20 @@ table(
     texts.break_evens(slots),
     "Modelled: density at which scan and faults cost the same CPU time, median (5% to 95% of the "
     f"draws){study.walks}; 0%: the scan costs less as soon as a page is written, never: faults "
-    "cost less however much is; the darker, the more must be written before the scan costs less",
+    "cost less however much is written; the stronger the colour, the more must be written before "
+    "the scan costs less",
 )
 
 # %% [markdown]
-# ## What the verdict hangs on
+# ## What the verdict depends on
 #
-# At the density of the median break-even: which unit costs explain most of the verdict (squared
+# The unit costs that explain most of the verdict at the density of the median break-even (squared
 # rank correlation, as shares).
 
 # %%
 table(
     texts.drivers(curves.verdict_drivers(SLOT)),
-    "Modelled: the three unit costs on which scan against faults hangs most, 1 vCPU",
+    "Modelled: the three unit costs on which scan against faults depends most, 1 vCPU",
 )
 
 # %% [markdown]

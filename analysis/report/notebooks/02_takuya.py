@@ -51,7 +51,8 @@ show(
 
 # %% [markdown]
 # A harvest with tlbies contains the simulated ones, which are cheaper than a host's. Times below
-# 100 ns are those of reading the clock.
+# 100 ns are those of reading the clock. `results/README.md` says which trackers have changed since
+# the reference passes.
 
 # %%
 table(texts.clean_slots(clean), f"Measured: harvest of a clean slot ({study.times})")
@@ -71,8 +72,8 @@ assert (ratios.loc[is_sparse, "p5"] > 1).all(), "the scan wins a sparse harvest 
 assert (ratios.loc[~is_sparse, "p5"] <= 1).any(), "it is longer with 1% written, too"
 say(
     "**On a host** (*modelled*, 4 GiB, 1 vCPU"
-    f"{study.walks}): with 0.01% written the scan's harvest is longer in at least 95% of the "
-    "draws, on each platform; with 1% not on each."
+    f"{study.walks}): with 0.01% written the scan's harvest takes longer in at least 95% of the "
+    "draws on each platform; with 1% written that does not hold on each."
 )
 table(
     texts.by_density(ratios),
@@ -97,7 +98,7 @@ say(
 )
 table(
     texts.vga(vga),
-    "A scan a frame on POWER: walk (measured), tlbies (exact), both together (modelled)",
+    "A scan a frame: walk of a simulated HPT (measured), tlbies (exact), both on POWER (modelled)",
 )
 
 # %% [markdown]
@@ -113,9 +114,10 @@ else:
     table(mapped, "Measured: clean scan, scattered mapping / linear mapping")
 
 # %% [markdown]
-# ## The limit: a copy of the bitmap
+# ## Beside a copy of the bitmap
 #
-# Whoever hands out a bitmap writes it. How many such copies does a harvest take?
+# A harvest writes the bitmap that it hands out. How long does it take, in copies of that bitmap?
+# (Below 1: what is clean is only zeroed, which takes less than to copy it.)
 
 # %%
 copies = texts.copies(study.frame)
@@ -128,9 +130,9 @@ else:
 # ## Starting and ending the log
 #
 # A slot of which every page was written. The call from outside is in these times (see null).
-# `c_bit_scan` clears all C bits at its start, as the posted patch did; KVM's HPT log has not since
-# 2017, and its first harvest reports what has its C set (*cited*: e641a317830b), which is how the
-# model prices it.
+# `c_bit_scan` clears all C bits at its start, as the posted patch did. KVM's HPT log does not since
+# 2017: its first harvest reports the pages whose C is set (*cited*: e641a317830b), and so the model
+# prices it.
 
 # %%
 table(texts.toggles(study.frame), "Measured: time to start and to end the log of a slot")
@@ -138,8 +140,8 @@ table(texts.toggles(study.frame), "Measured: time to start and to end the log of
 # %% [markdown]
 # ## Beside storing vCPUs
 #
-# 16 MiB, harvested while vCPUs store to random pages as fast as they can. Times only where every
-# vCPU had a core.
+# 16 MiB, harvested while vCPUs store to random pages as fast as they can. Times are given only
+# where every vCPU had a core.
 
 # %%
 lost = measured(study.frame, "Contention.track_lost_pages")
@@ -149,7 +151,7 @@ beside = texts.beside_stores(study.frame)
 if beside is not None:
     ratio = tables.beside_clean(study.frame, study.cells)
     say(
-        "Harvests follow one another at once, so that most find little: the median one takes "
+        "Harvests follow one another at once, so most find little: the median one takes "
         f"{wording.factor(ratio.min(), ratio.max())} times what a harvest of a clean slot of that "
         "size takes (*measured*)."
     )
@@ -158,9 +160,8 @@ if beside is not None:
 # %% [markdown]
 # ## How well the fitted walks predict
 #
-# What is fitted is the lowest sample of each cell, for whatever else a machine does only adds to a
-# time. In turn each size and each density is left out of the fit, and the cells that were left out
-# are predicted.
+# The fit is to the lowest sample of each cell, since whatever else a machine does only adds to a
+# time. Each size and each density in turn is left out of the fit, and its cells are predicted.
 
 # %%
 _, _, judged, _ = fitted(study.frame)

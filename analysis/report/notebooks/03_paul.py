@@ -13,12 +13,14 @@
 # slows the guest a little to speed up the harvest. How much?
 #
 # Kind of the numbers on this page: **modelled**, from counts that are **exact**, and so only as
-# good as the unit costs of the profiles. Those are cited, derived, transferred or estimated, each
-# with a range; what is shown are 5% to 95% of the draws over all of them.
+# good as the unit costs of the profiles. Those are derived from published figures, transferred from
+# another machine, or estimated, each with a range; none was published as it is. What is shown is 5%
+# to 95% of the draws over all of them.
 
 # %%
 """Paul's concern: what the faults cost the guest."""
 
+from analysis.model.profile import COSTS, bundled, load_profile
 from analysis.report import programs, tables, texts, wording
 from analysis.report.shown import load_study, say, table
 
@@ -27,6 +29,8 @@ replays = study.replays
 assert (replays["lost"] == 0).all(), "a page was lost"
 
 # %%
+constants = [load_profile(profile).constants[name] for profile in bundled() for name in COSTS]
+assert {one.kind for one in constants} == {"derived", "transferred", "estimated"}
 units = tables.fault_costs()
 assert (units["fault_low"] > 0).all()
 table(
@@ -58,15 +62,17 @@ table(
 # %%
 turns = programs.cheaper_replays(priced)
 say(
-    f"By the middle of its ranges the scan takes less CPU time in {turns['scan']} of "
-    f"{turns['all']} pairs of a recording and a platform with a scan (*modelled*{study.walks})."
+    "With each unit cost at its value, the scan takes less CPU time than faults in "
+    f"{turns['scan']} of {turns['all']} pairs of a recording and a platform with a changed bit "
+    f"(*modelled*{study.walks})."
 )
 
 # %% [markdown]
 # ## The interval
 #
-# A page written many times in an interval faults once: longer intervals cost less. The distinct
-# pages of an interval are counted exactly in the recordings, on POWER with both page sizes.
+# A page that is written many times in an interval faults once, so longer intervals cost less. The
+# distinct pages of an interval are counted exactly in the recordings; for POWER with both page
+# sizes.
 
 # %%
 longer = programs.stalls_by_interval()

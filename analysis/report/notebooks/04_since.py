@@ -12,9 +12,10 @@
 # The thread weighed a loop over all pages against faults. Since then: logs that hardware or the
 # kernel writes (PML, the dirty ring), a log that is cleared later than it is read, and scans that
 # ask less of memory. The last are proposals of this project: exact, and held to the same contract
-# as the others. So are `write_protect_summary`, which looks at what is dirty alone, and `adaptive`,
-# which takes faults for cold pages and scans hot ones, as `dbm_hybrid` does group by group; here it
-# decides by the unit costs of x86-kvm. `dirtylog strategies` says where each runs today.
+# as the others. So are `write_protect_summary`, which finds dirty words by summaries of its bitmap,
+# and `adaptive`, which takes faults for cold pages and scans hot ones, as `dbm_hybrid` does group
+# by group; here it decides by the unit costs of x86-kvm. `dirtylog strategies` says where each
+# comes from.
 
 # %%
 """What nobody had in 2011: the younger trackers on the recorded programs."""
@@ -62,8 +63,8 @@ priced = programs.priced_replays(replays, choices())
 least = programs.least_cpu(priced)
 table(
     texts.least_cpu(least),
-    "Modelled from exact counts, by the constants' values: who takes the least CPU time of host "
-    "and guest together, and how much of the least of c_bit_scan, write_protect and double_buffer; "
+    "Modelled from exact counts, each unit cost at its value: who takes the least CPU time of host "
+    "and guest together, relative to the least of c_bit_scan, write_protect and double_buffer; "
     "1 vCPU, 4 KiB pages, the slot being all of the guest (so that the HPT is no larger than a "
     "sweep likes); adaptive, whose replay decides by the unit costs of x86-kvm, is priced "
     f"there alone{study.walks}; star: a proposal, no kernel of the platform has it",
@@ -77,8 +78,8 @@ say(
     f"takes clearly less CPU time**, {wording.factor(gains.min(), gains.max())} times that of the "
     f"best of the thread's; in the other {int((~is_clear).sum())} the least is within 5% of it. In "
     f"{int(least['is_proposal'].sum())} pairs the least is one that no kernel of the platform has. "
-    "By the constants' values alone: what their ranges leave open, `dirtylog advise --trace` says "
-    "(*modelled*)."
+    "These use the values of the unit costs alone; `dirtylog advise --trace` says what their "
+    "ranges leave open (*modelled*)."
 )
 
 # %%
@@ -87,7 +88,8 @@ if rivals is not None:
     table(
         adaptive.by_platform(rivals),
         "adaptive on the four recordings, by each platform's unit costs, 1 vCPU, 4 KiB pages: "
-        "modelled, least and greatest; what is possible is derived, for who knows all stores",
+        "modelled, least and greatest; what is possible is derived, for a tracker that knows all "
+        "stores beforehand",
     )
     say(
         "- **Left out of the best other** are a log of the hardware and adaptive's own relative: "

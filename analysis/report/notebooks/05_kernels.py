@@ -9,13 +9,14 @@
 # %% [markdown]
 # # On real kernels
 #
-# Numbers of a software model are worth what they are worth against a kernel. Here the same pages of
-# real memory are stored to while the kernel of one machine tracks them: by userfaultfd and
-# PAGEMAP_SCAN (`uffd_async`), which walks every page-table entry as a scan does, and by KVM's
-# bitmap, its bitmap that is cleared later, and its ring (`kvm_bitmap`, `kvm_manual`, `kvm_ring`).
-# Some cells give unit costs; all others, and the recordings, are predicted from their counts alone.
-# Which units there are was chosen on such cells, too (`benchmarks/METHODOLOGY.md`); what each of
-# them counts says `analysis/model/lanes.py`.
+# A software model has to be compared with a real kernel. Here the same stores are made to real
+# memory while the kernel of one machine tracks them: by userfaultfd and PAGEMAP_SCAN
+# (`uffd_async`), which walks every page-table entry as a scan does, though each first write faults,
+# too; and by KVM's bitmap, its bitmap that is cleared later, and its ring (`kvm_bitmap`,
+# `kvm_manual`, `kvm_ring`). Unit costs are fitted to some cells; all others, and the
+# recordings, are predicted from their counts alone. The kinds of units were chosen by how well they
+# predict such cells, too (`benchmarks/METHODOLOGY.md`); what each of them counts is in
+# `analysis/model/lanes.py`.
 
 # %%
 """Real kernels: what a fit of some cells predicts for others, and where scan and faults meet."""
@@ -76,10 +77,10 @@ if kernels:
     say(texts.crossings_said(kernels))
 
 # %% [markdown]
-# **What a POWER host would share with these lanes**: the shape. A walk costs by the slot, a bitmap
-# by its words, a harvest besides by what was written, and not by pages alone but by the tables,
-# words and runs that hold them; a fault for each first write is the guest's. The counts are the
-# same on all machines.
+# **What a POWER host would share with these lanes**: the shape. The cost of a walk grows with the
+# slot, that of a bitmap with its words. What was written adds to both, not by pages alone but by
+# the tables, words and runs that hold them; the guest pays for a fault at each first write. The
+# counts are the same on all machines.
 #
 # **What it would not share**: the constants. POWER's hashed table has no tables of 512 entries side
 # by side: a page's entry is found by its rmap, under a lock, and invalidated by a tlbie on all

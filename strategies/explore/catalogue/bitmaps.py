@@ -205,8 +205,8 @@ DEFECTS = (
     Defect(
         name="copy-then-zero",
         what="Book3S PR copies the bitmap, flushes, and then clears what was marked meanwhile.",
-        origin="in the code that the posted patch moves; what fixed it is not known",
-        lived="2011-12, perhaps longer",
+        origin="in the code that the posted patch moves; in kvm_vm_ioctl_get_dirty_log_pr of 2026",
+        lived="2011-12 on",
         program="stores-harvests",
         strategy="pte_flush",
         replaces=((pte_flush._get_dirty_log, copy_then_zero),),

@@ -15,6 +15,7 @@ MIB = 1 << 20
 RATES = 24
 """Classes of pages that are fitted to a curve."""
 ROUNDS = 20_000
+MAX_LETTERS = 1 << 20  # what is longer, such as an image of a disk, is cut and so no JSON
 MAX_POINTS = 1000
 MAX_PAGES = 1 << 26
 """Of the slot, and written in all epochs: an answer of some bytes may ask for any number."""
@@ -56,7 +57,8 @@ def read_dirty_rate(paths, options):
 def _answer(path):
     """Return the object that QEMU answered, with or without its `return`."""
     try:
-        answer = json.loads(Path(path).read_text(encoding="utf-8"))
+        with Path(path).open(encoding="utf-8") as file:
+            answer = json.loads(file.read(MAX_LETTERS))
     except OSError as error:
         raise InputError(f"{str(path)!r}: {error.strerror}") from error
     except json.JSONDecodeError as error:

@@ -1,10 +1,13 @@
 """What the readers of text share: numbered lines, numbers, and one line when they are wrong."""
 
+from functools import partial
 from pathlib import Path
 
 from strategies.errors import InputError
 
 MAX_ADDRESS = 2**63
+MAX_LINE = 1 << 28
+"""Letters: an image of a disk or a memory may have no other line."""
 
 
 def numbered(path):
@@ -17,7 +20,9 @@ def numbered(path):
     """
     try:
         with Path(path).open(encoding="ascii") as file:
-            for number, line in enumerate(file, 1):
+            for number, line in enumerate(iter(partial(file.readline, MAX_LINE), ""), 1):
+                if len(line) == MAX_LINE:
+                    raise wrong(path, number, f"accepted: less than {MAX_LINE} letters in a line")
                 text = line.partition("#")[0].strip()
                 if text:
                     yield number, text
