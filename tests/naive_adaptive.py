@@ -7,7 +7,7 @@ Money is in picoseconds, but for debts, which are in nanoseconds.
 from collections import Counter
 from dataclasses import dataclass
 
-WORD, AGES, MAX_LEVEL = 64, 16, 6
+WORD, AGES, MAX_LEVEL = 64, 16, 3
 HARVESTS, MOST_DEBT = 1 << 24, 0xFFFFFFFF
 
 
@@ -18,14 +18,17 @@ class Group:
     pages: range
     is_open: bool = False
     is_paid: bool = False
+    has_closed: bool = False
     level: int = 0
+    wait: int = 0
     harvest: int = 0
     debt: int = 0
 
     @property
     def word(self):
         """Its word, as the machine keeps it."""
-        flags = self.is_open << 63 | self.is_paid << 62 | self.level << 56
+        flags = self.is_open << 63 | self.is_paid << 62 | self.has_closed << 61
+        flags |= self.wait << 58 | self.level << 56
         return flags | self.harvest % HARVESTS << 32 | self.debt
 
 
@@ -58,7 +61,7 @@ class NaiveAdaptive:
         self.saved, self.spent = [0] * AGES, [0] * AGES
         self.now, self.patience, self.price = 1, 0, max(ps["page_scan"], 1)
         self.faults = self.opened = self.waited = 0
-        self.is_swept = self.host_stored = self.may_be_hot = False
+        self.is_swept = self.is_due = self.host_stored = self.may_be_hot = False
         self.is_flushed = 0
         self.hot_pages = self.warm_pages = self.regret_cold = self.regret_swept = 0
         self.by_faults = self.by_scans = self.own = 0
@@ -91,16 +94,30 @@ class NaiveAdaptive:
         self.hot.add(gfn)
         self.may_be_hot = True
         self.faults += 1
-        group = self.groups[gfn // self.group_pages]
-        group.debt = self._debt(group, self.now) + self.fault // 1000
+        number = gfn // self.group_pages
+        group = self.groups[number]
+        group.debt = self._debt(group, self.now)
         group.harvest = self.now
-        if group.debt >= self._opening_price(group) << group.level and self._may_open(group):
-            group.is_open, group.debt = True, 0
-            self.opened += len(group.pages)
-            self._open(group)
+        if group.has_closed:
+            too_soon = group.debt > 0
+            group.wait = min(group.wait + 1, MAX_LEVEL) if too_soon else max(group.wait - 1, 0)
+            group.has_closed, group.debt = False, 0
+        group.debt += self.fault // 1000
+        opened = [group]
+        if self.is_due:
+            beside = self.fault // max(self.group_pages * self.costs["page_open"], 1)
+            opened = self.groups[number : number + 1 + beside]
+        is_paid = group.debt >= self._opening_price(group) << group.level
+        if (self.is_due or is_paid) and self._may_open(opened):
+            for one in opened:
+                self._open(one)
         group.debt = min(group.debt, MOST_DEBT)
 
     def _open(self, group):
+        if not group.is_open:
+            self.opened += len(group.pages)
+        group.is_open, group.is_paid, group.has_closed = True, False, False
+        group.debt, group.harvest = 0, self.now
         self.hot |= set(group.pages)
         self.may_be_hot = True
         self.events["groups_opened"] += 1
@@ -110,10 +127,10 @@ class NaiveAdaptive:
         least = 3 * (self.fault // 1000) if self.sweep else 1
         return max(self._toggle(len(group.pages)) // 2000, least)
 
-    def _may_open(self, group):
+    def _may_open(self, groups):
         if self.faults >= self.lead:
             return True
-        return self._toggle(self.opened + len(group.pages)) <= self.stakes
+        return self._toggle(self.opened + sum(len(one.pages) for one in groups)) <= self.stakes
 
     def _toggle(self, pages):
         """Opening and cooling: with a tlbie for each page, or a flush in the place of all."""
@@ -256,10 +273,11 @@ class NaiveAdaptive:
             group.debt = max(group.debt + idle - spared // 1000, 0)
             limit = self._opening_price(group)
             group.is_paid |= written * self.fault // 1000 >= 3 * limit
-            if group.debt >= limit:
+            if group.debt >= limit << group.wait:
                 step = -1 if group.is_paid else 1
                 group.level = min(max(group.level + step, 0), MAX_LEVEL)
-                group.is_open, group.is_paid, group.debt = False, False, 0
+                group.is_open, group.is_paid, group.has_closed = False, False, True
+                group.debt = self._toggle(len(group.pages)) // 1000 + limit
                 self.events["groups_closed"] += 1
         group.harvest = self.now
 
@@ -304,12 +322,7 @@ class NaiveAdaptive:
             self.regret_cold += hot * page_scan - self.sweep
         self.regret_cold = max(self.regret_cold, 0)
         price = self._toggle(self.npages - hot)
-        may_lose = not self._faults_lead or price <= self._left_to_lose
-        if hot < self.npages and self.regret_cold >= 1.5 * price and may_lose:
-            self.opened += self.npages - hot
-            for group in self.groups:
-                self._open(group)
-            hot = self.npages
+        self.is_due = hot < self.npages and 2 * self.regret_cold >= price
         if hot == self.npages:
             self.regret_cold = 0
         self.hot_pages = hot
@@ -320,9 +333,10 @@ class NaiveAdaptive:
             has_lost = self._faults_lead and self._left_to_lose < 0
             if has_lost or self.regret_swept >= 4 * self._toggle(hot):
                 for group in self.groups:
-                    group.is_open = group.is_paid = False
-                    group.level = group.harvest = group.debt = 0
+                    group.is_open = group.is_paid = group.has_closed = False
+                    group.level = group.wait = group.harvest = group.debt = 0
                 is_next_swept, self.regret_swept = False, 0
+                self.is_due, self.regret_cold = False, 0
         self.is_swept = is_next_swept
 
     def _take_stock(self):

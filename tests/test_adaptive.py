@@ -80,13 +80,44 @@ def test_an_open_group_that_is_written_no_more_closes():
     assert seen["pages_rearmed"] == 256
 
 
-def test_where_faults_are_dear_and_a_sweep_is_cheap_everything_is_swept():
+def harvests_until_it_closes(vm, tracker, gfns):
+    """Store to some pages of a group, which opens it, then wait."""
+    rounds(vm, tracker, 1, gfns)
+    return next(n for n in range(1, 200) if "groups_closed" in rounds(vm, tracker, 1))
+
+
+def test_a_group_that_closed_too_soon_waits_twice_as_long_the_next_time():
+    """So says a fault within 48 harvests: to open it again costs as much as to scan it so often."""
+    vm, tracker = build("adaptive", PAGES)
+    first = harvests_until_it_closes(vm, tracker, range(300, 360))
+    rounds(vm, tracker, 10)
+    again = harvests_until_it_closes(vm, tracker, range(370, 430))
+    rounds(vm, tracker, 49)
+    later = harvests_until_it_closes(vm, tracker, range(440, 500))
+    assert (first, again, later) == (17, 33, 17)
+
+
+def build_where_faults_are_dear():
     costs = X86_KVM._replace(first_write=50_000.0, page_scan=6.0, block_sweep=3.5, page_pass=6.0)
     vm = Vm(4096, unit_costs=costs)
     vm.add_memslot(0, 4096)
     vm.populate(0)
     tracker = get("adaptive")(vm)
     tracker.enable_logging(0)
+    return vm, tracker
+
+
+def test_where_everything_is_due_a_fault_opens_for_as_much_as_it_costs():
+    """Two are half the price of opening and cooling all; to open eleven groups costs no more."""
+    vm, tracker = build_where_faults_are_dear()
+    assert "groups_opened" not in rounds(vm, tracker, 1, [0, 1])
+    seen = rounds(vm, tracker, 1, [300, *range(256, 13 * 256, 200)])
+    assert (seen["write_faults"], seen["groups_opened"], seen["pages_opened"]) == (1, 12, 12 * 256)
+    assert rounds(vm, tracker, 1, [255, 13 * 256])["write_faults"] == 2
+
+
+def test_where_faults_are_dear_and_a_sweep_is_cheap_everything_is_swept():
+    vm, tracker = build_where_faults_are_dear()
     everything = list(range(0, 4096, 7))
     rounds(vm, tracker, 3, everything)
     seen = rounds(vm, tracker, 1, everything)
@@ -114,7 +145,7 @@ def accounts_of(vm):
     heat, start = vm.arrays.heat, int(vm.arrays.slots[SLOT_HEAT])
     words = heat[start : start + 64].tolist()
     groups = -(-vm.slots[0][1] // int(vm.arrays.slots[SLOT_GROUP]))
-    known = words[:18], words[32:48], words[48:64]
+    known = words[:19], words[32:48], words[48:64]
     return *known, heat[start + 64 : start + 64 + groups].tolist(), vm.arrays.written.tolist()
 
 
@@ -123,6 +154,7 @@ def accounts_by(model):
     known += [model.price, model.waited, model.hot_pages, model.warm_pages]
     known += [model.by_faults, model.by_scans, model.own, model.lead, model.stakes]
     known += [model.regret_cold, model.regret_swept, model.is_flushed, int(model.may_be_hot)]
+    known += [int(model.is_due)]
     groups = [group.word for group in model.groups]
     return known, model.saved, model.spent, groups, model.written
 

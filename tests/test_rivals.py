@@ -16,7 +16,6 @@ SUMMARY = " ".join((FOLDER.parents[1] / "README.md").read_text().split())
 TABLES = ("recordings", "held_out", "adversaries", "page_scan")
 BOUND = 1.05
 BOUND_OF_ADVERSARIES = 1.20
-REACHED_ELSEWHERE = 1.25
 
 
 @pytest.fixture(scope="module")
@@ -57,15 +56,8 @@ def test_recorded_programs_keep_the_bound(tables, name):
     assert tables[name]["ratio"].max() <= BOUND
 
 
-def test_adversaries_keep_their_bound_on_x86(tables):
-    rows = tables["adversaries"]
-    assert rows.loc[rows["profile"] == "x86-kvm", "ratio"].max() <= BOUND_OF_ADVERSARIES
-
-
-def test_adversaries_come_near_their_bound_elsewhere(tables):
-    ratios = tables["adversaries"]["ratio"]
-    assert ratios.max() <= REACHED_ELSEWHERE
-    assert (ratios > BOUND_OF_ADVERSARIES).sum() == 2
+def test_adversaries_keep_their_bound(tables):
+    assert tables["adversaries"]["ratio"].max() <= BOUND_OF_ADVERSARIES
 
 
 @pytest.mark.parametrize("name", TABLES)

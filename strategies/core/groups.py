@@ -3,8 +3,8 @@
 A page is open when its bit is set in the second half of the slot's bitmap. Its HPTEs may then have
 the guest's own permissions; those of other pages are read-only. Groups lie side by side from the
 slot's first page on. Under LOG_GROUPS the first fault opens a group, which stays so until logging
-stops. Under LOG_HEAT a fault opens its page, and `core/heat` says whether the group with it; a
-harvest may close pages again.
+stops. Under LOG_HEAT a fault opens its page, and `core/heat` says whether groups with it; a harvest
+may close pages again.
 
 Two orders matter. The bit comes before the first permission: a store through it must not find a
 harvest that passes the page over. And a permission is given under the page's rmap lock, the bit
@@ -14,7 +14,7 @@ page, after it took the bit away. Each sees the other.
 
 from strategies.core import atomics
 from strategies.core.events import GROUPS_OPENED, PAGES_OPENED, count
-from strategies.core.heat import heat_page, make_hot, may_have_hot
+from strategies.core.heat import end_of_opening, heat_page, make_hot, may_have_hot
 from strategies.core.jit import inlined, kernel
 from strategies.core.locks import lock_rmap, unlock_rmap, wait_hpte_unlocked
 from strategies.core.machine import LOG_GROUPS, LOG_HEAT, SLOT_BASE_GFN, SLOT_GROUP, SLOT_NPAGES
@@ -56,17 +56,24 @@ def enters_readonly(machine, slot, mode, gfn):
 
 
 @inlined
-def _group_of(machine, slot, gfn):
-    """Return the first page of a page's group and the one after its last, within the slot."""
+def _opened_with(machine, slot, gfn):
+    """Return the first page of what a page's fault opens and the one after the last of it.
+
+    A group, or several under LOG_HEAT. If a harvest changes that between claim and permissions,
+    these go to pages with their bits alone; those with a bit and no permission fault once more.
+    """
     pages = slot_field(machine, slot, SLOT_GROUP)
-    first = (gfn - slot_field(machine, slot, SLOT_BASE_GFN)) // pages * pages
-    return first, min(first + pages, slot_field(machine, slot, SLOT_NPAGES))
+    group = (gfn - slot_field(machine, slot, SLOT_BASE_GFN)) // pages
+    end = group + 1
+    if log_mode(machine, slot) == LOG_HEAT:
+        end = end_of_opening(machine, slot, group)
+    return group * pages, min(end * pages, slot_field(machine, slot, SLOT_NPAGES))
 
 
 @inlined
 def claim_group(machine, cpu, slot, gfn):
-    """Set the bits of a page's group; the caller gives permissions after it (`open_group`)."""
-    first, end = _group_of(machine, slot, gfn)
+    """Set the bits of what a page's fault opens; permissions come after it (`open_group`)."""
+    first, end = _opened_with(machine, slot, gfn)
     start, mode = bitmap_start(machine, slot, 1), log_mode(machine, slot)
     page = first
     while page < end:
@@ -77,12 +84,13 @@ def claim_group(machine, cpu, slot, gfn):
         else:
             atomics.fetch_or(machine.bitmap, start + page // PAGES_PER_WORD, mask)
         page += bits
-    count(machine, cpu, GROUPS_OPENED, 1)
+    pages = slot_field(machine, slot, SLOT_GROUP)
+    count(machine, cpu, GROUPS_OPENED, (end - first + pages - 1) // pages)
 
 
 @inlined
 def claim(machine, cpu, slot, mode, gfn):
-    """Set the bit of a page that faulted, or of its group; return whether that is to be opened."""
+    """Set the bit of a page that faulted, or of groups; return whether those are to be opened."""
     if mode == LOG_HEAT and not heat_page(machine, slot, gfn):
         return False
     claim_group(machine, cpu, slot, gfn)
@@ -105,14 +113,14 @@ def _open_page(machine, cpu, slot, mode, gfn):
 
 @kernel
 def open_group(machine, cpu, gfn):
-    """Give all pages of a page's group the guest's own permissions, without a flush.
+    """Give all pages that a page's fault opens the guest's own permissions, without a flush.
 
     The caller is inside a handler section, so that logging cannot stop and start meanwhile, and
     holds no lock. A TLB that has a page read-only walks at the next store.
     """
     slot = slot_of_gfn(machine, gfn)
     base, mode = slot_field(machine, slot, SLOT_BASE_GFN), log_mode(machine, slot)
-    first, end = _group_of(machine, slot, gfn)
+    first, end = _opened_with(machine, slot, gfn)
     for page in range(first, end):
         _open_page(machine, cpu, slot, mode, base + page)
     count(machine, cpu, PAGES_OPENED, end - first)

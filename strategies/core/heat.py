@@ -6,12 +6,13 @@ cold page's HPTEs are read-only, with C clear; the first store faults and heats 
 pages has a word of its own: a debt, which faults raise and time lowers, and whether the group is
 open, that is, hot as a whole. Who raises the debt to the price of opening opens the group
 (`core/groups`), if that price is not too much to lose (`may_open`). It doubles when a group closes
-that was not worth opening.
+that was not worth opening; the debt at which a group closes doubles when it closed too soon.
+Where everything is due, each fault opens its group, and those after it for as much as it costs.
 
 Words of a slot in `heat`: HEAT_WORDS of what is known of all of it, a word for each group, then a
 bit for each word of the bitmap that may name a hot page; MAY_BE_HOT stands for all these bits. A
 group's word is read and written by vCPUs and the harvest; of the others vCPUs change FAULTS,
-OPENED, MAY_BE_HOT and the bits, and read costs, HARVEST, IS_SWEPT, LEAD and STAKES.
+OPENED, MAY_BE_HOT and the bits, and read costs, HARVEST, IS_SWEPT, LEAD, STAKES and IS_DUE.
 """
 
 from strategies.core import atomics
@@ -44,7 +45,8 @@ REGRET_COLD = 14  # by how much more than a sweep of everything
 REGRET_SWEPT = 15  # by how much a sweep has cost more than to scan what is warm
 IS_FLUSHED = 16  # 1: the harvest under way ends with a flush of all TLBs
 MAY_BE_HOT = 17  # 0: no word of the bitmap has its bit; a harvest looks at none
-COSTS = 18  # unit costs in picoseconds, in the order of `UnitCosts`, then that of a sweep
+IS_DUE = 18  # 1: everything is to be opened, by faults
+COSTS = 19  # unit costs in picoseconds, in the order of `UnitCosts`, then that of a sweep
 FIRST_WRITE, PAGE_SCAN, WORD_READ, PAGE_OPEN, PAGE_COOL, FLUSH = range(COSTS, COSTS + 6)
 PAGE_WRITTEN = COSTS + 8
 COOL_TLBIE, FLUSH_ALL = COSTS + 9, COSTS + 10
@@ -56,14 +58,16 @@ HEAT_WORDS = 64
 
 OPEN = bit(63)
 PAID = bit(62)  # it was worth opening
-LEVEL_SHIFT = U64(56)  # by how many powers of two its price is raised
-LEVEL_MASK = U64(7)
+CLOSED = bit(61)  # it has closed, and no fault has come since: what reopening costs is its debt
+WAIT_SHIFT = U64(58)  # by how many powers of two the debt is raised at which it closes
+LEVEL_SHIFT = U64(56)  # and that at which it opens
+LEVEL_MASK = U64(3)
 HARVEST_SHIFT = U64(32)  # up to which harvest time has lowered its debt, modulo 2**24
 HARVESTS = 1 << 24
 DEBT_MASK = U64(0xFFFFFFFF)  # in ns
 """A group's word."""
 
-MAX_LEVEL = 6
+MAX_LEVEL = 3
 PS_PER_NS = 1000
 
 LEAST_FAULTS = 3
@@ -158,23 +162,15 @@ def opening_price(machine, heat, pages):
 
 
 @inlined
-def level_of(word):
-    """Return by how many powers of two the price of opening a group is raised."""
-    return I64(word >> LEVEL_SHIFT & LEVEL_MASK)
+def level_of(word, shift):
+    """Return by how many powers of two a debt is raised at which a group opens, or closes."""
+    return I64(word >> shift & LEVEL_MASK)
 
 
 @inlined
-def may_open(machine, heat, pages):
-    """Say whether a group of so many pages may be opened.
-
-    It may where scanning everything would have cost less by now than faults alone. Else opening and
-    cooling all groups of the interval must not cost more than may be lost; vCPUs that open groups
-    side by side may each spend what is left.
-    """
-    if atomics.load(machine.heat, heat + FAULTS) >= atomics.load(machine.heat, heat + LEAD):
-        return True
-    pages += I64(atomics.load(machine.heat, heat + OPENED))
-    return toggle_price(machine, heat, pages) <= I64(atomics.load(machine.heat, heat + STAKES))
+def moved(level, is_up):
+    """Return the next level, up or down."""
+    return min(level + 1, MAX_LEVEL) if is_up else max(level - 1, 0)
 
 
 @inlined
@@ -193,34 +189,78 @@ def debt_at(machine, heat, word, pages, harvest):
 
 
 @inlined
-def group_word(flags, level, harvest, debt):
+def group_word(flags, level, wait, harvest, debt):
     """Return a group's word."""
-    word = flags | U64(level) << LEVEL_SHIFT | U64(harvest % HARVESTS) << HARVEST_SHIFT
-    return word | U64(min(debt, 0xFFFFFFFF))
+    levels = U64(level) << LEVEL_SHIFT | U64(wait) << WAIT_SHIFT
+    return flags | levels | U64(harvest % HARVESTS) << HARVEST_SHIFT | U64(min(debt, 0xFFFFFFFF))
+
+
+@inlined
+def groups_of(machine, slot):
+    """Return how many groups a slot has."""
+    pages = slot_field(machine, slot, SLOT_GROUP)
+    return (slot_field(machine, slot, SLOT_NPAGES) + pages - 1) // pages
+
+
+@inlined
+def end_of_opening(machine, slot, group):
+    """Return the group after the last one that a fault in a group opens, if it opens any.
+
+    Where everything is due it opens, beside its own, those that follow for as much as it costs.
+    """
+    heat = heat_start(machine, slot)
+    if atomics.load(machine.heat, heat + IS_DUE) == ZERO:
+        return group + 1
+    price = slot_field(machine, slot, SLOT_GROUP) * known(machine, heat, PAGE_OPEN)
+    beside = known(machine, heat, FIRST_WRITE) // max(price, 1)
+    return min(group + 1 + beside, groups_of(machine, slot))
+
+
+@inlined
+def may_open(machine, slot, group):
+    """Say whether a fault may open a group, and those that it opens with it.
+
+    It may where scanning everything would have cost less by now than faults alone. Else opening and
+    cooling all groups of the interval must not cost more than may be lost; vCPUs that open groups
+    side by side may each spend what is left.
+    """
+    heat, group_size = heat_start(machine, slot), slot_field(machine, slot, SLOT_GROUP)
+    if atomics.load(machine.heat, heat + FAULTS) >= atomics.load(machine.heat, heat + LEAD):
+        return True
+    end = end_of_opening(machine, slot, group) * group_size
+    pages = min(end, slot_field(machine, slot, SLOT_NPAGES)) - group * group_size
+    pages += I64(atomics.load(machine.heat, heat + OPENED))
+    return toggle_price(machine, heat, pages) <= I64(atomics.load(machine.heat, heat + STAKES))
 
 
 @inlined
 def owe_fault(machine, slot, group):
     """Raise the debt of a group by a fault; return whether this one opens it.
 
-    A compare and swap, for vCPUs fault side by side: one of them finds the price reached.
+    A compare and swap, for vCPUs fault side by side: one of them finds the price reached. The first
+    fault after a group has closed tells whether it closed too soon: if to scan it until now would
+    have cost less than to open it again.
     """
     heat = heat_start(machine, slot)
     at = heat + HEAT_WORDS + group
     pages = group_pages(machine, slot, group)
     fault = known(machine, heat, FIRST_WRITE) // PS_PER_NS
+    is_due = atomics.load(machine.heat, heat + IS_DUE) != ZERO
     while True:
         word = atomics.load(machine.heat, at)
         if word & OPEN:
             return False
-        level = level_of(word)
+        level, wait = level_of(word, LEVEL_SHIFT), level_of(word, WAIT_SHIFT)
         harvest = I64(atomics.load(machine.heat, heat + HARVEST))
-        debt = debt_at(machine, heat, word, pages, harvest) + fault
-        price = opening_price(machine, heat, pages) << level
-        opens = debt >= price and may_open(machine, heat, pages)
-        new = group_word(ZERO, level, harvest, debt)
+        debt = debt_at(machine, heat, word, pages, harvest)
+        if word & CLOSED:
+            wait, debt = moved(wait, debt > 0), I64(0)
+        debt += fault
+        price = I64(0) if is_due else opening_price(machine, heat, pages) << level
+        opens = debt >= price and may_open(machine, slot, group)
+        new = group_word(ZERO, level, wait, harvest, debt)
         if opens:
-            new = group_word(OPEN, level, harvest, 0)
+            new = group_word(OPEN, level, wait, harvest, 0)
         if atomics.compare_and_swap(machine.heat, at, word, new) == word:
             if opens:
                 atomics.fetch_add(machine.heat, heat + OPENED, U64(pages))
@@ -228,9 +268,27 @@ def owe_fault(machine, slot, group):
 
 
 @inlined
+def open_beside(machine, slot, group):
+    """Let those groups be open that a fault opens beside its own."""
+    heat = heat_start(machine, slot)
+    harvest = I64(atomics.load(machine.heat, heat + HARVEST))
+    for beside in range(group + 1, end_of_opening(machine, slot, group)):
+        at = heat + HEAT_WORDS + beside
+        word = atomics.load(machine.heat, at)
+        level, wait = level_of(word, LEVEL_SHIFT), level_of(word, WAIT_SHIFT)
+        before = atomics.exchange(machine.heat, at, group_word(OPEN, level, wait, harvest, 0))
+        if before & OPEN == ZERO:
+            atomics.fetch_add(machine.heat, heat + OPENED, U64(group_pages(machine, slot, beside)))
+
+
+@inlined
 def heat_page(machine, slot, gfn):
-    """Make a page hot, before it becomes writable; return whether its group is to be opened."""
+    """Make a page hot, before it becomes writable; return whether groups are to be opened."""
     page = gfn - slot_field(machine, slot, SLOT_BASE_GFN)
     make_hot(machine, slot, page // PAGES_PER_WORD, ONE << U64(page % PAGES_PER_WORD))
     atomics.fetch_add(machine.heat, heat_start(machine, slot) + FAULTS, ONE)
-    return owe_fault(machine, slot, page // slot_field(machine, slot, SLOT_GROUP))
+    group = page // slot_field(machine, slot, SLOT_GROUP)
+    if not owe_fault(machine, slot, group):
+        return False
+    open_beside(machine, slot, group)
+    return True

@@ -313,21 +313,26 @@ class Adaptive(DirtyTracker):
       would have cost. At half the price of opening and cooling the group, and not before three
       faults where all can be swept, the fault handler opens all of it; an open group owes what its
       cold pages cost, less the faults it is spared, and closes at the same debt. If it was not
-      worth opening, it opens next time at twice that.
+      worth opening, it opens next time at twice that; if it closed too soon, a fault coming before
+      waiting would have cost what opening it again does, it closes next time at twice that (and so
+      on, up to eight times).
     - *Everything.* Where the platform offers a cheaper exact scan (`hpt_sweep`, or the pipelined
       scan of an HPT too large for that), the hot pages are swept when that costs less than to
-      look at each; all pages become hot, or are cooled, when the other way has cost more than this
-      one by 1.5 times, or 4 times, the price of opening and cooling them (`mixed/leader`).
+      look at each. Everything is due when what was paid, more than for sweeps, is half the price of
+      opening and cooling what is cold: each fault then opens its group, and the groups after it
+      that cost no more to open than the fault itself. All pages are cooled when sweeps have cost
+      more than the other way by 4 times that price (`mixed/leader`).
     - *Stakes.* What all faults and what all scans would have cost is known, for each harvest tells
-      what was written. While faults would have cost less, no group is opened, and no sweep begun,
-      that would bring what was spent, cooling all again included, above 9/8 of that; and what is
-      swept is cooled as soon as it is above.
+      what was written. While faults would have cost less, no group is opened that would bring what
+      was spent, cooling all again included, above 9/8 of that; and what is swept is cooled as soon
+      as it is above.
 
     So when a group opens while faults lead, all that was spent, and what it costs to open and cool
     it, is at most 9/8 of what faults alone would have cost, if what opens in one interval is cooled
     by one harvest (else its tlbies, or one more flush, come on top); it closes when it has lost as
-    much more as it opened at. What waiting costs, and what is lost before the lead changes, has no
-    bound that is proved: how much it is on traces made to mislead, `results/reference/rivals` shows
+    much more as groups open at, or up to eight times that where it once closed too soon. What
+    waiting costs, and what is lost before the lead changes, has no bound that is proved: how much
+    it is on traces made to mislead, `results/reference/rivals` shows
     (`analysis/model/adversaries.py`).
 
     No deterministic rule that does not know the stores to come can promise less than 1.56 and 1.67

@@ -1,30 +1,31 @@
-"""Debts of groups as harvests settle them, and all groups of a slot opened or closed."""
+"""Debts of groups as harvests settle them, and all groups of a slot closed."""
 
 from strategies.core import atomics
 from strategies.core.events import GROUPS_CLOSED, count
-from strategies.core.groups import claim_group, open_group
 from strategies.core.heat import (
+    CLOSED,
     DEBT_MASK,
     FIRST_WRITE,
     HARVEST,
     HEAT_WORDS,
-    MAX_LEVEL,
+    LEVEL_SHIFT,
     OPEN,
-    OPENED,
     PAGE_SCAN,
     PAID,
     PS_PER_NS,
+    WAIT_SHIFT,
     debt_at,
     group_pages,
     group_word,
+    groups_of,
     known,
     level_of,
+    moved,
     opening_price,
+    toggle_price,
 )
-from strategies.core.jit import inlined, kernel
-from strategies.core.machine import SLOT_BASE_GFN, SLOT_GROUP, SLOT_NPAGES
-from strategies.core.memslot import slot_field
-from strategies.core.words import I64, U64, ZERO
+from strategies.core.jit import kernel
+from strategies.core.words import I64, ZERO
 
 
 @kernel
@@ -32,9 +33,10 @@ def weigh_group(machine, slot, heat, group, warm, written, saved):
     """Settle a group's debt after a harvest that looked at it; return whether it is open.
 
     A closed group pays the scan of its cold pages, which it did without; an open one owes that,
-    less the faults it is spared, and closes at the price of opening it. It was worth opening if so
-    many pages were once written together that their faults cost more than those before it opened,
-    opening and cooling.
+    less the faults it is spared, and closes at the price of opening it, or at twice that for each
+    time that it closed too soon. It was worth opening if so many pages were once written together
+    that their faults cost more than those before it opened, opening and cooling. From then on it
+    owes what it costs to open it again, until time has paid that, or a fault comes.
     """
     at = heat + HEAT_WORDS + group
     pages = group_pages(machine, slot, group)
@@ -44,43 +46,26 @@ def weigh_group(machine, slot, heat, group, warm, written, saved):
     pays = written * known(machine, heat, FIRST_WRITE) // PS_PER_NS >= 3 * limit
     while True:
         word = atomics.load(machine.heat, at)
-        level, flags = level_of(word), word & (OPEN | PAID)
+        level, wait = level_of(word, LEVEL_SHIFT), level_of(word, WAIT_SHIFT)
+        flags = word & (OPEN | PAID | CLOSED)
         if word & OPEN:
             debt = max(I64(word & DEBT_MASK) + idle - saved // PS_PER_NS, 0)
             if pays:
                 flags |= PAID
-            if debt >= limit:
-                level = max(level - 1, 0) if flags & PAID else min(level + 1, MAX_LEVEL)
-                flags, debt = ZERO, I64(0)
+            if debt >= limit << wait:
+                level = moved(level, flags & PAID == ZERO)
+                flags, debt = CLOSED, toggle_price(machine, heat, pages) // PS_PER_NS + limit
         else:
             debt = max(debt_at(machine, heat, word, pages, harvest - 1) - idle, 0)
-        new = group_word(flags, level, harvest, debt)
+        new = group_word(flags, level, wait, harvest, debt)
         if atomics.compare_and_swap(machine.heat, at, word, new) == word:
-            if word & OPEN and not flags:
+            if word & OPEN and flags == CLOSED:
                 count(machine, machine.nvcpus, GROUPS_CLOSED, 1)
-            return flags != ZERO
-
-
-@inlined
-def _groups(machine, slot):
-    """Return how many groups a slot has."""
-    pages = slot_field(machine, slot, SLOT_GROUP)
-    return (slot_field(machine, slot, SLOT_NPAGES) + pages - 1) // pages
-
-
-@kernel
-def open_all(machine, slot, heat, cold):
-    """Make every page of a slot hot, of which so many are cold."""
-    pages = slot_field(machine, slot, SLOT_GROUP)
-    base = slot_field(machine, slot, SLOT_BASE_GFN)
-    atomics.fetch_add(machine.heat, heat + OPENED, U64(cold))
-    for group in range(_groups(machine, slot)):
-        claim_group(machine, machine.nvcpus, slot, base + group * pages)
-        open_group(machine, machine.nvcpus, base + group * pages)
+            return flags & OPEN != ZERO
 
 
 @kernel
 def close_groups(machine, slot, heat):
     """Close all groups: the next harvest cools their pages that are no longer warm."""
-    for group in range(_groups(machine, slot)):
+    for group in range(groups_of(machine, slot)):
         atomics.exchange(machine.heat, heat + HEAT_WORDS + group, ZERO)

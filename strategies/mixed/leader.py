@@ -13,6 +13,7 @@ from strategies.core.heat import (
     FLUSH,
     HARVEST,
     HOT,
+    IS_DUE,
     IS_SWEPT,
     LEAD,
     OPENED,
@@ -35,16 +36,16 @@ from strategies.core.machine import SLOT_BASE_GFN, SLOT_BITMAP_WORDS, SLOT_NPAGE
 from strategies.core.memslot import bitmap_start, slot_field
 from strategies.core.sweep import BLOCK_WORDS
 from strategies.core.words import I64, U64, ZERO, popcount
-from strategies.mixed.debts import close_groups, open_all
+from strategies.mixed.debts import close_groups
 from strategies.mixed.patience import is_warm
 
 SHARE = 8
 """An eighth of what faults alone would have cost may be lost, where they lead, by all that is not
 to take a fault."""
 
-OPENS_AT, CLOSES_AT = 3, 8
-"""Halves of the price of opening and cooling all at which all is opened, and cooled. What closes
-has to learn anew, by faults, what it opened at."""
+CLOSES_AT = 4
+"""Times the price of opening and cooling all at which all is cooled; it is due to be opened at half
+that price, as a group is. What closes has to learn anew, by faults, what it opened at."""
 
 STOCK = 32
 """Harvests from one count of the warm pages to the next, while everything is swept."""
@@ -106,33 +107,31 @@ def note_costs(machine, slot, heat, scan, faults, written):
 
 @kernel
 def _regret_cold(machine, slot, heat, hot, paid):
-    """Open everything if what was paid, more than a sweep of it, is OPENS_AT times half the price.
+    """Let faults open everything if what was paid, more than a sweep of it, is half the price.
 
-    Returns how many pages are hot; if all are, there is nothing to regret.
+    If all is hot there is nothing to regret.
     """
-    npages = slot_field(machine, slot, SLOT_NPAGES)
-    price = toggle_price(machine, heat, npages - hot)
-    regret = max(known(machine, heat, REGRET_COLD) + paid, 0)
-    may_lose = not faults_lead(machine, heat) or price <= left_to_lose(machine, heat)
-    if hot < npages and 2 * regret >= OPENS_AT * price and may_lose:
-        open_all(machine, slot, heat, npages - hot)
-        hot = npages
-    learn(machine, heat, REGRET_COLD, regret if hot < npages else 0)
-    return hot
+    cold = slot_field(machine, slot, SLOT_NPAGES) - hot
+    regret = max(known(machine, heat, REGRET_COLD) + paid, 0) if cold else I64(0)
+    is_due = cold > 0 and 2 * regret >= toggle_price(machine, heat, cold)
+    learn(machine, heat, REGRET_COLD, regret)
+    atomics.store(machine.heat, heat + IS_DUE, U64(is_due))
 
 
 @kernel
 def _regret_swept(machine, slot, heat, hot, paid):
     """Close all groups if sweeps have cost too much; return whether they did.
 
-    More than to scan what is warm by CLOSES_AT times half the price of opening and cooling, or too
-    much beside faults alone.
+    More than to scan what is warm by CLOSES_AT times the price of opening and cooling, or too much
+    beside faults alone. Nothing is due then.
     """
     regret = max(known(machine, heat, REGRET_SWEPT) + paid, 0)
     has_lost = faults_lead(machine, heat) and left_to_lose(machine, heat) < 0
-    closes = has_lost or 2 * regret >= CLOSES_AT * toggle_price(machine, heat, hot)
+    closes = has_lost or regret >= CLOSES_AT * toggle_price(machine, heat, hot)
     if closes:
         close_groups(machine, slot, heat)
+        learn(machine, heat, REGRET_COLD, 0)
+        atomics.store(machine.heat, heat + IS_DUE, ZERO)
         regret = I64(0)
     learn(machine, heat, REGRET_SWEPT, regret)
     return closes
@@ -149,7 +148,7 @@ def weigh_sweep(machine, slot, heat, hot, spent, missed):
         _take_stock(machine, slot, heat)
         hot = known(machine, heat, HOT)
     sweep, look = known(machine, heat, SWEEP), known(machine, heat, PAGE_SCAN)
-    hot = _regret_cold(machine, slot, heat, hot, spent + (0 if swept else hot * look - sweep))
+    _regret_cold(machine, slot, heat, hot, spent + (0 if swept else hot * look - sweep))
     learn(machine, heat, HOT, hot)
     sweeps = hot * look > sweep
     if swept:

@@ -29,16 +29,19 @@ from strategies.core.handlers import enter_handler, leave_handler
 from strategies.core.heat import (
     FAULTS,
     HEAT_WORDS,
+    IS_DUE,
     MAY_BE_HOT,
+    OPEN,
     OPENED,
     OWN,
+    moved,
     owe_fault,
     word_bit,
 )
 from strategies.core.hpt import group_of
 from strategies.core.hpte import SHIFT_4K
 from strategies.core.machine import LOG_HEAT, LOG_OFF, SLOT_HEAT, SLOT_LOG_MODE, VCPU_TLB_GENERATION
-from strategies.core.memslot import log_mode, mark_summaries
+from strategies.core.memslot import bitmap_start, log_mode, mark_summaries
 from strategies.core.papr import H_EXACT
 from strategies.core.tlb import flush_tlbs
 from strategies.core.vcpus import enter_guest, leave_guest
@@ -637,6 +640,7 @@ def test_a_group_that_another_vcpu_is_about_to_open_is_left_to_it():
     once_at(vm.arrays.heat, group, beside, lambda: opens.append(owe_fault(vm.machine, 0, 0)))
     vm.store([7], STAMP)
     assert (opens, vm.events()["groups_opened"]) == ([True], 0)
+    assert int(vm.arrays.heat[group]) & int(OPEN)
 
 
 @pytest.mark.parametrize("strategy", ["dbm_hybrid", "adaptive"])
@@ -767,3 +771,57 @@ def test_of_two_groups_opened_at_once_both_are_charged():
     once_at(vm.arrays.heat, place, (*WRITES, "fetch_add"), lambda: vm.store([70], STAMP, vcpu=1))
     vm.store([3], STAMP)
     assert vm.arrays.heat[place] == 128
+
+
+def build_where_a_fault_opens(is_due):
+    """Return four groups of which the first fault opens its own, or all; and where that stands."""
+    costs = UnitCosts("the first fault opens", 1, 0, 0, 0, 0, 0)
+    vm, tracker = build("adaptive:64", 256, unit_costs=costs)
+    place = int(vm.arrays.slots[SLOT_HEAT]) + IS_DUE
+    vm.arrays.heat[place] = is_due
+    return vm, tracker, place
+
+
+@pytest.mark.parametrize("group", [1, 3])
+def test_groups_that_are_claimed_and_no_longer_due_are_not_lost(group):
+    """Their pages have their bits and no permission: each faults once more."""
+    vm, tracker, place = build_where_a_fault_opens(is_due=True)
+    claimed = bitmap_start(vm.machine, 0, 1) + group
+    over = lambda: vm.arrays.heat.__setitem__(place, 0)  # noqa: E731
+    once_at(vm.arrays.bitmap, claimed, ("fetch_or",), over)
+    vm.store([3], STAMP)
+    vm.store([5, 70, 255], STAMP)
+    assert (harvest(tracker), vm.events()["groups_opened"]) == ({3, 5, 70, 255}, 4)
+    assert vm.events()["write_faults"] == 3
+
+
+def test_groups_that_are_due_and_not_claimed_yet_are_not_opened():
+    vm, tracker, place = build_where_a_fault_opens(is_due=False)
+    word = bitmap_start(vm.machine, 0, 1)
+    due = lambda: vm.arrays.heat.__setitem__(place, 1)  # noqa: E731
+    claims = lambda: once_at(vm.arrays.bitmap, word, ("fetch_or",), due)  # noqa: E731
+    once_at(vm.arrays.bitmap, word, ("fetch_or",), claims)
+    vm.store([3], STAMP)
+    assert vm.events()["groups_opened"] == 1
+    vm.store([70], STAMP)
+    assert (harvest(tracker), vm.events()["write_faults"]) == ({3, 70}, 2)
+
+
+@pytest.mark.parametrize("word", [HEAT_WORDS + 3, OPENED])
+def test_of_groups_that_two_vcpus_open_at_once_each_is_charged_once(word):
+    """One opens all four, the other the last: just before the first does, or charges a group."""
+    costs = UnitCosts("a fault opens for as much", 1000, 0, 0, 1, 0, 0)
+    vm, _ = build("adaptive:64", 256, vcpus=2, unit_costs=costs)
+    start, heat = int(vm.arrays.slots[SLOT_HEAT]), vm.arrays.heat
+    heat[start + IS_DUE] = 1
+    writes = (*WRITES, "fetch_add")
+    open_last = lambda: vm.store([200], STAMP, vcpu=1)  # noqa: E731
+    at_next = lambda: once_at(heat, start + OPENED, writes, open_last)  # noqa: E731
+    once_at(heat, start + word, writes, at_next if word == OPENED else open_last)
+    vm.store([3], STAMP)
+    assert heat[start + OPENED] == 256
+
+
+def test_a_level_goes_by_one_from_none_to_three():
+    assert [moved(level, True) for level in (0, 2, 3)] == [1, 3, 3]
+    assert [moved(level, False) for level in (0, 1, 3)] == [0, 0, 2]

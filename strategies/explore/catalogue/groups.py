@@ -23,7 +23,7 @@ def _open_without_look(machine, cpu, gfn):
     """Give all pages of a group the guest's own permissions, whatever their bits say."""
     slot = slot_of_gfn(machine, gfn)
     base = slot_field(machine, slot, SLOT_BASE_GFN)
-    for page in range(*groups._group_of(machine, slot, gfn)):
+    for page in range(*groups._opened_with(machine, slot, gfn)):
         change_page(machine, cpu, base + page, RESTORE)
 
 

@@ -96,10 +96,10 @@ def owe_and_pass(machine, slot, group):
     fault = heat.known(machine, start, heat.FIRST_WRITE) // heat.PS_PER_NS
     harvest = I64(atomics.load(machine.heat, start + HARVEST))
     debt = heat.debt_at(machine, start, word, pages, harvest) + fault
-    new = heat.group_word(ZERO, 0, harvest, debt)
+    new = heat.group_word(ZERO, 0, 0, harvest, debt)
     atomics.fetch_add(machine.heat, at, U64((int(new) - int(word)) % (1 << 64)))
     price = heat.opening_price(machine, start, pages)
-    if debt < price or not heat.may_open(machine, start, pages):
+    if debt < price or not heat.may_open(machine, slot, group):
         return False
     atomics.exchange(machine.heat, at, OPEN)
     return True
