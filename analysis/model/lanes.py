@@ -8,7 +8,7 @@ Two more know the L2 cache. KVM's lanes jump, from written page to written page,
 page-table entries and of rmap heads: where these exceed it a jump waits for memory, while the cache
 line beside the last one was fetched ahead. So 3 % of random pages cost more in a slot of 1 GiB than
 all other terms say, and neither 10 % nor runs do. The walk reads all entries of page tables: what
-of them exceeds it costs more.
+of them exceeds half of it costs more.
 """
 
 from pathlib import Path
@@ -54,7 +54,7 @@ LANE_TERMS = {
         *_harvest(
             call="harvests",
             page_scan="slot_pages",
-            cold_scan="max(slot_pages - 2 * cached_pages, 0)",
+            cold_scan="max(slot_pages - cached_pages, 0)",
             page_clear="dirty_pages",
             table_take="touched_tables",
             run_take="runs",
@@ -69,8 +69,7 @@ LANE_TERMS = {
 """Terms by lane; each unit is in nanoseconds and of that lane alone."""
 
 ENTRY_BYTES = 8 + 8
-"""Of a page: its entry in a page table, and the head of its rmap, which shadow paging has. Of the
-entries alone, which are all that the walk reads, a cache holds twice as many."""
+"""Of a page: its entry in a page table, and the head of its rmap, which shadow paging has."""
 
 PLAIN = {"splits": 1.0, "uncontended_vcpus": 1.0, "vcore_threads": 1.0}
 """Mechanisms that counts name: base pages, one vCPU."""
