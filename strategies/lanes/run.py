@@ -11,7 +11,6 @@ import numpy as np
 from strategies.core import atomics
 from strategies.core.jit import kernel
 from strategies.core.words import I64, ONE, U64, ZERO, ctz, popcount
-from strategies.lanes.predictors import forget_branches
 from strategies.lanes.registry import get
 from strategies.lanes.words import PAGE_WORDS
 
@@ -191,11 +190,7 @@ def _epochs(say, trace, lane, result):
 
 
 def _time(result, name, call, argument):
-    """Note what a call says it took, and this thread's CPU time in it.
-
-    Each begins with what branches do forgotten, or the difference of two calls would tell of that.
-    """
-    forget_branches()
+    """Note what a call says it took, and this thread's CPU time in it."""
     before = time.thread_time_ns()
     getattr(result, name).append(call(argument))
     result.cpu_ns.setdefault(name, []).append(time.thread_time_ns() - before)
