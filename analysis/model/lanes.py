@@ -4,11 +4,10 @@ A harvest's cost per written page seems to depend on density by a factor of 3 to
 for each page table, bitmap word or run in which something was written, beside a nearly constant one
 for each page; a trace gives these counts exactly, a scenario in expectation.
 
-Two more know the L2 cache. KVM's lanes jump, from written page to written page, in the arrays of
-page-table entries and of rmap heads: where these exceed it a jump waits for memory, while the cache
+KVM's lanes have one more: from written page to written page they jump in the arrays of page-table
+entries and of rmap heads. Where these exceed the L2 cache a jump waits for memory, while the cache
 line beside the last one was fetched ahead. So 3 % of random pages cost more in a slot of 1 GiB than
-all other terms say, and neither 10 % nor runs do. The walk reads all entries of page tables: what
-of them exceeds half of it costs more.
+all other terms say, and neither 10 % nor runs do.
 """
 
 from pathlib import Path
@@ -32,9 +31,7 @@ def _stores(**counts):
     return tuple(Term("interval", "guest", count, unit) for unit, count in counts.items())
 
 
-_FAULTS = _stores(
-    first_fault="any_dirty", fault="dirty_pages", fault_run="runs", fault_table="touched_tables"
-)
+_FAULTS = _stores(fault="dirty_pages", fault_run="runs", fault_table="touched_tables")
 
 _KVM = (
     *_harvest(
@@ -54,11 +51,9 @@ LANE_TERMS = {
         *_harvest(
             call="harvests",
             page_scan="slot_pages",
-            cold_scan="max(slot_pages - cached_pages, 0)",
             page_clear="dirty_pages",
             table_take="touched_tables",
             run_take="runs",
-            flush="any_dirty",
         ),
         *_FAULTS,
     ),

@@ -3,9 +3,8 @@
 What the epoch before wrote and harvested decides what a harvest finds in caches: a clean slot of
 512 MiB takes KVM six to eight times as long after a full one as after a clean one (measured). Cells
 in a new order each time find them in all states; cells that are repeated are those of a guest that
-goes on as it was, and of two runs more alike. Each time that such a cell is visited anew, with few
-pages, it may take KVM up to 1.5 times as long (measured): one visit is one sample, however often it
-repeats.
+goes on as it was, and of two runs more alike. Each time that such a cell is visited anew it may
+take KVM up to 1.5 times as long (measured): one visit is one sample, however often it repeats.
 """
 
 from typing import NamedTuple

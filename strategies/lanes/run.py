@@ -1,5 +1,6 @@
 """Replay a trace on a lane, or run one live: judged by the contents of memory, like migration."""
 
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,6 @@ import numpy as np
 from strategies.core import atomics
 from strategies.core.jit import kernel
 from strategies.core.words import I64, ONE, U64, ZERO, ctz, popcount
-from strategies.lanes.predictors import forget_branches
 from strategies.lanes.registry import get
 from strategies.lanes.words import PAGE_WORDS
 
@@ -146,14 +146,17 @@ def replay_lane(say, trace, name, thp):
     -------
     LaneReplay
     """
-    lane = get(name)(trace.slot_pages, thp=thp)
+    lane, cpus = get(name)(trace.slot_pages, thp=thp), os.sched_getaffinity(0)
     try:
         lane.enable()
+        # A thread that moves between CPUs takes other times, process by process.
+        os.sched_setaffinity(0, {max(cpus)})
         result = LaneReplay(name)
         before = dict(lane.counts)
         _epochs(say, trace, lane, result)
         result.counts = {key: value - before[key] for key, value in lane.counts.items()}
     finally:
+        os.sched_setaffinity(0, cpus)
         lane.close()
     return result
 
@@ -187,11 +190,7 @@ def _epochs(say, trace, lane, result):
 
 
 def _time(result, name, call, argument):
-    """Note what a call says it took, and this thread's CPU time in it.
-
-    Each begins with what branches do forgotten, or the difference of two calls would tell of that.
-    """
-    forget_branches()
+    """Note what a call says it took, and this thread's CPU time in it."""
     before = time.thread_time_ns()
     getattr(result, name).append(call(argument))
     result.cpu_ns.setdefault(name, []).append(time.thread_time_ns() - before)
