@@ -35,7 +35,7 @@ class Lanes:
 
     param_names = ("lane", "slot_bytes", "density")
     params = (LANES, [64 * MIB], [0.0, 0.01, 0.3])
-    version = "3"
+    version = "2"
     timeout = TIMEOUT_S
 
     def setup_cache(self):

@@ -1,6 +1,5 @@
 """Replay a trace on a lane, or run one live: judged by the contents of memory, like migration."""
 
-import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -146,17 +145,14 @@ def replay_lane(say, trace, name, thp):
     -------
     LaneReplay
     """
-    lane, cpus = get(name)(trace.slot_pages, thp=thp), os.sched_getaffinity(0)
+    lane = get(name)(trace.slot_pages, thp=thp)
     try:
         lane.enable()
-        # A thread that moves between CPUs takes other times, process by process.
-        os.sched_setaffinity(0, {max(cpus)})
         result = LaneReplay(name)
         before = dict(lane.counts)
         _epochs(say, trace, lane, result)
         result.counts = {key: value - before[key] for key, value in lane.counts.items()}
     finally:
-        os.sched_setaffinity(0, cpus)
         lane.close()
     return result
 
