@@ -238,8 +238,8 @@ def costs_of(lane, cells, cached):
 def costs_of_rounds(lane, rounds, cached):
     """Return as `costs_of` what all rounds tell together, with ranges as wide as rounds differ.
 
-    By medians: some of KVM's visits are quick ones (METHODOLOGY), so that a lower quartile may be
-    of these or of the others.
+    By medians: a quarter or so of KVM's visits are quick ones (METHODOLOGY), so that a lower
+    quartile is now of these and now of the others.
 
     Parameters
     ----------

@@ -93,9 +93,9 @@ def _write(out, measured, base, title, source, by_lane=None):
 def _samples(budget_ns):
     """Return by lane the samples of its rounds: what the budget holds, LEAST_ROUNDS at least.
 
-    Visits of a sparse cell differ by up to 1.5 times, repetitions in one hardly (METHODOLOGY): so
-    there are many of what is soon written, and few repetitions. Processes differ, too, in dense
-    cells: each round has its own.
+    Visits of a cell differ by up to 1.5 times, repetitions in one hardly (METHODOLOGY): so there
+    are many of what is soon written, and few repetitions. Processes differ, too, in dense cells:
+    each round has its own.
     """
     from analysis.model.calibrate import cell_samples
     from analysis.model.lanes import LANE_TERMS
