@@ -14,7 +14,7 @@ page, after it took the bit away. Each sees the other.
 
 from strategies.core import atomics
 from strategies.core.events import GROUPS_OPENED, PAGES_OPENED, count
-from strategies.core.heat import end_of_opening, heat_page, make_hot, may_have_hot
+from strategies.core.heat import heat_page, make_hot, may_have_hot
 from strategies.core.jit import inlined, kernel
 from strategies.core.locks import lock_rmap, unlock_rmap, wait_hpte_unlocked
 from strategies.core.machine import LOG_GROUPS, LOG_HEAT, SLOT_BASE_GFN, SLOT_GROUP, SLOT_NPAGES
@@ -56,26 +56,10 @@ def enters_readonly(machine, slot, mode, gfn):
 
 
 @inlined
-def _opened_with(machine, slot, gfn):
-    """Return the first page of what a page's fault opens and the one after the last of it.
-
-    A group, or several under LOG_HEAT. If a harvest changes that between claim and permissions,
-    these go to pages with their bits alone; those with a bit and no permission fault once more.
-    """
-    pages = slot_field(machine, slot, SLOT_GROUP)
-    group = (gfn - slot_field(machine, slot, SLOT_BASE_GFN)) // pages
-    end = group + 1
-    if log_mode(machine, slot) == LOG_HEAT:
-        end = end_of_opening(machine, slot, group)
-    return group * pages, min(end * pages, slot_field(machine, slot, SLOT_NPAGES))
-
-
-@inlined
-def claim_group(machine, cpu, slot, gfn):
-    """Set the bits of what a page's fault opens; permissions come after it (`open_group`)."""
-    first, end = _opened_with(machine, slot, gfn)
-    start, mode = bitmap_start(machine, slot, 1), log_mode(machine, slot)
-    page = first
+def claim_group(machine, slot, mode, first, end):
+    """Set the bits of pages from `first` to before `end`; permissions come after (`open_group`)."""
+    start, base = bitmap_start(machine, slot, 1), slot_field(machine, slot, SLOT_BASE_GFN)
+    page, end = first - base, end - base
     while page < end:
         bits = min(PAGES_PER_WORD - page % PAGES_PER_WORD, end - page)
         mask = ~ZERO >> U64(PAGES_PER_WORD - bits) << U64(page % PAGES_PER_WORD)
@@ -84,17 +68,25 @@ def claim_group(machine, cpu, slot, gfn):
         else:
             atomics.fetch_or(machine.bitmap, start + page // PAGES_PER_WORD, mask)
         page += bits
-    pages = slot_field(machine, slot, SLOT_GROUP)
-    count(machine, cpu, GROUPS_OPENED, (end - first + pages - 1) // pages)
 
 
 @inlined
 def claim(machine, cpu, slot, mode, gfn):
-    """Set the bit of a page that faulted, or of groups; return whether those are to be opened."""
-    if mode == LOG_HEAT and not heat_page(machine, slot, gfn):
-        return False
-    claim_group(machine, cpu, slot, gfn)
-    return True
+    """Set the bit of a page that faulted, or of all pages of the groups that its fault opens.
+
+    Returns the first page of these and the one after the last, for `open_group`; the same if the
+    fault opens no group.
+    """
+    base, pages = slot_field(machine, slot, SLOT_BASE_GFN), slot_field(machine, slot, SLOT_GROUP)
+    group = (gfn - base) // pages
+    beyond = group + 1
+    if mode == LOG_HEAT:
+        beyond = heat_page(machine, slot, gfn - base, group)
+    count(machine, cpu, GROUPS_OPENED, beyond - group)
+    first = base + group * pages
+    end = base + min(beyond * pages, slot_field(machine, slot, SLOT_NPAGES))
+    claim_group(machine, slot, mode, first, end)
+    return first, end
 
 
 @inlined
@@ -112,15 +104,14 @@ def _open_page(machine, cpu, slot, mode, gfn):
 
 
 @kernel
-def open_group(machine, cpu, gfn):
-    """Give all pages that a page's fault opens the guest's own permissions, without a flush.
+def open_group(machine, cpu, first, end):
+    """Give the pages that a fault has claimed the guest's own permissions, without a flush.
 
     The caller is inside a handler section, so that logging cannot stop and start meanwhile, and
     holds no lock. A TLB that has a page read-only walks at the next store.
     """
-    slot = slot_of_gfn(machine, gfn)
-    base, mode = slot_field(machine, slot, SLOT_BASE_GFN), log_mode(machine, slot)
-    first, end = _opened_with(machine, slot, gfn)
-    for page in range(first, end):
-        _open_page(machine, cpu, slot, mode, base + page)
+    slot = slot_of_gfn(machine, first)
+    mode = log_mode(machine, slot)
+    for gfn in range(first, end):
+        _open_page(machine, cpu, slot, mode, gfn)
     count(machine, cpu, PAGES_OPENED, end - first)

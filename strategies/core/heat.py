@@ -18,7 +18,6 @@ OPENED, MAY_BE_HOT and the bits, and read costs, HARVEST, IS_SWEPT, LEAD, STAKES
 from strategies.core import atomics
 from strategies.core.jit import inlined
 from strategies.core.machine import (
-    SLOT_BASE_GFN,
     SLOT_BITMAP_WORDS,
     SLOT_GROUP,
     SLOT_HEAT,
@@ -217,8 +216,8 @@ def end_of_opening(machine, slot, group):
 
 
 @inlined
-def may_open(machine, slot, group):
-    """Say whether a fault may open a group, and those that it opens with it.
+def may_open(machine, slot, group, end):
+    """Say whether a fault may open groups, from its own up to that before `end`.
 
     It may where scanning everything would have cost less by now than faults alone. Else opening and
     cooling all groups of the interval must not cost more than may be lost; vCPUs that open groups
@@ -227,15 +226,14 @@ def may_open(machine, slot, group):
     heat, group_size = heat_start(machine, slot), slot_field(machine, slot, SLOT_GROUP)
     if atomics.load(machine.heat, heat + FAULTS) >= atomics.load(machine.heat, heat + LEAD):
         return True
-    end = end_of_opening(machine, slot, group) * group_size
-    pages = min(end, slot_field(machine, slot, SLOT_NPAGES)) - group * group_size
+    pages = min(end * group_size, slot_field(machine, slot, SLOT_NPAGES)) - group * group_size
     pages += I64(atomics.load(machine.heat, heat + OPENED))
     return toggle_price(machine, heat, pages) <= I64(atomics.load(machine.heat, heat + STAKES))
 
 
 @inlined
-def owe_fault(machine, slot, group):
-    """Raise the debt of a group by a fault; return whether this one opens it.
+def owe_fault(machine, slot, group, end):
+    """Raise the debt of a group by a fault; return whether this one opens it, and all before `end`.
 
     A compare and swap, for vCPUs fault side by side: one of them finds the price reached. The first
     fault after a group has closed tells whether it closed too soon: if to scan it until now would
@@ -257,7 +255,7 @@ def owe_fault(machine, slot, group):
             wait, debt = moved(wait, debt > 0), I64(0)
         debt += fault
         price = I64(0) if is_due else opening_price(machine, heat, pages) << level
-        opens = debt >= price and may_open(machine, slot, group)
+        opens = debt >= price and may_open(machine, slot, group, end)
         new = group_word(ZERO, level, wait, harvest, debt)
         if opens:
             new = group_word(OPEN, level, wait, harvest, 0)
@@ -268,11 +266,11 @@ def owe_fault(machine, slot, group):
 
 
 @inlined
-def open_beside(machine, slot, group):
-    """Let those groups be open that a fault opens beside its own."""
+def open_beside(machine, slot, group, end):
+    """Let those groups be open that a fault opens beside its own: all before `end`."""
     heat = heat_start(machine, slot)
     harvest = I64(atomics.load(machine.heat, heat + HARVEST))
-    for beside in range(group + 1, end_of_opening(machine, slot, group)):
+    for beside in range(group + 1, end):
         at = heat + HEAT_WORDS + beside
         word = atomics.load(machine.heat, at)
         level, wait = level_of(word, LEVEL_SHIFT), level_of(word, WAIT_SHIFT)
@@ -282,13 +280,15 @@ def open_beside(machine, slot, group):
 
 
 @inlined
-def heat_page(machine, slot, gfn):
-    """Make a page hot, before it becomes writable; return whether groups are to be opened."""
-    page = gfn - slot_field(machine, slot, SLOT_BASE_GFN)
+def heat_page(machine, slot, page, group):
+    """Make a page of a slot hot, before it becomes writable, and groups, if its fault opens any.
+
+    Returns the group after the last of these; `group`, which is the page's own, if there are none.
+    """
     make_hot(machine, slot, page // PAGES_PER_WORD, ONE << U64(page % PAGES_PER_WORD))
     atomics.fetch_add(machine.heat, heat_start(machine, slot) + FAULTS, ONE)
-    group = page // slot_field(machine, slot, SLOT_GROUP)
-    if not owe_fault(machine, slot, group):
-        return False
-    open_beside(machine, slot, group)
-    return True
+    end = end_of_opening(machine, slot, group)
+    if not owe_fault(machine, slot, group, end):
+        return group
+    open_beside(machine, slot, group, end)
+    return end

@@ -30,12 +30,11 @@ from strategies.core.pml import drain_full_log, pml_is_full
 from strategies.core.protect import give_permission, set_permission
 from strategies.core.rings import log_pages, reap_full_ring, ring_is_full
 from strategies.core.rmap import save_rc
+from strategies.core.words import I64
 
 RETRY = 0  # the access may be tried again
 HASH_MISS = -1  # no HPTE: the guest must enter one
 GUEST_PROTECTION = -2  # the guest's own permissions forbid the store
-
-NO_GROUP = -1
 
 
 @inlined
@@ -55,33 +54,33 @@ def _resolve(machine, vcpu, index, v, is_store):
 
     The HPTE lock is held, and the mark comes before the permission: a harvest that takes the mark
     must wait for this lock before it makes the page read-only again. A valid HPTE that is to become
-    writable costs a tlbie. Where pages are opened, C is the mark. Returns the status and a page of
-    the group that was claimed and is to be opened, or NO_GROUP.
+    writable costs a tlbie. Where pages are opened, C is the mark. Returns the status, and
+    what was claimed and is to be opened, as `claim` does.
     """
+    first = end = I64(0)
     guest_r = atomics.load(machine.rev, 2 * index)
     r = atomics.load(machine.hpt, 2 * index + 1)
     writable = hpte_is_writable(guest_r)
     if is_store and not writable:
         count(machine, vcpu, GUEST_PROTECTION_FAULTS, 1)
-        return GUEST_PROTECTION, NO_GROUP
+        return GUEST_PROTECTION, first, end
     if v & HPTE_V_VALID and (not is_store or hpte_is_writable(r)):
         count(machine, vcpu, SPURIOUS_FAULTS, 1)
-        return RETRY, NO_GROUP
+        return RETRY, first, end
     shift = hpte_page_shift(v, guest_r)
     gfn = hpte_gfn(machine, guest_r, shift)
     slot = slot_of_gfn(machine, gfn)
     mode = log_mode(machine, slot)
-    opens = is_store and opens_pages(mode) and not is_open(machine, slot, mode, gfn)
     _count_fault(machine, vcpu, mode, v)
     if writable and (is_store or not is_write_protected(mode)):
         if logs_in_fault(mode):
             log_pages(machine, vcpu, slot, mode, gfn, pages_of(machine, shift))
-        if opens:
-            opens = claim(machine, vcpu, slot, mode, gfn)
+        if is_store and opens_pages(mode) and not is_open(machine, slot, mode, gfn):
+            first, end = claim(machine, vcpu, slot, mode, gfn)
         give_permission(machine, vcpu, index, v, guest_r & HPTE_R_PERMISSION)
     else:
         set_permission(machine.hpt, index, hpte_make_readonly(guest_r) & HPTE_R_PERMISSION)
-    return RETRY, gfn if opens else NO_GROUP
+    return RETRY, first, end
 
 
 @kernel
@@ -94,18 +93,18 @@ def handle_fault(machine, vcpu, va, shift, is_store):
         drain_full_log(machine, vcpu)
         return RETRY
     enter_handler(machine, vcpu)
-    status, group = HASH_MISS, NO_GROUP
+    status, first, end = HASH_MISS, I64(0), I64(0)
     index = find_hpte(machine, va, shift, HPTE_V_VALID | HPTE_V_ABSENT)
     if index >= 0:
         v = lock_hpte(machine, vcpu, index)
         status = RETRY
         if index == find_hpte(machine, va, shift, HPTE_V_VALID | HPTE_V_ABSENT):
-            status, group = _resolve(machine, vcpu, index, v, is_store)
+            status, first, end = _resolve(machine, vcpu, index, v, is_store)
             if status == RETRY:
                 v = (v & ~HPTE_V_ABSENT) | HPTE_V_VALID
         unlock_hpte(machine.hpt, index, v)
-    if group != NO_GROUP:
-        open_group(machine, vcpu, group)
+    if first < end:
+        open_group(machine, vcpu, first, end)
     leave_handler(machine, vcpu)
     if ring_is_full(machine, vcpu):
         reap_full_ring(machine, vcpu)

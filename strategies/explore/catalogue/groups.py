@@ -6,8 +6,8 @@ from strategies.core.handlers import enter_handler, leave_handler
 from strategies.core.hpt import find_hpte
 from strategies.core.hpte import HPTE_V_ABSENT, HPTE_V_VALID
 from strategies.core.locks import lock_hpte, unlock_hpte
-from strategies.core.machine import SLOT_BASE_GFN
-from strategies.core.memslot import slot_field, slot_of_gfn
+from strategies.core.machine import LOG_GROUPS
+from strategies.core.memslot import slot_of_gfn
 from strategies.core.protect import RESTORE, change_page
 from strategies.explore.defect import Defect
 from strategies.mixed import dbm_hybrid
@@ -19,28 +19,26 @@ _scan_open = dbm_hybrid._scan_open
 _take_marks = dbm_hybrid._take_marks
 
 
-def _open_without_look(machine, cpu, gfn):
+def _open_without_look(machine, cpu, first, end):
     """Give all pages of a group the guest's own permissions, whatever their bits say."""
-    slot = slot_of_gfn(machine, gfn)
-    base = slot_field(machine, slot, SLOT_BASE_GFN)
-    for page in range(*groups._opened_with(machine, slot, gfn)):
-        change_page(machine, cpu, base + page, RESTORE)
+    for gfn in range(first, end):
+        change_page(machine, cpu, gfn, RESTORE)
 
 
-def claim_nothing(_machine, _cpu, _slot, _gfn):
+def claim_nothing(_machine, _slot, _mode, _first, _end):
     """Set no bit yet."""
 
 
-def claim_then_open(machine, cpu, gfn):
+def claim_then_open(machine, cpu, first, end):
     """Set the bits and open the group, the page that faulted being writable already."""
-    _claim_group(machine, cpu, slot_of_gfn(machine, gfn), gfn)
-    _open_group(machine, cpu, gfn)
+    _claim_group(machine, slot_of_gfn(machine, first), LOG_GROUPS, first, end)
+    _open_group(machine, cpu, first, end)
 
 
-def open_then_claim(machine, cpu, gfn):
+def open_then_claim(machine, cpu, first, end):
     """Give the permissions, then set the bits."""
-    _open_without_look(machine, cpu, gfn)
-    _claim_group(machine, cpu, slot_of_gfn(machine, gfn), gfn)
+    _open_without_look(machine, cpu, first, end)
+    _claim_group(machine, slot_of_gfn(machine, first), LOG_GROUPS, first, end)
 
 
 def enters_writable(_machine, _slot, _mode, _gfn):
@@ -52,16 +50,15 @@ def open_after_leaving(machine, vcpu, va, shift, is_store):
     """Resolve a fault, and open its group when the handler's section is over."""
     enter_handler(machine, vcpu)
     states = HPTE_V_VALID | HPTE_V_ABSENT
-    status, group = hostfault.HASH_MISS, hostfault.NO_GROUP
+    status, first, end = hostfault.HASH_MISS, 0, 0
     index = find_hpte(machine, va, shift, states)
     if index >= 0:
         v = lock_hpte(machine, vcpu, index)
         if index == find_hpte(machine, va, shift, states):
-            status, group = _resolve(machine, vcpu, index, v, is_store)
+            status, first, end = _resolve(machine, vcpu, index, v, is_store)
         unlock_hpte(machine.hpt, index, v)
     leave_handler(machine, vcpu)
-    if group != hostfault.NO_GROUP:
-        _open_without_look(machine, vcpu, group)
+    _open_without_look(machine, vcpu, first, end)
     return status
 
 

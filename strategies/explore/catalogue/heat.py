@@ -18,16 +18,15 @@ _cool_word = cooling.cool_word
 _look_again = cooling.look_again
 
 
-def claim_nothing(_machine, _cpu, _slot, _mode, _gfn):
+def claim_nothing(_machine, _cpu, _slot, _mode, gfn):
     """Set no bit yet."""
-    return True
+    return gfn, gfn + 1
 
 
-def claim_then_open(machine, cpu, gfn):
+def claim_then_open(machine, cpu, gfn, _end):
     """Set the bits when the page that faulted is writable already."""
     slot = slot_of_gfn(machine, gfn)
-    if _claim(machine, cpu, slot, log_mode(machine, slot), gfn):
-        _open_group(machine, cpu, gfn)
+    _open_group(machine, cpu, *_claim(machine, cpu, slot, log_mode(machine, slot), gfn))
 
 
 def cool_before_bits(machine, slot, heat_at, number, mask, out, seen):
@@ -85,7 +84,7 @@ def rest_at_one_look(machine, _slot, start):
     atomics.exchange(machine.heat, start + heat.MAY_BE_HOT, ZERO)
 
 
-def owe_and_pass(machine, slot, group):
+def owe_and_pass(machine, slot, group, end):
     """Raise a debt, and judge by what it was when last looked at."""
     start = heat.heat_start(machine, slot)
     at = start + HEAT_WORDS + group
@@ -99,7 +98,7 @@ def owe_and_pass(machine, slot, group):
     new = heat.group_word(ZERO, 0, 0, harvest, debt)
     atomics.fetch_add(machine.heat, at, U64((int(new) - int(word)) % (1 << 64)))
     price = heat.opening_price(machine, start, pages)
-    if debt < price or not heat.may_open(machine, slot, group):
+    if debt < price or not heat.may_open(machine, slot, group, end):
         return False
     atomics.exchange(machine.heat, at, OPEN)
     return True
