@@ -47,6 +47,9 @@ _TWO_FAULTS = _IMPATIENT._replace(platform="two faults", page_scan=0, page_open=
 _MORE_FAULTS = _IMPATIENT._replace(platform="more faults", page_open=2, page_cool=2)
 """Two do not."""
 
+_DUE = _IMPATIENT._replace(platform="due", page_scan=0, page_open=0, page_cool=0, page_pass=1)
+"""To open is free: after the first harvest all is due, and a fault opens all from its group on."""
+
 _COOLING = {
     "strategies": ("adaptive",),
     "options": {"unit_costs": _IMPATIENT},
@@ -240,6 +243,16 @@ PROGRAMS = (
         pages=2,
         strategies=("adaptive",),
         options={"unit_costs": _TWO_FAULTS},
+    ),
+    Program(
+        "groups-due-harvest",
+        "a store that opens two groups, another vCPU's store to the second, a harvest",
+        (guest(store(0)), guest(store(64)), _HARVEST),
+        pages=65,
+        strategies=("adaptive:64",),
+        options={"unit_costs": _DUE},
+        before=(*((0, remove(gfn)) for gfn in range(1, 64)), (0, harvest())),
+        is_big=True,
     ),
     Program(
         "two-words",

@@ -64,7 +64,10 @@ LEFT_OUT = {
         "pml-cleared-before-drained",
         "pml-full-after-c",
     ),
-    "as group-opened-before-bits": ("group-permission-before-bit",),
+    "as group-opened-before-bits": (
+        "group-permission-before-bit",
+        "heat-beside-opened-before-bits",
+    ),
     "as remove-reads-c-early": ("unmap-reads-c-early",),
     "as protect-then-take": ("summary-armed-before-found",),
     "as no-flush": ("summary-flushed-before-armed",),
