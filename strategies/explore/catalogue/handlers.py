@@ -79,7 +79,7 @@ def handle_fault_of_what_is_present(machine, vcpu, va, shift, is_store):
     enter_handler(machine, vcpu)
     v, status = lock_hpte(machine, vcpu, index), RETRY
     if v & (HPTE_V_VALID | HPTE_V_ABSENT):
-        status, _ = hostfault._resolve(machine, vcpu, index, v, is_store)
+        status, *_ = hostfault._resolve(machine, vcpu, index, v, is_store)
         v = (v & ~HPTE_V_ABSENT) | HPTE_V_VALID
     unlock_hpte(machine.hpt, index, v)
     leave_handler(machine, vcpu)
