@@ -223,6 +223,21 @@ def test_so_it_is_where_the_hpt_is_swept():
     live_beside_a_model(SWEPT_IN_BLOCKS, 2100, 64, [range(0, 2100, 3)] * 3 + [()] * 8)
 
 
+@pytest.mark.parametrize(
+    ("fault", "page_open", "is_due"), [(999.998, 6.748, True), (1000.061, 6.749, False)]
+)
+def test_so_it_is_where_regret_is_half_the_price_of_all_or_half_a_picosecond_less(
+    fault, page_open, is_due
+):
+    """127 pages at 13.748 or 13.749 ns: twice a fault less the sweep is that, or 1 ps less."""
+    costs = X86_KVM._replace(
+        first_write=fault, page_scan=0.0, page_pass=1.0, page_open=page_open, page_cool=7.0
+    )
+    vm, tracker, model = build_both(costs, 127, 64)
+    step_both(vm, tracker, model, [3])
+    assert model.is_due == is_due
+
+
 @pytest.mark.parametrize("free", [("flush",), ("page_scan", "word_read")], ids=str)
 def test_so_it_is_where_something_is_free(free):
     costs = PLATFORMS["groups come and go"]._replace(**dict.fromkeys(free, 0.0))

@@ -43,6 +43,7 @@ TRACKER_TESTS = (
             "so_it_is_where_the_words_with_hot_pages_are_in_two_words",
             "so_it_is_in_a_new_log_of_a_slot_of_one_word",
             "so_it_is_where_the_hpt_is_swept",
+            "so_it_is_where_regret_is_half_the_price_of_all_or_half_a_picosecond_less",
             "so_it_is_after_many_harvests",
             "where_c_is_kept_back_a_page_is_noted_once_in_a_harvest",
             "where_c_is_kept_back_cooling_takes_the_permission_and_c_alone",
