@@ -4,6 +4,7 @@ Harvests and stores are timed by a clock inside compiled code. asv's `contention
 many threads as there are cores for, `by_hand.contention` with many, and over lanes too.
 """
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
@@ -149,6 +150,8 @@ class Storm:
         """Harvest while the threads store, once more when they have stopped, and compare."""
         with ThreadPoolExecutor(self.threads) as pool:
             gate, runs = begin(pool, self.tracked, self._gfns())
+            while gate[BEGUN] < self.threads:
+                time.sleep(0)  # have the threads begin: they wait for the interpreter
             storing = True
             while storing:
                 storing = not all(run.done() for run in runs)
@@ -166,9 +169,8 @@ class Storm:
 
     def _harvest(self, gate):
         """Harvest, and copy what is reported; note it if all threads stored all the while."""
-        begun = gate[BEGUN] == self.threads
         ns = self.tracked.harvest()
-        is_beside = begun and not gate[ENDED]
+        is_beside = not gate[ENDED]
         reported = np.flatnonzero(bits_of(self.tracked))
         self.copy[reported] = self.tracked.contents[reported]
         self.harvests += 1

@@ -151,7 +151,7 @@ beside = texts.beside_stores(study.frame)
 if beside is not None:
     ratio = tables.beside_clean(study.frame, study.cells)
     say(
-        "Harvests follow one another at once, so most find little: the median one takes "
+        "Harvests follow one another at once: the median one takes "
         f"{wording.factor(ratio.min(), ratio.max())} times what a harvest of a clean slot of that "
         "size takes (*measured*)."
     )
