@@ -46,9 +46,11 @@ from benchmarks.storm import (
     meet,
 )
 from strategies import registry
+from strategies.cli import run
 from strategies.core import atomics
 from strategies.core.jit import kernel
 from strategies.core.words import ONE
+from strategies.errors import InputError
 from strategies.lanes.registry import get
 from strategies.lanes.session import reasons
 from strategies.lanes.words import PAGE_WORDS, store
@@ -215,16 +217,23 @@ def measure(out, threads, passes, pages, rounds):
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
 @click.option("--threads", multiple=True, type=click.IntRange(1), default=(1, 3, 7, 14),
               show_default=True, help="That store at once.  Repeatable.")  # fmt: skip
-@click.option("--passes", default=3, show_default=True)
-@click.option("--pages", default=4000, show_default=True, help="First stores of each thread.")
-@click.option("--rounds", default=ROUNDS, show_default=True, help="Of each storm.")
+@click.option("--passes", type=click.IntRange(1), default=3, show_default=True)
+@click.option(
+    "--pages",
+    type=click.IntRange(1),
+    default=4000,
+    show_default=True,
+    help="First stores of each thread.",
+)
+@click.option(
+    "--rounds", type=click.IntRange(1), default=ROUNDS, show_default=True, help="Of each storm."
+)
 def main(out, threads, passes, pages, rounds):
     """Measure what stores and harvests take while threads store on cores of their own."""
     cores = len(os.sched_getaffinity(0))
     if max(threads) >= cores:
         wanted = f"{max(threads)} threads and a harvest want {max(threads) + 1} cores"
-        click.echo(f"error: {wanted}: here are {cores}", err=True)
-        sys.exit(2)
+        raise InputError(f"{wanted}: here are {cores}")
     sys.setswitchinterval(1e-4)  # threads that begin or end wait for the interpreter
     out.mkdir(parents=True, exist_ok=True)
     settings = {"passes": passes, "pages": pages, "rounds": rounds, "stores": STORES}
@@ -235,8 +244,8 @@ def main(out, threads, passes, pages, rounds):
     lost = [f"{row['name']}: {row['lost']} pages lost" for row in storms if row["lost"]]
     for line in lost:
         click.echo(line, err=True)
-    sys.exit(bool(lost))
+    return int(bool(lost))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main, sys.argv[1:], "python -m benchmarks.by_hand.contention"))
