@@ -26,6 +26,7 @@ from pathlib import Path
 from benchmarks.groups import groups_of, patterns
 from benchmarks.snapshot import ROOT, identify
 from strategies.errors import InputError
+from strategies.files import replaced
 
 STUDY_RESULTS, FULL_RESULTS = ROOT / "results/local/raw", ROOT / "results/local/bench/raw"
 POLL_SECONDS = 0.2
@@ -115,9 +116,8 @@ def publish(stage, results):
     for path in stage.rglob("*.json"):
         target = results / path.relative_to(stage)
         target.parent.mkdir(exist_ok=True)
-        temporary = target.with_name(f".{target.name}.tmp")
-        shutil.copy(path, temporary)
-        temporary.replace(target)
+        with replaced(target) as temporary:
+            shutil.copy(path, temporary)
 
 
 def run_groups(console, groups, command, stage, results, commit):

@@ -9,7 +9,7 @@ from analysis.fleet.text import axis_rows, choice_rows, kinds, vm_rows
 from analysis.report.drawing import svg_of, write_figure
 from analysis.report.markup import figure_html, folded, table_html
 from analysis.report.page import page
-from strategies.replay.output import completed
+from strategies.files import completed
 
 HEADING = "Which strategy for which VM?"
 TITLES = {"fleet": "One choice for all", "axes": "Page size and interval", "vms": "The VMs"}

@@ -51,6 +51,7 @@ from strategies.core import atomics
 from strategies.core.jit import kernel
 from strategies.core.words import ONE
 from strategies.errors import InputError
+from strategies.files import completed
 from strategies.lanes.registry import get
 from strategies.lanes.session import reasons
 from strategies.lanes.words import PAGE_WORDS, store
@@ -189,7 +190,8 @@ def origin(**settings):
 
 
 def _write(rows, path):
-    pd.DataFrame(rows).to_csv(path, index=False, float_format="%.6g")
+    with completed(path) as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.6g")
 
 
 def measure(out, threads, passes, pages, rounds):

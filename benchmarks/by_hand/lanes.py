@@ -29,10 +29,11 @@ from analysis.model.profile import load_profile
 from strategies.cli import main as dirtylog
 from strategies.cli import run
 from strategies.errors import InputError
+from strategies.files import completed, output_folder
 from strategies.lanes.cells import FITTED, HELD_OUT, WARMS_UP, Cell, cell_trace
 from strategies.lanes.kvm import backend
 from strategies.lanes.session import reasons
-from strategies.replay.output import completed, cpu_model, output_folder
+from strategies.replay.output import cpu_model
 from strategies.replay.run import build, replay
 from strategies.units import DURATION
 from strategies.workloads.trace import bundled, load_trace
