@@ -6,7 +6,6 @@ import numpy as np
 
 from benchmarks.common import IS_FULL, LOGGING, WrongHarvestError, skipped
 from benchmarks.storm import ROUNDS, STORM_PAGES, Simulated, Storm
-from strategies.core.vcpus import storing_threads
 
 
 class Contention:
@@ -22,6 +21,8 @@ class Contention:
 
     def setup(self, strategy, vcpus):
         """Run the storm; a lost page fails the cell."""
+        from strategies.core.vcpus import storing_threads
+
         threads = storing_threads(vcpus)
         tracked = Simulated(strategy, STORM_PAGES, threads, vcpus // threads)
         self.storm = Storm(tracked, threads, ROUNDS, 0)

@@ -9,7 +9,6 @@ import json
 import sys
 
 from benchmarks.snapshot import ROOT
-from strategies.files import replaced
 
 STAMPS = "made_from.json"
 PINS = ROOT / "constraints.txt"
@@ -35,6 +34,8 @@ class Stamps:
 
     def made(self, outputs, digest):
         """Note, in one step, what the outputs were made from."""
+        from strategies.files import replaced
+
         self._digests[outputs[0].name] = digest
         with replaced(self._path) as temporary:
             temporary.write_text(json.dumps(self._digests, indent=2) + "\n")

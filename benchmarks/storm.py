@@ -15,8 +15,8 @@ from benchmarks.common import MIB, PAGE_4K, SEED, SLOT, open_cell
 from strategies.core import atomics
 from strategies.core.clock import monotonic_ns
 from strategies.core.guest import VIEW_BASE, store_pages
-from strategies.core.jit import inlined, kernel
-from strategies.core.words import I64, ONE, U64
+from strategies.core.jit import kernel
+from strategies.core.words import I64, ONE
 
 STORM_PAGES = 16 * MIB // PAGE_4K
 STORES, ROUNDS = 70_000, 35
@@ -30,12 +30,12 @@ BEGUN, ENDED = 0, 1
 """Words of a gate: how many threads have come to it, and how many have stored."""
 
 
-@inlined
+@kernel
 def meet(gate, threads):
     """Wait until all threads are here."""
     atomics.fetch_add(gate, BEGUN, ONE)
     spins = I64(0)
-    while atomics.load(gate, BEGUN) < U64(threads):
+    while I64(atomics.load(gate, BEGUN)) < threads:
         spins = atomics.relax(spins)
 
 

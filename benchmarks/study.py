@@ -26,7 +26,6 @@ from pathlib import Path
 from benchmarks.groups import groups_of, patterns
 from benchmarks.snapshot import ROOT, identify
 from strategies.errors import InputError
-from strategies.files import replaced
 
 STUDY_RESULTS, FULL_RESULTS = ROOT / "results/local/raw", ROOT / "results/local/bench/raw"
 POLL_SECONDS = 0.2
@@ -113,6 +112,8 @@ def drop_torn(results):
 
 def publish(stage, results):
     """Bring what asv wrote to the results, each file completely or not at all."""
+    from strategies.files import replaced
+
     for path in stage.rglob("*.json"):
         target = results / path.relative_to(stage)
         target.parent.mkdir(exist_ok=True)
