@@ -84,8 +84,8 @@ def run(command: click.Command, arguments: Sequence[str], name: str) -> int:
         click.echo(f"{name}: interrupted", err=True)
         return 130
     except OSError as error:
-        # Output that is still buffered would fail once more when the interpreter exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if not error.filename:  # what is still buffered would fail once more at the exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return _refuse(name, f"{error.filename or 'output'}: {error.strerror or error}")
 
 

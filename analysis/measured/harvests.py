@@ -126,12 +126,6 @@ def measured(frame, name):
     return cells.reset_index()
 
 
-def base_cells(cells):
-    """Return the cells of 4 KiB pages and the linear mapping, without the baseline."""
-    is_base = (cells["page_bytes"] == 4096) & (cells["mapping"] == "linear")
-    return cells[is_base & (cells["strategy"] != BASELINE)].reset_index(drop=True)
-
-
 def read_replays(folder):
     """Return the summaries of all replays of a folder: a row for each trace and tracker.
 
