@@ -1,7 +1,7 @@
 """What follows from the measured times: medians over passes, spreads and ratios.
 
-All functions are pure: a DataFrame in, a DataFrame out. Every time here is measured. The other way
-from numbers to conclusions, unit costs of a platform, is `analysis.model.compare`.
+Every time here is measured. The other way from numbers to conclusions, unit costs of a platform, is
+`analysis.model`.
 """
 
 from pathlib import Path
@@ -12,13 +12,13 @@ import pandas as pd
 from analysis.measured.load import OK
 from analysis.measured.walks import ENABLING
 from strategies.errors import InputError
+from strategies.registry import BASELINE
 from strategies.replay.figure import read_harvests
 
 HARVEST_BENCHMARK = "GetDirtyLog.time_get_dirty_log"
 TLBIE_BENCHMARK = "MachineCosts.track_tlbie"
 ENABLE_BENCHMARK = "LoggingToggle.time_enable_logging"
 PROTECTING = ("write_protect", "write_protect_batched", "double_buffer")
-BASELINE = "null"
 REFERENCE = "write_protect"
 CLOCK_LIMIT_NS = 100
 """Times below are "below 100 ns": two readings of the clock cost up to 30."""
