@@ -290,8 +290,8 @@ assert "write_protect" in hypothetical["power9"]
 say(
     "- **What is a proposal.** KVM of mainline scans neither on x86 nor on arm64, so the scan is a "
     "proposal there. (For what devices write, mainline does: iommufd reads and clears the dirty "
-    "bits of an IOMMU's table, IOMMU_HWPT_GET_DIRTY_BITMAP, *cited*.) Mainline KVM HV on POWER does "
-    "not write-protect for the log, so faults are one there "
+    "bits of an IOMMU's table, IOMMU_HWPT_GET_DIRTY_BITMAP, *cited*.) Mainline KVM HV on POWER "
+    "does not write-protect for the log, so faults are one there "
     "(KVM PR, which needs no hypervisor mode, unmaps the slot and takes faults: "
     "kvm_vm_ioctl_get_dirty_log_pr, *cited*). "
     "**What history chose** (*cited*): POWER HPT kept the scan (kvmppc_hv_get_dirty_log_hpt, "
