@@ -2,7 +2,7 @@
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from analysis.report.drawing import GRID, WIDTH, drawn, noted_legend, percent_text
 from strategies.styles import style_of
@@ -46,6 +46,7 @@ def distribution(fleet):
         below += height
     axes.set(xscale="log", xlabel=COST[fleet.aim], ylabel="VMs")
     _share_axis(axes.xaxis)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     most = int(right_for.argmax())
     figure.suptitle(
         f"{fleet.strategies[most]} is the best for {right_for[most]} of {len(least)} VMs"
@@ -93,15 +94,17 @@ def regret(fleet):
     middle = ratios[len(ratios) // 2]
     least = int(middle.argmin())
     far = number(max(middle[least], 1.01))
-    figure.suptitle(f"For all: {fleet.strategies[least]}, within {far}x of the best for half")
-    noted_legend(figure, "modelled; the lower, the nearer to the best for each VM")
+    star = "" if fleet.offered[least] else "*"
+    figure.suptitle(f"For all: {fleet.strategies[least]}{star}, within {far}x of the best for half")
+    note = "modelled; the lower, the nearer to the best for each VM; star: a proposal"
+    noted_legend(figure, note)
     return figure
 
 
 DRAWN = {
-    "distribution": (distribution, "How the cost of the best strategy is distributed over the VMs"),
-    "regret": (regret, "One strategy for all VMs: its cost over the best for each VM, sorted"),
-    "heat_map": (heat_map, "Cost of each strategy over the best, for each VM"),
+    "distribution": (distribution, "Modelled: what the best costs, distributed over the VMs"),
+    "regret": (regret, "Modelled: one strategy for all, its cost over the best of each VM"),
+    "heat_map": (heat_map, "Modelled: cost of each strategy over the best, for each VM"),
 }
 """By file name: the function, and the caption."""
 

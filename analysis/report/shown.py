@@ -176,7 +176,7 @@ def show(figure, name, caption):
     """Show a figure; the report writes it to files of that name."""
     svg = svg_of(figure)
     forms = {
-        "text/html": markup.figure_html(svg, name, caption),
+        "text/html": markup.figure_html(svg, name, figure.get_suptitle(), caption),
         "image/svg+xml": svg,
         "image/png": base64.b64encode(png_of(figure)).decode(),
         "text/plain": caption,
