@@ -128,7 +128,7 @@ def _runner_up(trade):
     if trade["runner_up"] is None:
         return "none"
     if trade["ratio"] is None:
-        return trade["runner_up"]
+        return f"{trade['runner_up']}; the first costs 0"
     if trade["ratio"] == 1:
         return f"{trade['runner_up']}, the same"
     if trade["ratio"] < 1.05:

@@ -17,6 +17,7 @@ COST = {
     "harvest": "harvests' time, per second",
 }
 HATCHES = ("", "///", "...", "\\\\\\", "xxx", "ooo", "---", "+++", "|||", "***", "OOO")
+STAR = "star: a proposal"
 MOST = 100.0
 """Times the best: what the heat map shows darkest."""
 
@@ -48,10 +49,8 @@ def distribution(fleet):
     _share_axis(axes.xaxis)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     most = int(right_for.argmax())
-    figure.suptitle(
-        f"{fleet.strategies[most]} is the best for {right_for[most]} of {len(least)} VMs"
-    )
-    noted_legend(figure, "what the best strategy of a VM costs (modelled); in brackets: VMs")
+    figure.suptitle(f"{_named(fleet, most)} is the best for {right_for[most]} of {len(least)} VMs")
+    noted_legend(figure, f"what the best of a VM costs (modelled); in brackets: VMs; {STAR}")
     return figure
 
 
@@ -94,10 +93,8 @@ def regret(fleet):
     middle = ratios[len(ratios) // 2]
     least = int(middle.argmin())
     far = number(max(middle[least], 1.01))
-    star = "" if fleet.offered[least] else "*"
-    figure.suptitle(f"For all: {fleet.strategies[least]}{star}, within {far}x of the best for half")
-    note = "modelled; the lower, the nearer to the best for each VM; star: a proposal"
-    noted_legend(figure, note)
+    figure.suptitle(f"For all: {_named(fleet, least)}, within {far}x of the best for half")
+    noted_legend(figure, f"modelled; the lower, the nearer to the best for each VM; {STAR}")
     return figure
 
 
@@ -107,6 +104,11 @@ DRAWN = {
     "heat_map": (heat_map, "Modelled: cost of each strategy over the best, for each VM"),
 }
 """By file name: the function, and the caption."""
+
+
+def _named(fleet, at):
+    """Return the name of a strategy, with a star where no kernel of the platform has it."""
+    return fleet.strategies[at] + ("" if fleet.offered[at] else "*")
 
 
 def _one_panel(height):
