@@ -124,7 +124,7 @@ copies = texts.copies(study.frame)
 if copies is None:
     say("This study does not compare with a copy; the full grid does.")
 else:
-    table(copies, f"Measured: time of a harvest in copies of its bitmap ({study.medians})")
+    fold(copies, f"Measured: time of a harvest in copies of its bitmap ({study.medians})")
 
 # %% [markdown]
 # ## Starting and ending the log
@@ -135,7 +135,7 @@ else:
 # prices it.
 
 # %%
-table(
+fold(
     texts.toggles(study.frame),
     f"Measured: time to start and to end the log of a slot ({study.medians})",
 )
@@ -160,7 +160,7 @@ if beside is not None:
             f"{wording.two_digits(spread.max())} times that in another (half of the rows: "
             f"{wording.two_digits(spread.median())} times or more; *measured*)."
         )
-    table(beside, f"Measured: harvest and store beside each other (each a median; {study.times})")
+    fold(beside, f"Measured: harvest and store beside each other (each a median; {study.times})")
 
 # %% [markdown]
 # ## How well the fitted walks predict
