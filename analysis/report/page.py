@@ -57,6 +57,7 @@ section { border-top: 3px solid var(--line); margin-top: 1rem; }
   html { font-size: 10pt; }
   body { font-size: 1rem; max-width: none; padding: 0; }
   nav { display: none; }
+  p, li { max-width: none; }
   table { font-size: 7.5pt; }
   th, td { padding: 0.1rem 0.3rem; }
   figure, tr { break-inside: avoid; }
