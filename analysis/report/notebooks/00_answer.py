@@ -205,8 +205,9 @@ say(
     f"**Where scan and faults cost the same CPU time** ({modelled}; {size_text(SLOT)}): the share "
     "of pages written per interval, as the median and 5% to 95% of the draws over all unit costs. "
     "Where in some draws one of the two costs less at any density, the share of the others (a "
-    "crossing) stands beside it. The scan is compared with the cheapest way of taking faults. On "
-    "POWER that is mostly one flush for each harvest (in at least "
+    "crossing) stands beside it. The scan is compared with the cheapest way of taking faults into "
+    "a bitmap; a dirty ring, which takes faults too, is left out. On POWER the cheapest is mostly "
+    "one flush for each harvest (in at least "
     f"{wording.draws(each['flush_wins'].min())} of the draws, at the medians of the column "
     '"a tlbie each"), which no kernel there does and which is unproven on HPT; so that column '
     "compares with one tlbie for each dirty page (`write_protect`). The last two columns: in how "

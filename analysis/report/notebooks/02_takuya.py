@@ -77,7 +77,8 @@ say(
 )
 table(
     texts.by_density(ratios),
-    "Modelled: harvest by scan / by the quickest fault strategy (5% to 95% of the draws)",
+    "Modelled: harvest by scan / by the quickest of those that take faults into one bitmap or two, "
+    "proposals included (5% to 95% of the draws)",
 )
 
 # %% [markdown]
