@@ -288,8 +288,10 @@ hypothetical = {one: load_profile(one).hypothetical for one in ("x86-kvm", "arm6
 assert all(tables.SCAN in hypothetical[name] for name in ("x86-kvm", "arm64-dbm"))
 assert "write_protect" in hypothetical["power9"]
 say(
-    "- **What is a proposal.** No mainline x86 or arm64 kernel scans, so the scan is a proposal "
-    "there. Mainline KVM HV on POWER does not write-protect for the log, so faults are one there "
+    "- **What is a proposal.** KVM of mainline scans neither on x86 nor on arm64, so the scan is a "
+    "proposal there. (For what devices write, mainline does: iommufd reads and clears the dirty "
+    "bits of an IOMMU's table, IOMMU_HWPT_GET_DIRTY_BITMAP, *cited*.) Mainline KVM HV on POWER "
+    "does not write-protect for the log, so faults are one there "
     "(KVM PR, which needs no hypervisor mode, unmaps the slot and takes faults: "
     "kvm_vm_ioctl_get_dirty_log_pr, *cited*). "
     "**What history chose** (*cited*): POWER HPT kept the scan (kvmppc_hv_get_dirty_log_hpt, "
@@ -307,8 +309,8 @@ say(
     "- **One flush a harvest.** x86 had that from the start; 60c34612b707 (v3.5) replaced the SRCU "
     "switch by an exchange of each word that has bits (*cited*). On POWER, KVM's log makes one "
     "tlbie for each dirty HPTE. To make HPTEs absent first and let them share one wait looks "
-    "legal: KVM does so in H_BULK_REMOVE (kvmppc_h_bulk_remove, do_tlbies; *cited*), not for the "
-    "log."
+    "legal: KVM does so with those that H_BULK_REMOVE removes (kvmppc_h_bulk_remove, do_tlbies; "
+    "*cited*), not for the log."
 )
 
 # %%

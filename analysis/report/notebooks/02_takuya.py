@@ -130,9 +130,9 @@ else:
 # ## Starting and ending the log
 #
 # A slot of which every page was written. The call from outside is in these times (see null).
-# `c_bit_scan` clears all C bits at its start, as the posted patch did. KVM's HPT log does not since
-# 2017: its first harvest reports the pages whose C is set (*cited*: e641a317830b), and so the model
-# prices it.
+# `c_bit_scan` clears all C bits at its start, as KVM's HPT log did from 2012
+# (dfe49dbd1fc7, *cited*) until 2017. Since then KVM's first harvest reports the pages whose C
+# is set (e641a317830b, *cited*), and so the model prices it.
 
 # %%
 table(texts.toggles(study.frame), "Measured: time to start and to end the log of a slot")
