@@ -112,8 +112,8 @@ def measured(frame, name):
     Returns
     -------
     DataFrame
-        The parameters of the benchmark, `unit`, `value`, `passes` and `spread` (between passes, as
-        in `harvests`); empty where the benchmark was not run.
+        The parameters of the benchmark, `unit`, `value`, `value_least` and `value_most` (of the
+        passes), `passes` and `spread` (as in `harvests`); empty where the benchmark was not run.
     """
     is_named = frame["benchmark"].str.endswith(f".{name}") & (frame["status"] == OK)
     rows = frame[is_named].copy()
@@ -121,8 +121,9 @@ def measured(frame, name):
         rows = rows.assign(value=rows["value"] * NS_PER_SECOND, unit="ns")
     parameters = [name for name in PARAMETERS if name in rows and rows[name].notna().any()]
     groups = rows.groupby([*parameters, "unit"], sort=False, dropna=False)["value"]
-    cells = pd.DataFrame({"value": groups.median(), "passes": groups.size()})
-    cells["spread"] = (groups.max() / groups.min() - 1).where(cells["passes"] > 1)
+    ends = {"value_least": groups.min(), "value_most": groups.max()}
+    cells = pd.DataFrame({"value": groups.median(), **ends, "passes": groups.size()})
+    cells["spread"] = (cells["value_most"] / cells["value_least"] - 1).where(cells["passes"] > 1)
     return cells.reset_index()
 
 
