@@ -63,7 +63,8 @@ def _reason(error):
     if isinstance(error, AssertionError):
         return " ".join(str(error).split())
     frames = traceback.extract_tb(error.__traceback__)
-    last = [f for f in frames if "site-packages" not in Path(f.filename).parts][-1]
+    own = [frame for frame in frames if "site-packages" not in Path(frame.filename).parts]
+    last = (own or list(frames))[-1]  # the tracker, too, may be installed
     where = f"{Path(last.filename).name}:{last.lineno}"
     return " ".join(f"{type(error).__name__}: {error} ({where})".split())
 
