@@ -25,7 +25,7 @@ from analysis.measured.harvests import (
 from analysis.measured.load import FAILED, OK, UNKNOWN, latest, load_machine, load_results
 from analysis.measured.reference import COSTS, ORIGIN
 from analysis.measured.walks import MADE_OF
-from strategies.errors import InputError
+from strategies.cli import run
 
 HARVESTS, HELD_OUT = "harvests.csv", "held_out.csv"
 DIGITS = "%.6g"
@@ -148,13 +148,9 @@ SHOWN = [
 def main(results):
     """Write DIR/derived anew from DIR/raw."""
     out = results / "derived"
-    try:
-        write_derived(results, out)
-    except (InputError, OSError) as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    write_derived(results, out)
     click.echo(f"wrote {out}")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main, sys.argv[1:], "python -m analysis.derived"))

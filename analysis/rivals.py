@@ -18,7 +18,7 @@ from analysis.model.evaluate import costs
 from analysis.model.pricing import counts_of, sums, unit_costs_of
 from analysis.model.profile import load_profile
 from analysis.model.scenario import Scenario, scenario_of_trace
-from strategies.errors import InputError
+from strategies.cli import run
 from strategies.replay.run import build, replay
 from strategies.workloads.trace import bundled, load_trace
 
@@ -155,8 +155,4 @@ def _search(profile, tries):
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    sys.exit(run(main, sys.argv[1:], "python -m analysis.rivals"))

@@ -34,10 +34,11 @@ class Stamps:
 
     def made(self, outputs, digest):
         """Note, in one step, what the outputs were made from."""
+        from strategies.files import replaced
+
         self._digests[outputs[0].name] = digest
-        temporary = self._path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(self._digests, indent=2) + "\n")
-        temporary.replace(self._path)
+        with replaced(self._path) as temporary:
+            temporary.write_text(json.dumps(self._digests, indent=2) + "\n")
 
 
 def digest_of(*inputs):

@@ -112,16 +112,19 @@ def drop_torn(results):
 
 def publish(stage, results):
     """Bring what asv wrote to the results, each file completely or not at all."""
+    from strategies.files import replaced
+
     for path in stage.rglob("*.json"):
         target = results / path.relative_to(stage)
         target.parent.mkdir(exist_ok=True)
-        temporary = target.with_name(f".{target.name}.tmp")
-        shutil.copy(path, temporary)
-        temporary.replace(target)
+        with replaced(target) as temporary:
+            shutil.copy(path, temporary)
 
 
 def run_groups(console, groups, command, stage, results, commit):
     """Run groups with a progress bar; return the exit status of the whole."""
+    from strategies.terminal import progress_bar
+
     failed = 0
     log_path = ROOT / ".asv" / f"{results.parent.name}.log"
     log_path.parent.mkdir(exist_ok=True)
@@ -149,20 +152,6 @@ def run_groups(console, groups, command, stage, results, commit):
             seconds = time.monotonic() - start
             console.print(f"{group.name}: {len(group.cells)} cells, {seconds:.0f} s{remark}")
     return 1 if failed else 0
-
-
-def progress_bar(console):
-    """Return a progress bar, nothing but the lines above it unless someone looks."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    return Progress(
-        *columns,
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
 
 
 def announce(console, todo, groups, is_full):

@@ -67,19 +67,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # where it keeps its fonts
     if hasattr(sys.stdout, "reconfigure"):  # a trace's name may have letters that a terminal lacks
         sys.stdout.reconfigure(errors="backslashreplace")
+    return run(cli, arguments or ["--help"], "dirtylog")
+
+
+def run(command: click.Command, arguments: Sequence[str], name: str) -> int:
+    """Run a command line and return its exit status, as `main` does; any program may be run so."""
     try:
-        return cli(arguments or ["--help"], prog_name="dirtylog", standalone_mode=False) or 0
+        return command(arguments, prog_name=name, standalone_mode=False) or 0
     except click.ClickException as error:
-        return _refuse(_usage_message(error))
+        return _refuse(name, _usage_message(error))
     except InputError as error:
-        return _refuse(str(error))
+        return _refuse(name, str(error))
     except MemoryError as error:
-        return _refuse(f"not enough memory ({error}); use a smaller slot or trace")
+        return _refuse(name, f"not enough memory ({error}); use a smaller slot or trace")
     except (click.Abort, KeyboardInterrupt):
-        click.echo("dirtylog: interrupted", err=True)
+        click.echo(f"{name}: interrupted", err=True)
         return 130
     except OSError as error:
-        return _system_failed(error)
+        if not error.filename:  # what is still buffered would fail once more at the exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return _refuse(name, f"{error.filename or 'output'}: {error.strerror or error}")
 
 
 def _show_version(ctx, _param, wanted):
@@ -112,15 +119,9 @@ def _usage_message(error: click.ClickException) -> str:
     return f"{message}; see '{context.command_path} --help'"
 
 
-def _refuse(message: str) -> int:
-    click.echo(f"dirtylog: error: {' '.join(message.splitlines())}", err=True)
+def _refuse(name: str, message: str) -> int:
+    click.echo(f"{name}: error: {' '.join(message.splitlines())}", err=True)
     return 2
-
-
-def _system_failed(error: OSError) -> int:
-    # Output that is still buffered would fail once more when the interpreter exits.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    return _refuse(f"{error.filename or 'output'}: {error.strerror or error}")
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ TRACKERS = {
         "scan", 2011, "POWER Book3S HV, HPT guests: the posted patch", "scan.c_bit_scan:CBitScan"
     ),
     "c_bit_scan_batched": Tracker(
-        "scan", 2020, "arm64: RFC series, not merged", "scan.c_bit_scan_batched:CBitScanBatched"
+        "scan", 2020, "arm64: series, not merged", "scan.c_bit_scan_batched:CBitScanBatched"
     ),
     "c_bit_scan_pipelined": Tracker(
         "scan",
@@ -70,7 +70,7 @@ TRACKERS = {
         "fault", 2012, "x86 since v3.5, arm64", "fault.write_protect_batched:WriteProtectBatched"
     ),
     "double_buffer": Tracker(
-        "fault", 2011, "x86 in v3.3 and v3.4", "fault.double_buffer:DoubleBuffer"
+        "fault", 2011, "x86 until v3.4", "fault.double_buffer:DoubleBuffer"
     ),
     "write_protect_summary": Tracker(
         "fault",

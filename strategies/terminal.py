@@ -1,7 +1,5 @@
 """How the commands show columns and progress."""
 
-import sys
-
 import click
 
 
@@ -14,8 +12,14 @@ def echo_columns(rows):
         click.echo("  ".join(cells).rstrip())
 
 
-def progress_bar():
-    """Return a progress bar on stderr that leaves nothing behind; silent unless someone looks."""
+def progress_bar(console=None):
+    """Return a progress bar that leaves nothing behind; silent unless someone looks.
+
+    Parameters
+    ----------
+    console : rich.console.Console, optional
+        Where it is shown, and where lines may be printed above it; by default stderr.
+    """
     # Imported here: commands that show no progress start without it.
     from rich.console import Console
     from rich.progress import (
@@ -26,12 +30,13 @@ def progress_bar():
         TimeElapsedColumn,
     )
 
+    console = console or Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
-        disable=not sys.stderr.isatty(),
+        disable=not console.file.isatty(),
     )

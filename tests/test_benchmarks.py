@@ -20,7 +20,7 @@ from platformdirs import user_cache_dir
 
 from analysis.measured.load import load_results
 from analysis.measured.walks import ENABLING, MADE_OF
-from benchmarks import common, get_dirty_log, groups, study
+from benchmarks import common, contention, get_dirty_log, groups, study
 from strategies import registry
 from strategies.fault.write_protect import WriteProtect
 
@@ -128,6 +128,13 @@ def test_a_wrong_harvest_fails_and_has_no_time(monkeypatch, tracker):
     with pytest.raises(common.WrongHarvestError, match=r"lost|in excess"):
         benchmark.time_get_dirty_log(*cell)
     assert benchmark.timer() == 0
+
+
+def test_a_storm_that_loses_a_page_fails(monkeypatch):
+    cell = common.open_cell("write_protect", 16 * common.MIB, common.PAGE_4K, "linear", 2)
+    monkeypatch.setattr(cell.tracker, "__class__", Forgetful)
+    with pytest.raises(common.WrongHarvestError, match=r"write_protect: \d+ pages lost"):
+        contention.Contention().setup("write_protect", 2)
 
 
 def test_every_sample_has_a_fresh_pattern_of_the_exact_density():

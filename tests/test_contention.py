@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 
 from analysis.measured import contention as tables
 from benchmarks.by_hand import contention, harvests
@@ -72,13 +71,6 @@ def test_a_storm_notices_pages_that_nobody_reports(kind, name):
     tracked.out.fill(0)
     assert contention.Storm(tracked, 1, 1, 0).lost > 0
     tracked.close()
-
-
-def test_more_threads_than_cores_are_refused_in_one_line(tmp_path):
-    result = CliRunner().invoke(contention.main, ["--out", str(tmp_path), "--threads", "100000"])
-    assert result.exit_code == 2
-    assert result.stderr.startswith("error: 100000 threads and a harvest want 100001 cores: here ")
-    assert result.stderr.count("\n") == 1
 
 
 def test_cells_of_the_reference_are_measured_and_compared_with_another_machine_s():

@@ -108,8 +108,12 @@ def test_another_benchmark_has_its_parameters_and_the_median_over_passes():
     rows = [("c_bit_scan", 2, 30.0), ("c_bit_scan", 2, 20.0), ("null", 2, 1.0)]
     frame = track("contention.Contention.track_store", rows, ["strategy", "vcpus"])
     found = derive.measured(frame, "Contention.track_store")
-    assert list(found) == ["strategy", "vcpus", "unit", "value", "passes", "spread"]
+    assert list(found) == [
+        *("strategy", "vcpus", "unit", "value", "value_least", "value_most", "passes", "spread")
+    ]
     assert found["value"].tolist() == [25.0, 1.0]
+    assert found["value_least"].tolist() == [20.0, 1.0]
+    assert found["value_most"].tolist() == [30.0, 1.0]
     assert found["passes"].tolist() == [2, 1]
     assert found["spread"].iloc[0] == pytest.approx(0.5)
     assert derive.measured(frame, "Contention.track_harvest").empty

@@ -188,8 +188,10 @@ def test_what_a_killed_replay_left_half_written_is_replaced(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     names = {"toy.harvests.csv", "toy.summary.csv", "toy.png"}
+    with subprocess.Popen(["true"]) as process:
+        killed = process.pid
     for name in names:
-        (out / f".{name}.tmp").write_text("half")
+        (out / f".{name}.{killed}.tmp").write_text("half")
         (out / name).write_text("half")
     assert main(["replay", str(tmp_path / "toy.npz"), "--out", str(out)]) == 0
     assert {path.name for path in out.iterdir()} == names

@@ -19,7 +19,10 @@ import pytest
 
 from analysis.measured import walks
 from analysis.model.scenario import scenario_of_trace
-from analysis.report import executed, shown, tables, wording, write
+from analysis.report import executed, shown, tables, texts, wording, write
+from analysis.report.executed import TITLES
+from analysis.report.markup import table_html
+from analysis.report.page import STYLE
 from analysis.report.shown import RESULTS
 from analysis.report.write import MARK, folded, put_answer
 from benchmarks.steps import Stamps, report_on
@@ -177,14 +180,18 @@ FIGURES = (
 @pytest.mark.slow
 def test_report_begins_with_the_answer_and_its_figures(page):
     assert re.findall(r'<section id="(\w+)"', page) == [
-        *("00_answer", "01_advice", "02_takuya", "03_paul", "04_since", "05_kernels")
+        *("00_answer", "01_advice", "02_takuya", "03_paul", "04_since", "05_kernels"),
+        "numbers",
     ]
-    figures = re.findall(r'<figure id="([^"]+)">\s*<svg [^>]*aria-label="[^"]+"', page)
+    assert re.findall(r'<a href="#(\w+)">', page.split("</nav>")[0]) == [*TITLES, "numbers"]
+    told = r'aria-label="(?:Measured|Modelled): [^"]+\. [^"]+"'
+    figures = re.findall(rf'<figure id="([^"]+)">\s*<svg [^>]*{told}', page)
     assert figures == [*FIGURES]
     before = page[page.index("<body>") : page.index('id="at_a_glance"')]
     assert "Takuya:" in before
     assert "Paul:" in before
-    assert len(re.sub(r"<[^>]*>", " ", before).split()) < 250
+    assert "What to do today" in before
+    assert len(re.sub(r"<[^>]*>", " ", before).split()) < 350
 
 
 @pytest.mark.slow
@@ -202,6 +209,27 @@ def test_report_is_light_and_dark(page):
     dark = page[page.index("prefers-color-scheme: dark") :]
     assert colors
     assert all(f"{name}: #" in dark for name in colors)
+
+
+def test_a_cell_is_not_broken_before_a_unit_or_a_star():
+    told = table_html(pd.DataFrame({"one": ["16 MiB every 16.7 ms, 1 to 4.7 s *"]}), "")
+    assert "16\u00a0MiB every 16.7\u00a0ms, 1 to 4.7\u00a0s\u00a0*" in told
+
+
+def test_harvests_beside_stores_have_the_range_of_the_passes():
+    columns = ["benchmark", "status", "unit", "strategy", "vcpus", "value"]
+    rows = [
+        (f"contention.Contention.track_{what}", "ok", "ns", "pml", 2, ns)
+        for what, times in (("harvest", (50, 38_000, 41_000)), ("store", (70, 70, 70)))
+        for ns in times
+    ]
+    told = texts.beside_stores(pd.DataFrame(rows, columns=columns)).texts
+    assert told.iloc[0].tolist() == ["pml", "38 us (50 ns to 41 us)", "70 ns"]
+
+
+def test_paper_has_the_tables_of_the_wide_page_and_what_is_folded():
+    assert "@media screen and (max-width" in STYLE
+    assert "details::details-content { content-visibility: visible" in STYLE
 
 
 @pytest.mark.slow

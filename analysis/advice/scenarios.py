@@ -56,8 +56,8 @@ class Deployment:
 
 DEPLOYMENTS = (
     Deployment("VGA at 60 Hz, nothing drawn", "power8", "64KiB", "16MiB", "0", 16.67),
-    Deployment("VGA at 60 Hz, 2 % drawn", "power8", "4KiB", "16MiB", "2%", 16.67),
-    Deployment("VGA at 60 Hz, 2 % drawn", "x86-kvm", "4KiB", "16MiB", "2%", 16.67),
+    Deployment("VGA at 60 Hz, 2% drawn", "power8", "4KiB", "16MiB", "2%", 16.67),
+    Deployment("VGA at 60 Hz, 2% drawn", "x86-kvm", "4KiB", "16MiB", "2%", 16.67),
     Deployment("migration, nearly idle", "power9", "64KiB", "64GiB", "0.01%", 1000, 4),
     Deployment("migration, sparse", "power9", "64KiB", "256GiB", "0.1%", 1000, 16),
     Deployment("migration, sparse", "power9", "4KiB", "256GiB", "0.1%", 1000, 16),
@@ -72,7 +72,7 @@ DEPLOYMENTS = (
     Deployment("guest backed by 16 MiB pages", "power9", "16MiB", "64GiB", "0.001%", 1000, 16),
     Deployment("migration, sparse", "x86-kvm", "4KiB", "64GiB", "0.1%", 1000, 4),
     Deployment("migration, sparse", "x86-kvm", "2MiB", "64GiB", "0.1%", 1000, 64),
-    Deployment("migration, 30 % written", "x86-kvm", "4KiB", "256GiB", "30%", 5000, 64),
+    Deployment("migration, 30% written", "x86-kvm", "4KiB", "256GiB", "30%", 5000, 64),
     Deployment("its last round", "x86-kvm", "4KiB", "64GiB", "0.1%", 300, 64,
                "shortest_last_harvest"),
     Deployment("checkpoints every 25 ms", "x86-kvm", "4KiB", "4GiB", "0.1%", 25, 4),
@@ -128,7 +128,7 @@ def _runner_up(trade):
     if trade["runner_up"] is None:
         return "none"
     if trade["ratio"] is None:
-        return trade["runner_up"]
+        return f"{trade['runner_up']}; the first costs 0"
     if trade["ratio"] == 1:
         return f"{trade['runner_up']}, the same"
     if trade["ratio"] < 1.05:

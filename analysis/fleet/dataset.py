@@ -16,6 +16,7 @@ import json
 import posixpath
 from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -24,6 +25,7 @@ import pyarrow.parquet as pq
 from analysis.fleet.cells import PER_EPOCH, counting_digest
 from analysis.fleet.recordings import Recording, Source
 from strategies.errors import InputError
+from strategies.files import replaced
 
 SCHEMA = 1
 DIGITS = "0123456789abcdef"
@@ -210,15 +212,10 @@ class Dataset:
             if "file" not in self.files.protocol:  # an object appears when all of it is there
                 self.files.pipe_file(path, data)
                 return
-            folder, base = posixpath.split(path)
-            self.files.makedirs(folder, exist_ok=True)
-            temporary = posixpath.join(folder, f".{base}.tmp")
-            try:
-                self.files.pipe_file(temporary, data)
-                self.files.mv(temporary, path)
-            finally:
-                if self.files.exists(temporary):
-                    self.files.rm_file(temporary)
+            local = Path(path)
+            local.parent.mkdir(parents=True, exist_ok=True)
+            with replaced(local) as temporary:
+                temporary.write_bytes(data)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from analysis.report.drawing import GRID, WIDTH, drawn, noted_legend, percent_text
 from strategies.styles import style_of
@@ -17,6 +17,7 @@ COST = {
     "harvest": "harvests' time, per second",
 }
 HATCHES = ("", "///", "...", "\\\\\\", "xxx", "ooo", "---", "+++", "|||", "***", "OOO")
+STAR = "star: a proposal"
 MOST = 100.0
 """Times the best: what the heat map shows darkest."""
 
@@ -46,11 +47,10 @@ def distribution(fleet):
         below += height
     axes.set(xscale="log", xlabel=COST[fleet.aim], ylabel="VMs")
     _share_axis(axes.xaxis)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     most = int(right_for.argmax())
-    figure.suptitle(
-        f"{fleet.strategies[most]} is the best for {right_for[most]} of {len(least)} VMs"
-    )
-    noted_legend(figure, "what the best strategy of a VM costs (modelled); in brackets: VMs")
+    figure.suptitle(f"{_named(fleet, most)} is the best for {right_for[most]} of {len(least)} VMs")
+    noted_legend(figure, f"what the best of a VM costs (modelled); in brackets: VMs; {STAR}")
     return figure
 
 
@@ -93,17 +93,22 @@ def regret(fleet):
     middle = ratios[len(ratios) // 2]
     least = int(middle.argmin())
     far = number(max(middle[least], 1.01))
-    figure.suptitle(f"For all: {fleet.strategies[least]}, within {far}x of the best for half")
-    noted_legend(figure, "modelled; the lower, the nearer to the best for each VM")
+    figure.suptitle(f"For all: {_named(fleet, least)}, within {far}x of the best for half")
+    noted_legend(figure, f"modelled; the lower, the nearer to the best for each VM; {STAR}")
     return figure
 
 
 DRAWN = {
-    "distribution": (distribution, "How the cost of the best strategy is distributed over the VMs"),
-    "regret": (regret, "One strategy for all VMs: its cost over the best for each VM, sorted"),
-    "heat_map": (heat_map, "Cost of each strategy over the best, for each VM"),
+    "distribution": (distribution, "Modelled: what the best costs, distributed over the VMs"),
+    "regret": (regret, "Modelled: one strategy for all, its cost over the best of each VM"),
+    "heat_map": (heat_map, "Modelled: cost of each strategy over the best, for each VM"),
 }
 """By file name: the function, and the caption."""
+
+
+def _named(fleet, at):
+    """Return the name of a strategy, with a star where no kernel of the platform has it."""
+    return fleet.strategies[at] + ("" if fleet.offered[at] else "*")
 
 
 def _one_panel(height):

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from strategies.errors import InputError
+from strategies.cli import run
 from strategies.workloads.trace import Trace, save_trace
 
 SLOT_PAGES = (2048, 4096, 8192, 16384, 32768)
@@ -71,16 +71,12 @@ def _shares(rng, epochs):
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 def generate(folder, vms, seed):
     """Write the recordings of a fleet that never was to FOLDER."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for vm in range(vms):
-            trace = make_trace(seed, vm)
-            save_trace(trace, folder / f"{trace.name}.npz")
-    except (InputError, OSError) as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    folder.mkdir(parents=True, exist_ok=True)
+    for vm in range(vms):
+        trace = make_trace(seed, vm)
+        save_trace(trace, folder / f"{trace.name}.npz")
     click.echo(f"wrote {vms} recordings to {folder}")
 
 
 if __name__ == "__main__":
-    generate()
+    sys.exit(run(generate, sys.argv[1:], "python -m analysis.fleet.generate"))

@@ -9,7 +9,7 @@ from analysis.fleet.text import axis_rows, choice_rows, kinds, vm_rows
 from analysis.report.drawing import svg_of, write_figure
 from analysis.report.markup import figure_html, folded, table_html
 from analysis.report.page import page
-from strategies.replay.output import completed
+from strategies.files import completed
 
 HEADING = "Which strategy for which VM?"
 TITLES = {"fleet": "One choice for all", "axes": "Page size and interval", "vms": "The VMs"}
@@ -29,10 +29,12 @@ def write_page(whole, profile, folder):
     """
     folder.mkdir(parents=True, exist_ok=True)
     base = whole.base()
-    figures = {name: svg_of(draw(base)) for name, (draw, _) in DRAWN.items()}
-    for name, svg in figures.items():
+    shown = {}
+    for name, (draw, caption) in DRAWN.items():
+        figure = draw(base)
+        svg = svg_of(figure)
         write_figure(folder, name, svg)
-    shown = {name: figure_html(svg, name, DRAWN[name][1]) for name, svg in figures.items()}
+        shown[name] = figure_html(svg, name, figure.get_suptitle(), caption)
     said = "".join(f'<p class="origin">{escape(line)}</p>' for line in kinds(whole, profile))
     sections = {
         "fleet": said + _choice(base) + shown["regret"] + shown["distribution"],

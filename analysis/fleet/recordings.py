@@ -6,10 +6,12 @@ A recording never travels through Dask's scheduler: what travels is where it lie
 import hashlib
 import io
 import json
+from dataclasses import asdict, replace
 from importlib import resources
 from typing import NamedTuple
 
 from strategies.errors import InputError
+from strategies.workloads.recipe import Recipe
 from strategies.workloads.synthetic import synthesize
 from strategies.workloads.trace import bundled, read_trace
 
@@ -24,7 +26,7 @@ class Source(NamedTuple):
     path : str
         An fsspec path; of a synthetic workload empty.
     arguments : str
-        JSON of the arguments of `synthesize`; of a recording empty.
+        JSON of a `Recipe`; of a recording empty.
     stamp : str
         Changes when the contents may have changed: size and time, or a storage's own tag.
     """
@@ -80,8 +82,8 @@ def find_sources(sweep):
     return found
 
 
-def _synthetic(name, arguments, seed):
-    text = json.dumps(arguments | {"seed": seed}, sort_keys=True)
+def _synthetic(name, recipe, seed):
+    text = json.dumps(asdict(replace(recipe, seed=seed)), sort_keys=True)
     return Source(f"{name}-seed{seed}", "", text, text)
 
 
@@ -120,7 +122,7 @@ def look(source):
     """Return the Recording of a source; what is wrong with it is its `reason`."""
     try:
         if source.arguments:
-            return _look_at_arguments(source)
+            return _look_at_recipe(source)
         data = _contents(source)
         digest = _digest(data)
     except Exception as error:  # whatever storage, zip or numpy may raise
@@ -161,12 +163,13 @@ def _contents(source):
         return file.read()
 
 
-def _look_at_arguments(source):
-    arguments = json.loads(source.arguments)
-    pages, epochs = arguments["slot_pages"], arguments["epochs"]
-    stores = arguments.get("stores") or round(arguments["density"] * pages)
+def _look_at_recipe(source):
+    recipe = Recipe(**json.loads(source.arguments))
+    stores = recipe.epochs * (recipe.stores or round(recipe.density * recipe.slot_pages))
     digest = _digest(source.arguments.encode())
-    return Recording(source, digest, pages, epochs, stores * epochs, 0, arguments["epoch_ms"])
+    return Recording(
+        source, digest, recipe.slot_pages, recipe.epochs, stores, epoch_ms=recipe.epoch_ms
+    )
 
 
 def unusable(source, reason):

@@ -3,14 +3,14 @@
 import itertools
 import tomllib
 from dataclasses import dataclass, replace
-from typing import Any
 
 from strategies.errors import InputError
 from strategies.options import PAGE_SHIFTS
 from strategies.registry import TRACKERS, base_of, get, names
 from strategies.units import parse_duration, parse_fraction, parse_size
 from strategies.workloads.checks import MAX_EPOCH_STORES, MAX_EPOCHS, MAX_SLOT_PAGES
-from strategies.workloads.synthetic import checked_meta
+from strategies.workloads.recipe import Recipe
+from strategies.workloads.synthetic import check_recipe
 
 MAPPINGS = ("linear", "scattered")
 MAX_VCPUS = 64
@@ -66,16 +66,24 @@ DEFAULTS = {
     "seed": (0,),
 }
 
+
+def _slot_pages(text):
+    nbytes = parse_size(text)
+    if nbytes % 4096:
+        raise InputError(f"slot must be a multiple of 4KiB, not {nbytes} bytes")
+    return nbytes // 4096
+
+
 WORKLOAD = {
-    "pattern": str,
-    "slot": parse_size,
-    "density": parse_fraction,
-    "epochs": _whole(1, MAX_EPOCHS),
-    "epoch": lambda text: parse_duration(text) / 1e6,
-    "stores": _whole(0, MAX_EPOCH_STORES),
-    "reads": _whole(0, MAX_SLOT_PAGES),
+    "pattern": ("pattern", str),
+    "slot": ("slot_pages", _slot_pages),
+    "density": ("density", parse_fraction),
+    "epochs": ("epochs", _whole(1, MAX_EPOCHS)),
+    "epoch": ("epoch_ms", lambda text: parse_duration(text) / 1e6),
+    "stores": ("stores", _whole(0, MAX_EPOCH_STORES)),
+    "reads": ("reads", _whole(0, MAX_SLOT_PAGES)),
 }
-"""Keys of a synthetic workload, and how each is read."""
+"""Keys of a synthetic workload: what each says of a `Recipe`, and how it is read."""
 
 
 @dataclass(frozen=True)
@@ -86,14 +94,14 @@ class Sweep:
     ----------
     traces : tuple of str
         Names of bundled recordings, and patterns of paths of npz files on any file system.
-    workloads : tuple of (str, dict)
-        Name and arguments of `synthesize` of synthetic workloads, the seed left out.
+    workloads : tuple of (str, Recipe)
+        Name and recipe of synthetic workloads; the seed is an axis.
     axes : dict of str to tuple
         Values of each of AXES.
     """
 
     traces: tuple[str, ...]
-    workloads: tuple[tuple[str, dict], ...]
+    workloads: tuple[tuple[str, Recipe], ...]
     axes: dict[str, tuple]
 
     def settings(self):
@@ -176,26 +184,21 @@ def _axis(axis, values):
 
 
 def _workloads(table):
-    """Yield name and arguments of the synthetic workloads of a table: lists are axes."""
+    """Yield name and recipe of the synthetic workloads of a table: lists are axes."""
     _refuse_unknown("workload.", table, WORKLOAD)
     if "pattern" not in table:
         raise InputError("a workload lacks its pattern")
     lists = {key: one if isinstance(one, list) else [one] for key, one in table.items()}
     for values in itertools.product(*lists.values()):
         written = dict(zip(lists, values, strict=True))
-        yield "-".join(f"{value}" for value in written.values()), _arguments(written)
+        yield "-".join(f"{value}" for value in written.values()), _recipe(written)
 
 
-def _arguments(written) -> dict[str, Any]:
-    """Return the arguments of `synthesize`."""
-    defaults = {"slot": "256MiB", "density": "1%", "epochs": 100, "epoch": "10ms"}
+def _recipe(written):
     try:
-        read = {key: WORKLOAD[key](value) for key, value in (defaults | written).items()}
-        slot = read.pop("slot")
-        if slot % 4096:
-            raise InputError(f"slot must be a multiple of 4KiB, not {slot} bytes")
-        arguments = read | {"slot_pages": slot // 4096, "epoch_ms": read.pop("epoch")}
-        checked_meta(**arguments)
+        read = ((*WORKLOAD[key], value) for key, value in written.items())
+        recipe = Recipe(**{name: parse(value) for name, parse, value in read})
+        check_recipe(recipe)
     except (InputError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"workload: {error}") from error
-    return arguments
+    return recipe

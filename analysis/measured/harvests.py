@@ -1,7 +1,7 @@
 """What follows from the measured times: medians over passes, spreads and ratios.
 
-All functions are pure: a DataFrame in, a DataFrame out. Every time here is measured. The other way
-from numbers to conclusions, unit costs of a platform, is `analysis.model.compare`.
+Every time here is measured. The other way from numbers to conclusions, unit costs of a platform, is
+`analysis.model`.
 """
 
 from pathlib import Path
@@ -12,13 +12,13 @@ import pandas as pd
 from analysis.measured.load import OK
 from analysis.measured.walks import ENABLING
 from strategies.errors import InputError
+from strategies.registry import BASELINE
 from strategies.replay.figure import read_harvests
 
 HARVEST_BENCHMARK = "GetDirtyLog.time_get_dirty_log"
 TLBIE_BENCHMARK = "MachineCosts.track_tlbie"
 ENABLE_BENCHMARK = "LoggingToggle.time_enable_logging"
 PROTECTING = ("write_protect", "write_protect_batched", "double_buffer")
-BASELINE = "null"
 REFERENCE = "write_protect"
 CLOCK_LIMIT_NS = 100
 """Times below are "below 100 ns": two readings of the clock cost up to 30."""
@@ -112,8 +112,8 @@ def measured(frame, name):
     Returns
     -------
     DataFrame
-        The parameters of the benchmark, `unit`, `value`, `passes` and `spread` (between passes, as
-        in `harvests`); empty where the benchmark was not run.
+        The parameters of the benchmark, `unit`, `value`, `value_least` and `value_most` (of the
+        passes), `passes` and `spread` (as in `harvests`); empty where the benchmark was not run.
     """
     is_named = frame["benchmark"].str.endswith(f".{name}") & (frame["status"] == OK)
     rows = frame[is_named].copy()
@@ -121,15 +121,10 @@ def measured(frame, name):
         rows = rows.assign(value=rows["value"] * NS_PER_SECOND, unit="ns")
     parameters = [name for name in PARAMETERS if name in rows and rows[name].notna().any()]
     groups = rows.groupby([*parameters, "unit"], sort=False, dropna=False)["value"]
-    cells = pd.DataFrame({"value": groups.median(), "passes": groups.size()})
-    cells["spread"] = (groups.max() / groups.min() - 1).where(cells["passes"] > 1)
+    ends = {"value_least": groups.min(), "value_most": groups.max()}
+    cells = pd.DataFrame({"value": groups.median(), **ends, "passes": groups.size()})
+    cells["spread"] = (cells["value_most"] / cells["value_least"] - 1).where(cells["passes"] > 1)
     return cells.reset_index()
-
-
-def base_cells(cells):
-    """Return the cells of 4 KiB pages and the linear mapping, without the baseline."""
-    is_base = (cells["page_bytes"] == 4096) & (cells["mapping"] == "linear")
-    return cells[is_base & (cells["strategy"] != BASELINE)].reset_index(drop=True)
 
 
 def read_replays(folder):

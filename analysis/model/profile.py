@@ -45,7 +45,7 @@ MECHANISMS = {
     "writable entry, clean or not, and entries are absent while a batch of them is cleared",
     "manual_protect": "1: the last harvest can leave pages as they are (GET without CLEAR)",
     "initially_all_set": "1: enabling can start with all bits set and walk nothing",
-    "enable_clears": "1: enabling clears the changed bits there are, as the posted patch does",
+    "enable_clears": "1: enabling clears the changed bits there are, as KVM HV did in 2012-2017",
     "toggle_unmaps": "1: enabling and disabling unmap the slot, a tlbie for each entry",
     "vcore_threads": "hardware threads that stand still while one of them is in the host",
     "uncontended_vcpus": "vCPUs that fault at once before one waits for another",

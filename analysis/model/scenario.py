@@ -58,7 +58,7 @@ class Scenario:
 
     @property
     def hpt_groups(self):
-        """Groups of a hashed page table that is 1/128 of the slot, a power of two, as PAPR asks."""
+        """Groups of a hashed page table that is 1/128 of the slot, a power of two, as QEMU's is."""
         share = np.asarray(self.slot_pages, float) * self.page_bytes / HPT_SHARE
         table = 2.0 ** np.ceil(np.log2(np.maximum(share, LEAST_HPT_BYTES)))
         return table / GROUP_BYTES

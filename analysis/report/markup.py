@@ -1,5 +1,6 @@
 """Tables and figures as HTML: for the page, and for a notebook that is open."""
 
+import re
 from html import escape
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ TINT = (0, 114, 178)
 """Of a heat map: what is greatest has most of it; the text stays readable on light and dark."""
 
 MOST_TINT = 0.55
+WITH_UNIT = re.compile(r" (?=(?:[KMGT]iB|ns|us|ms|s|\*)(?:\W|$))")
+"""The spaces at which a cell shall not be broken: before a unit or a star."""
 
 
 class HeatMap(NamedTuple):
@@ -85,7 +88,7 @@ def _cell(frame, shades, row, name):
     if name in shades and np.isfinite(shades.at[row, name]):
         color = ",".join(map(str, TINT))
         style = f' style="background:rgba({color},{MOST_TINT * shades.at[row, name]:.2f})"'
-    shown = escape(text).replace("_", "_<wbr>")
+    shown = escape(WITH_UNIT.sub("\u00a0", text)).replace("_", "_<wbr>")
     return f'<td data-label="{escape(str(name))}"{style}>{shown}</td>'
 
 
@@ -95,10 +98,13 @@ def table_markdown(frame):
     return "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)
 
 
-def figure_html(svg, name, caption):
-    """Return a figure with its caption, in the colours of the page it stands in."""
-    said = escape(caption)
-    image = themed(svg).replace("<svg ", f'<svg role="img" aria-label="{said}" ', 1)
+def figure_html(svg, name, message, caption):
+    """Return a figure with its caption, in the colours of the page it stands in.
+
+    Its letters are outlines: who cannot see them is told its message and its caption.
+    """
+    said, told = escape(caption), escape(f"{message}. {caption}")
+    image = themed(svg).replace("<svg ", f'<svg role="img" aria-label="{told}" ', 1)
     return f'<figure id="{name}">{image}<figcaption>{said}</figcaption></figure>'
 
 

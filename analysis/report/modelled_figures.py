@@ -105,7 +105,7 @@ def _mark_programs(panel, programs):
         panel.axvline(row.density, color=INK, linewidth=0.8, linestyle=":")
         panel.annotate(
             PROGRAMS[row.trace],
-            (row.density, 0.03 + 0.14 * (place % 2)),
+            (row.density, 0.03 + 0.13 * (place % 3)),
             xytext=(2, 0),
             xycoords=("data", "axes fraction"),
             textcoords="offset points",
@@ -230,15 +230,16 @@ def published_ratios(cases, title):
     title : str
         Whose machine it is.
     """
-    figure = Figure(figsize=(WIDTH, 0.4 * len(cases) + 1.6), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.33 * len(cases) + 1.6), layout="constrained")
     panel = figure.subplots()
     panel.axvspan(0.5, 2, color=COLORS["scan"], alpha=0.12, linewidth=0)
-    panel.axvline(1, color=INK, linewidth=0.8)
+    panel.axvline(1, color=INK, linewidth=0.8, alpha=0.4)
     for place, one in enumerate(cases):
         cited, holds = one["case"].cited, one["in_range"]
         color = COLORS["scan" if holds else "fault"]
         panel.plot([one["low"] / cited, one["high"] / cited], [place] * 2, color=color, linewidth=3)
-        panel.plot(one["ratio"], place, color=color, marker="o" if holds else "X", markersize=7)
+        mark = {"marker": "o", "markersize": 7} if holds else {"marker": "X", "markersize": 10}
+        panel.plot(one["ratio"], place, color=color, **mark)
         panel.annotate(
             f"{one['case'].profile}: {one['case'].text}",
             (0.0, place),

@@ -27,7 +27,7 @@ figure svg { display: block; width: 100%; height: auto; }
 h1 { font-size: 1.5rem; margin: 0.3rem 0; }
 h2 { font-size: 1.2rem; margin: 1.6rem 0 0.4rem; }
 figcaption, .origin { font-size: 0.85rem; color: var(--quiet); max-width: 46rem; }
-@media (min-width: 64rem) {
+@media print, (min-width: 64rem) {
   .output:has(> :first-child figure):has(> :nth-child(2) figure) {
     display: grid; grid-template-columns: 1fr 1fr; gap: 1.5rem; }
 }
@@ -39,7 +39,7 @@ th, td { padding: 0.25rem 0.6rem; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line); overflow-wrap: break-word; }
 thead th { border-bottom: 2px solid var(--quiet); }
 summary { cursor: pointer; margin: 0.6rem 0; }
-@media (max-width: 48rem) {
+@media screen and (max-width: 48rem) {
   thead { display: none; }
   table, tbody, tr, td { display: block; }
   tr { border-bottom: 2px solid var(--line); padding: 0.4rem 0; }
@@ -53,6 +53,18 @@ summary { cursor: pointer; margin: 0.6rem 0; }
 nav a { display: inline-block; margin: 0.2rem 1.2rem 0.2rem 0; }
 section { border-top: 3px solid var(--line); margin-top: 1rem; }
 .anchor-link, .jp-InputPrompt, .jp-OutputPrompt, .prompt { display: none; }
+@media print {
+  html { font-size: 10pt; }
+  body { font-size: 1rem; max-width: none; padding: 0; }
+  nav { display: none; }
+  p, li { max-width: none; }
+  table { font-size: 7.5pt; }
+  th, td { padding: 0.1rem 0.3rem; }
+  figure, tr { break-inside: avoid; }
+  h1, h2, .caption { break-after: avoid; }
+  figure svg { max-height: 9in; }
+  details::details-content { content-visibility: visible; block-size: auto; }
+}
 """
 )
 
@@ -69,6 +81,7 @@ def page(heading, sections, titles, notes):
         HTML of the last lines: which machine the numbers are of, and of what kind they are.
     """
     links = "".join(f'<a href="#{name}">{escape(titles[name])}</a>' for name in sections)
+    links += '<a href="#numbers">About the numbers</a>'
     body = "\n".join(sections.values())
     last = "\n".join(f'<p class="origin">{note}</p>' for note in notes)
     return f"""<!doctype html>
@@ -83,7 +96,7 @@ def page(heading, sections, titles, notes):
 <h1>{escape(heading)}</h1>
 <nav>{links}</nav>
 {body}
-<section>
+<section id="numbers">
 {last}
 </section>
 </body>

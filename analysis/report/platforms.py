@@ -25,7 +25,7 @@ HISTORY = (
     ("2017", "POWER, radix", "scan dirty bits of its own page table",
      "8f7b79b8379a, Linux 4.11"),
     ("2020 to 2023", "arm64", "write faults; scans of hardware dirty state proposed, not merged",
-     "RFC series of Zhu (2020, 2021) and Kolothum (2023)"),
+     "series of Zhu (2020, 2021) and Kolothum (RFC v2, 2023)"),
 )  # fmt: skip
 """What history chose: when, where, what, source (cited)."""
 

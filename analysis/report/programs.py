@@ -138,7 +138,8 @@ def stalls_by_interval(intervals_ms=(10, 100, 1000), platforms=PLATFORMS):
     DataFrame
         `trace`, `platform`, `interval_ms`, `pages` (distinct, mean of an interval), `stall_low`,
         `stall_high` (shares of one vCPU's time, 5% to 95% of the draws), `scan_share` (of the draws
-        in which the scan takes less CPU time than the cheapest way of taking faults).
+        in which the scan takes less CPU time than the cheapest way of taking faults into a
+        bitmap).
     """
     rows = []
     for name in recordings():

@@ -161,22 +161,25 @@ def say_table(frame):
 
 def table(frame, caption):
     """Show a DataFrame, or a HeatMap, under a caption that says what kind its numbers are."""
-    if isinstance(frame, markup.HeatMap):
-        display(HTML(markup.table_html(frame.texts, caption, frame.values)))
-    else:
-        display(HTML(markup.table_html(frame, caption)))
+    display(HTML(_html(frame, caption)))
 
 
 def fold(frame, summary):
-    """Show a DataFrame when its summary is clicked."""
-    display(HTML(markup.folded(summary, markup.table_html(frame, ""))))
+    """Show a DataFrame, or a HeatMap, when its summary is clicked."""
+    display(HTML(markup.folded(summary, _html(frame, ""))))
+
+
+def _html(frame, caption):
+    if isinstance(frame, markup.HeatMap):
+        return markup.table_html(frame.texts, caption, frame.values)
+    return markup.table_html(frame, caption)
 
 
 def show(figure, name, caption):
     """Show a figure; the report writes it to files of that name."""
     svg = svg_of(figure)
     forms = {
-        "text/html": markup.figure_html(svg, name, caption),
+        "text/html": markup.figure_html(svg, name, figure.get_suptitle(), caption),
         "image/svg+xml": svg,
         "image/png": base64.b64encode(png_of(figure)).decode(),
         "text/plain": caption,

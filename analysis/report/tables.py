@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from analysis.measured.harvests import BASELINE, CLOCK_LIMIT_NS, harvests, measured
+from analysis.measured.harvests import BASELINE, CLOCK_LIMIT_NS, harvests
 from analysis.model.break_even import break_even, summary
 from analysis.model.curves import PLATFORMS
 from analysis.model.draws import drawn
@@ -15,9 +15,6 @@ from strategies.registry import TRACKERS, choices
 SCAN, FAULTS = "c_bit_scan", "write_protect"
 ENDS = (5, 95)
 """Percentiles over the draws."""
-
-STORM_BYTES = 16 << 20
-"""The slot that is harvested beside stores."""
 
 CASE = ["page_bytes", "mapping", "slot_bytes", "density"]
 
@@ -130,21 +127,6 @@ def one_tlbie_each(slot_bytes, platforms=PLATFORMS):
         each, once = costs([FAULTS, "write_protect_batched"], at, drawn(profile)).values()
         rows.append(row | {"flush_wins": float((once.cpu_ns < each.cpu_ns).mean())})
     return pd.DataFrame(rows)
-
-
-def beside_clean(frame, cells):
-    """Return the median harvest beside stores / that of a clean slot of that size, by tracker.
-
-    Parameters
-    ----------
-    frame, cells : DataFrame
-        All rows; harvests as from `over_passes`.
-    """
-    beside = measured(frame, "Contention.track_harvest")
-    is_clean = (cells["density"] == 0) & (cells["mapping"] == "linear")
-    is_like = (cells["slot_bytes"] == STORM_BYTES) & (cells["page_bytes"] == 4096)
-    clean = cells[is_clean & is_like].set_index("strategy")["median_ns"]
-    return beside["value"] / beside["strategy"].map(clean)
 
 
 def published_widths(cases):

@@ -36,7 +36,7 @@ def clean_slots(clean):
         for name, text, value in (
             ("scan", of_passes(row, "scan"), np.nan),
             ("bitmap", of_passes(row, "bitmap"), np.nan),
-            ("times", _ratio_of_passes(row), row["ratio"]),
+            ("ratio", _ratio_of_passes(row), row["ratio"]),
         )
     ]
     return heat_map(pd.DataFrame(cells), ["slot"], "column", "times")
@@ -113,16 +113,16 @@ def toggles(frame):
 
 
 def beside_stores(frame):
-    """Return median harvest and store beside each other, where they were measured."""
+    """Return harvest and store beside each other, over the passes, where they were measured."""
     parts = []
     for name in ("harvest", "store"):
         rows = measured(frame, f"Contention.track_{name}")
         if rows.empty:
             return None
         labels = [f"{name}, {vcpus:g} vCPU{'s' * (vcpus > 1)}" for vcpus in rows["vcpus"]]
-        parts.append(rows.assign(column=labels))
-    both = pd.concat(parts)
-    return _by_tracker(both.assign(text=both["value"].map(time)))
+        texts = [of_passes(row, "value") for _, row in rows.iterrows()]
+        parts.append(rows.assign(column=labels, text=texts))
+    return _by_tracker(pd.concat(parts))
 
 
 def _by_tracker(rows):
@@ -184,7 +184,7 @@ def fault_costs(costs):
 def priced(costs, of):
     """Return `programs.priced_replays` as a heat map of `stall` or `cpu`: platforms across."""
     texts = [shares(row[f"{of}_low"], row[f"{of}_high"]) for _, row in costs.iterrows()]
-    ordered = costs.assign(text=texts).sort_values("profile", kind="stable")
+    ordered = costs.assign(text=texts).sort_values(["trace", "profile"], kind="stable")
     return heat_map(ordered, ["trace", "strategy"], "profile", of)
 
 

@@ -20,7 +20,7 @@ from analysis.report.executed import (
 from analysis.report.page import page
 from analysis.report.shown import RESULTS, describe, load_study
 from strategies.errors import InputError
-from strategies.replay.output import completed, output_folder
+from strategies.files import completed, output_folder
 
 __all__ = ["ClaimError", "around_answer", "folded", "put_answer", "write_report"]
 

@@ -25,6 +25,7 @@ from analysis.fleet.prices import prices_digest, write_rows
 from analysis.fleet.recordings import Recording, Source, find_sources, look
 from analysis.fleet.spec import merge
 from analysis.model.profile import bundled, load_profile
+from strategies.cli import run
 from strategies.registry import choices
 
 JOBS = 2
@@ -44,7 +45,7 @@ def _works(traces):
 
 
 @main.command()
-@click.argument("traces", nargs=-1)
+@click.argument("traces", nargs=-1, required=True)
 @click.option("--out", required=True)
 def serial(traces, out):
     """Count TRACES in this process and write a dataset."""
@@ -60,13 +61,21 @@ def serial(traces, out):
 
 
 @main.command()
-@click.argument("folders", nargs=-1)
-def same(folders):
-    """Compare all exact columns of datasets, those by epoch included, row for row."""
-    first, *others = (_exact(folder) for folder in folders)
-    for folder, other in zip(folders[1:], others, strict=True):
-        equal = first == other
-        click.echo(f"{folder}: {len(other)} rows, {'identical' if equal else 'DIFFERENT'}")
+@click.argument("first")
+@click.argument("others", nargs=-1, required=True)
+def same(first, others):
+    """Compare all exact columns of datasets, those by epoch included, row for row.
+
+    Exit status 1: they differ.
+    """
+    expected, differing = _exact(first), 0
+    for folder in others:
+        rows = _exact(folder)
+        differing += rows != expected
+        click.echo(
+            f"{folder}: {len(rows)} rows, {'identical' if rows == expected else 'DIFFERENT'}"
+        )
+    return int(differing > 0)
 
 
 def _exact(folder):
@@ -80,8 +89,8 @@ def _exact(folder):
 
 
 @main.command()
-@click.argument("traces", nargs=-1)
-@click.option("--times", default=5, show_default=True)
+@click.argument("traces", nargs=-1, required=True)
+@click.option("--times", type=click.IntRange(1), default=5, show_default=True)
 def throughput(traces, times):
     """Compare the embedded cluster with plain processes that share nothing, alternated."""
     _, works = _works(traces)
@@ -133,8 +142,10 @@ def nothing(works):
 
 
 @main.command()
-@click.option("--cells", default=100_000, show_default=True)
-@click.option("--together", default=20, show_default=True, help="Cells of a batch.")
+@click.option("--cells", type=click.IntRange(1), default=100_000, show_default=True)
+@click.option(
+    "--together", type=click.IntRange(1), default=20, show_default=True, help="Cells of a batch."
+)
 def scheduler(cells, together):
     """Watch the memory of a scheduler in a process of its own while cells do nothing."""
     recording = Recording(Source("nothing", "", "{}", ""), "0" * 32)
@@ -150,7 +161,7 @@ def scheduler(cells, together):
             with connected("tcp://127.0.0.1:18787", JOBS) as client:
                 begin, rss = time.perf_counter(), []
                 for number, _ in enumerate(stream(client, nothing, batches)):
-                    if number % (len(batches) // 10) == 0:
+                    if number % -(-len(batches) // 10) == 0:
                         rss.append(process.memory_info().rss >> 20)
                 took = time.perf_counter() - begin
         finally:
@@ -161,7 +172,7 @@ def scheduler(cells, together):
 
 @main.command()
 @click.argument("folder")
-@click.option("--vms", default=250_000, show_default=True)
+@click.option("--vms", type=click.IntRange(1), default=250_000, show_default=True)
 def rows(folder, vms):
     """Write a made-up dataset, a row for each VM and strategy, in the columns of a real one."""
     names = tuple(choices())
@@ -189,4 +200,4 @@ FIXED |= {"epoch_ms": 10.0, "lost": 0}
 AIMED = ("cpu", "stall", "harvest")
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main, sys.argv[1:], "python -m benchmarks.by_hand.fleet"))

@@ -12,6 +12,7 @@ two machines are compared by what this program wrote on both (`--beside`). Write
 """
 
 import json
+import sys
 import time
 from importlib import resources
 from pathlib import Path
@@ -23,8 +24,11 @@ import pandas as pd
 from benchmarks.by_hand.contention import origin
 from benchmarks.common import PAGE_4K, SLOT, Cell, machine
 from strategies import registry
+from strategies.cli import run
+from strategies.errors import InputError
+from strategies.files import completed
 from strategies.terminal import progress_bar
-from strategies.units import parse_size
+from strategies.units import SIZE, size_text
 
 LEAST, MOST, ENOUGH_S = 3, 20, 0.15
 """Samples of a cell in a pass: as many as fit into ENOUGH_S, within these bounds."""
@@ -84,13 +88,19 @@ def beside(here, there):
 
 @click.command()
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
-@click.option("--passes", default=5, show_default=True)
-@click.option("--most", default="16GiB", show_default=True, help="Size of the largest slot.")
+@click.option("--passes", type=click.IntRange(1), default=5, show_default=True)
+@click.option(
+    "--most", type=SIZE, default="16GiB", show_default=True, help="Size of the largest slot."
+)
 @click.option("--beside", "other", type=click.Path(exists=True, path_type=Path), help="A folder.")
 def main(out, passes, most, other):
     """Measure the reference's harvests here; say how another machine's compare."""
     cells = reference()
-    cells = cells[cells["slot_bytes"] <= parse_size(most)]
+    least = cells["slot_bytes"].min()
+    if most < least:
+        raise InputError(f"--most {size_text(most)}; accepted: {size_text(least)} or more")
+    cells = cells[cells["slot_bytes"] <= most]
+    there = pd.read_csv(other / "harvests.csv") if other else None
     out.mkdir(parents=True, exist_ok=True)
     (out / "origin.json").write_text(json.dumps(origin(passes=passes), indent=2) + "\n")
     rows = []
@@ -100,9 +110,10 @@ def main(out, passes, most, other):
             for _, slot in cells.groupby("slot_bytes"):
                 rows += measure_slot(slot, number, lambda: bar.advance(task))
                 frame = pd.DataFrame(rows)
-                frame.to_csv(out / "harvests.csv", index=False, float_format="%.6g")
+                with completed(out / "harvests.csv") as temporary:
+                    frame.to_csv(temporary, index=False, float_format="%.6g")
     if other:
-        echo_ratios(beside(frame, pd.read_csv(other / "harvests.csv")))
+        echo_ratios(beside(frame, there))
 
 
 def echo_ratios(ratio):
@@ -115,4 +126,4 @@ def echo_ratios(ratio):
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main, sys.argv[1:], "python -m benchmarks.by_hand.harvests"))

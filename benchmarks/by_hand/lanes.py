@@ -12,6 +12,7 @@ medians: a row for each lane, pass and cell (`cells.csv`), one for each lane and
 import json
 import os
 import platform
+import sys
 from datetime import date
 from itertools import product
 from pathlib import Path
@@ -26,11 +27,15 @@ from analysis.model.calibrate import TIMES, cell_samples, middles, run_lane
 from analysis.model.lanes import LANE_TERMS, cached_pages, names_of, predicted
 from analysis.model.profile import load_profile
 from strategies.cli import main as dirtylog
+from strategies.cli import run
+from strategies.errors import InputError
+from strategies.files import completed, output_folder
 from strategies.lanes.cells import FITTED, HELD_OUT, WARMS_UP, Cell, cell_trace
 from strategies.lanes.kvm import backend
 from strategies.lanes.session import reasons
 from strategies.replay.output import cpu_model
 from strategies.replay.run import build, replay
+from strategies.units import DURATION
 from strategies.workloads.trace import bundled, load_trace
 
 KINDS = (*FITTED, *HELD_OUT)
@@ -89,7 +94,8 @@ def measure(plan, out):
 
 def _write(frame, path):
     path.parent.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(path, index=False, float_format="%.6g")
+    with completed(path) as temporary:
+        frame.to_csv(temporary, index=False, float_format="%.6g")
 
 
 def _origin(plan, loads):
@@ -158,6 +164,9 @@ REPETITIONS = 5
 FIXED = tuple(product((32, 128, 512, 2048), (0.0, 0.001, 0.01, 0.1, 1.0)))
 """Slot in MiB and density of the cells that every calibration predicts."""
 
+TOO_NOISY = 1
+"""Exit status of a calibration that wrote no profile."""
+
 
 @click.group()
 def main():
@@ -172,8 +181,11 @@ OUT = click.option("--out", type=click.Path(file_okay=False, path_type=Path), re
 @click.option("--short", is_flag=True, help="Half a minute, two lanes.")
 def measure_command(out, short):
     """Measure cells to fit and to judge by, and the recordings live."""
-    for name, reason in measure(SHORT if short else WHOLE, out).items():
-        click.echo(f"skipped {name}: {reason}")
+    plan = SHORT if short else WHOLE
+    missing = measure(plan, out)
+    for name, reason in missing.items():
+        click.echo(f"skipped {name}: {reason}", err=True)
+    return int(len(missing) == len(plan.lanes))
 
 
 def _kinds_by_slot():
@@ -205,8 +217,12 @@ def _times(lane):
 @OUT
 def transfer(out):
     """Take changes as ratios of harvests, by each lane and by its simulated twin."""
+    missing = reasons(tuple(TWINS))
+    lanes = [lane for lane, reason in missing.items() if reason is None]
+    if not lanes:
+        raise InputError("; ".join(f"no {lane}: {reason}" for lane, reason in missing.items()))
     rows = []
-    for lane in [lane for lane, reason in reasons(tuple(TWINS)).items() if reason is None]:
+    for lane in lanes:
         times = _times(lane)
         for name, (before, after) in CHANGES.items():
             kernel, simulated = np.divide(times[after], times[before])
@@ -224,16 +240,14 @@ def transfer(out):
 
 @main.command()
 @OUT
-@click.option("--runs", default=5, show_default=True)
-@click.option("--budget", default="90s", show_default=True)
+@click.option("--runs", type=click.IntRange(1), default=5, show_default=True)
+@click.option("--budget", type=DURATION, default="90s", show_default=True, help="Of each.")
 def calibrations(out, runs, budget):
     """Calibrate several times, and compare what the profiles predict for the same cells."""
-    rows = []
-    with TemporaryDirectory() as folder:
-        for run in range(runs):
-            path = Path(folder) / f"run{run}.toml"
-            if dirtylog(["calibrate", "--out", str(path), "--budget", budget]) == 0:
-                rows += [(run, *row) for row in _predictions(load_profile(path).lanes)]
+    with output_folder(out, ["calibrations.csv"]):
+        rows = [row for number in range(runs) for row in _calibrated(number, budget)]
+        if not rows:
+            raise InputError(f"all {runs} calibrations were too noisy: nothing is written")
     frame = pd.DataFrame(rows, columns=["run", "lane", "slot_mib", "density", "harvest_ns"])
     _write(frame, out / "calibrations.csv")
     by_cell = frame.groupby(["lane", "slot_mib", "density"])["harvest_ns"]
@@ -246,6 +260,17 @@ def calibrations(out, runs, budget):
         )
 
 
+def _calibrated(number, budget_ns):
+    """Calibrate; return the run's rows, none if it was too noisy."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "run.toml"
+        status = dirtylog(["calibrate", "--out", str(path), "--budget", f"{budget_ns:.0f}ns"])
+        if status not in (0, TOO_NOISY):
+            raise SystemExit(status)  # it has said why
+        rows = [] if status else _predictions(load_profile(path).lanes)
+        return [(number, *row) for row in rows]
+
+
 def _predictions(lanes):
     """Yield lane, slot, density and predicted harvest of the fixed cells."""
     for lane, (mib, density) in product(lanes, FIXED):
@@ -254,4 +279,4 @@ def _predictions(lanes):
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main, sys.argv[1:], "python -m benchmarks.by_hand.lanes"))

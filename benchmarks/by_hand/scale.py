@@ -5,6 +5,7 @@ python -m benchmarks.by_hand.scale --slot 1TiB --page-size 64KiB
 """
 
 import statistics
+import sys
 import time
 from pathlib import Path
 
@@ -12,15 +13,18 @@ import click
 import numpy as np
 
 from strategies import registry
+from strategies.cli import run
 from strategies.core import atomics
 from strategies.core.clock import monotonic_ns
 from strategies.core.jit import kernel
 from strategies.core.tlb import flush_tlbs
 from strategies.core.vm import Vm
+from strategies.errors import InputError
 from strategies.fault.write_protect_summary import WriteProtectSummary, arm_words, find_words
+from strategies.options import PAGE_SHIFTS, STRATEGY, strategy_names
 from strategies.replay.run import check_harvest
 from strategies.terminal import echo_columns
-from strategies.units import duration, parse_size
+from strategies.units import SIZE, duration, size_text
 
 SLOT = 0
 DIRTY = 100
@@ -32,21 +36,23 @@ OTHER_BYTES = 64 << 20
 
 
 @click.command()
-@click.option("--slot", default="256GiB", show_default=True)
-@click.option("--page-size", default="4KiB", show_default=True)
-@click.option("--strategy", "strategies", multiple=True, help="Only this one.  Repeatable.")
-def main(slot, page_size, strategies):
+@click.option("--slot", type=SIZE, default="256GiB", show_default=True)
+@click.option("--page-size", type=click.Choice(PAGE_SHIFTS), default="4KiB", show_default=True)
+@STRATEGY
+def main(slot, page_size, chosen):
     """Build a guest that has mapped all of one slot, and harvest it clean and hardly written."""
-    page_bytes = parse_size(page_size)
+    shift, names = PAGE_SHIFTS[page_size], strategy_names(chosen)
+    if slot >> shift < DIRTY:
+        raise InputError(f"--slot {size_text(slot)}; accepted: {DIRTY} pages or more")
     start = time.monotonic_ns()
-    vm = Vm(parse_size(slot) // page_bytes, page_shift=page_bytes.bit_length() - 1)
+    vm = Vm(slot >> shift, page_shift=shift)
     vm.add_memslot(0, vm.guest_pages)
     vm.populate(SLOT)
     click.echo(
         f"{vm.guest_pages} pages mapped in {duration(time.monotonic_ns() - start)}; medians:"
     )
     rows = [("strategy", "start of the log", "clean harvest", f"{DIRTY} pages", "as a list")]
-    for name in strategies or registry.names():
+    for name in names:
         rows.append((name, *_measured(vm, registry.get(name)(vm))))
         click.echo(f"{name}: {_peak_gib():.2f} GiB at most so far", err=True)
     echo_columns(rows)
@@ -148,4 +154,4 @@ def _peak_gib():
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main, sys.argv[1:], "python -m benchmarks.by_hand.scale"))

@@ -94,7 +94,8 @@ def h_read(machine, vcpu, flags, pte_index):
 def h_clear_ref(machine, vcpu, pte_index):
     """H_CLEAR_REF: clear R in the guest's view; r4 = dword 1 before (`kvmppc_h_clear_ref`).
 
-    The host's view keeps R, in the rmap word. No tlbie: R may miss a later load, as PAPR allows.
+    The host's view keeps R, in the rmap word. No tlbie, so that R may miss a later access; KVM
+    makes one (`kvmppc_clear_ref_hpte`).
     """
     count(machine, vcpu, HYPERCALLS, 1)
     if no_such_hpte(machine, pte_index):

@@ -50,8 +50,8 @@ def _link(rev, index, following):
 def add_to_ring(rev, word, index):
     """Insert HPTE `index` before the head; return the new rmap word.
 
-    Unlike `kvmppc_add_revmap_chain` before 2013, which overwrote the word, it keeps what else the
-    word says: a CHANGED saved when an earlier HPTE went must survive a re-enter.
+    Unlike `kvmppc_add_revmap_chain` of 2011 and 2012, which overwrote the word, it keeps what else
+    the word says: a CHANGED saved when an earlier HPTE went must survive a re-enter.
     """
     if not word & RMAP_PRESENT:
         _link(rev, index, index)

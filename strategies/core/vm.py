@@ -53,7 +53,8 @@ POPULATE_BATCH = 1 << 20
 def default_hpt_order(guest_bytes):
     """Return log2 of 1/128 of guest memory, rounded up and within what an HPT may be.
 
-    The ratio is PAPR's recommendation for one entry size; Linux and QEMU use it, too.
+    The ratio is that of QEMU's pseries machine (`spapr_hpt_shift_for_ramsize`, whose comment has
+    PAPR recommend 1/64).
     """
     order = (guest_bytes // 128 - 1).bit_length() if guest_bytes > 128 else 0
     return min(max(order, MIN_HPT_ORDER), MAX_HPT_ORDER)

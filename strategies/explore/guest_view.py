@@ -4,7 +4,8 @@ The guest is judged as one that relies on C: it writes a page back when a hyperc
 of an HPTE, and at the end those pages of which an HPTE has C. What it wrote back is then what
 memory holds, except where the host stored last, which no HPTE shows. A page that it accessed has
 had R in one of its HPTEs, unless H_CLEAR_REF, which makes no tlbie, was called. (Linux enters its
-HPTEs with R and C set, and does not rely on them; programs whose guest does begin with `_CLEAN`.)
+HPTEs with R set, and C with what may be stored to, and does not rely on them; programs whose guest
+does begin with `_CLEAN`.)
 
 A return code is wrong if an HPTE that was present all through a hypercall was not found, or one
 that was free all through an H_ENTER of it was not to be had. Looking on makes no step of a schedule

@@ -6,7 +6,7 @@ way; it returns the state after it, or None: it cannot have come to that.
 
 Departures that are allowed, each a constant or a function here:
 
-- R_STALE: H_CLEAR_REF makes no tlbie, so that a later access may leave R clear (PAPR allows it).
+- R_STALE: H_CLEAR_REF makes no tlbie here (KVM's does), so that a later access may leave R clear.
 - OWED: where a TLB keeps C back (`delayed_c`), H_READ and H_CLEAR_REF may not see it yet.
 - `_shows_early`: R and C are set before the data is touched: a load or store that is under way may
   be seen in them by H_READ and H_CLEAR_REF, which take no tlbie and do not wait for it.

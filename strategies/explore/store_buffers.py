@@ -3,7 +3,7 @@
 A buffer is one more thread of a schedule, with a small letter: its steps are the stores of its
 owner, in their order, and when it makes them is a choice like any other. The owner's loads see what
 waits there; a read-modify-write of the owner waits until the buffer is empty. That is all that x86
-does to the order of loads and stores; arm64 and POWER do more.
+does to the order of ordinary loads and stores; arm64 and POWER do more.
 """
 
 from collections import deque

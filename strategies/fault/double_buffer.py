@@ -52,8 +52,9 @@ class DoubleBuffer(DirtyTracker):
 
     A clean slot is known by its count alone. Instead of an atomic exchange for each word the
     harvest switches bitmaps and waits until every fault handler that may have seen the old one has
-    left (synchronize_srcu_expedited in x86). x86 also write-protected the whole slot when most of
-    it was dirty; that has no counterpart here, an HPTE being reached only through its rmap.
+    left (synchronize_srcu_expedited in x86). x86 also went through all shadow pages of the slot
+    where no fewer pages were dirty than it had shadow pages (95d4c16ce78c); that has no counterpart
+    here, an HPTE being reached only through its rmap.
     """
 
     name = "double_buffer"

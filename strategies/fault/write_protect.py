@@ -22,7 +22,7 @@ def _get_dirty_log(machine, slot, out, words):
     """Take each word of the bitmap and protect the pages it names; return nanoseconds.
 
     A word that is 0 is only read: 64 clean pages at once. The caller's buffer is cleared first,
-    as KVM does.
+    as KVM clears its second bitmap.
     """
     start = monotonic_ns()
     clear_log(out, words)

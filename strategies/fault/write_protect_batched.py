@@ -42,8 +42,8 @@ class WriteProtectBatched(DirtyTracker):
     x86 flushed once for each GET from the start (`kvm_mmu_slot_remove_write_access`); since v3.5
     it takes each word by an exchange (60c34612b707). On POWER KVM makes one tlbie for each page.
     That many tlbies share one tlbsync and ptesync over entries that are absent looks legal: KVM
-    does so in H_BULK_REMOVE (`do_tlbies`), not for the log. Reducing permissions in place with a
-    late flush, as here, is unproven there.
+    does so with those that H_BULK_REMOVE removes (`do_tlbies`), not for the log. Reducing
+    permissions in place with a late flush, as here, is unproven there.
     """
 
     name = "write_protect_batched"

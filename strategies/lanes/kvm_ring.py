@@ -13,7 +13,7 @@ from strategies.lanes.base import check
 from strategies.lanes.calls import errno, ioctl
 from strategies.lanes.kvm import SLOT, KvmLane
 
-DIRTY_LOG_RING, DIRTY_LOG_RING_ACQ_REL = 192, 223
+DIRTY_LOG_RING = 192
 RESET_DIRTY_RINGS = 0xAEC7
 RING_OFFSET = 64 * mmap.PAGESIZE
 ENTRIES = 1 << 16

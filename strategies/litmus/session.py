@@ -23,11 +23,6 @@ def explorer_says(test):
     return "cannot say" if test.why else "0 findings"
 
 
-def agrees(test, verdict):
-    """Say whether herd7 and the explorer agree: a page is lost, or never."""
-    return (verdict.word != "Never") == bool(test.defect)
-
-
 def run_litmus(out, is_run):
     """Do what the command line asks for.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from strategies.core.cache import cache_folder
 from strategies.errors import InputError
+from strategies.files import replaced
 
 SOURCE = Path(__file__).with_name("recorder.c")
 
@@ -26,12 +27,8 @@ def library():
     folder = cache_folder(os.environ.get("DIRTYLOG_CACHE"))
     path = folder / f"recorder-{digest}.so"
     if not path.exists():
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
+        with replaced(path) as temporary:
             _compile(temporary)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
     return path
 
 

@@ -2,12 +2,11 @@
 
 import csv
 import platform
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
-from strategies.errors import InputError
+from strategies.files import completed
 from strategies.registry import CHOOSES_BY_COST, base_of
 from strategies.units import duration, size_text
 
@@ -215,54 +214,7 @@ def summary_rows(doc):
         )
 
 
-def _temporary(path):
-    return path.with_name(f".{path.name}.tmp")
-
-
-@contextmanager
-def completed(path):
-    """Give the path of a file to write, which becomes `path` once it is complete."""
-    temporary = _temporary(path)
-    try:
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"cannot write {str(path)!r}: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write_csv(path, rows):
     """Write rows to a file, completely or not at all."""
     with completed(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
-
-
-@contextmanager
-def output_folder(out, names):
-    """Have a folder where files can be written, before work is done; take it back if that fails."""
-    new = []
-    try:
-        try:
-            new = [folder for folder in (out, *out.parents) if not folder.exists()]
-            out.mkdir(parents=True, exist_ok=True)
-            for name in names:
-                _try_to_write(out / name)
-        except OSError as error:
-            raise InputError(
-                f"cannot write to {str(out)!r} ({error.strerror}): accepted is a folder, new or old"
-            ) from error
-        yield
-    except BaseException:
-        for folder in new:
-            with suppress(OSError):  # not empty: earlier results stay
-                folder.rmdir()
-        raise
-
-
-def _try_to_write(path):
-    """Raise OSError, or InputError for a folder, if `completed` could not write there."""
-    if path.is_dir():
-        raise InputError(f"{str(path)!r} is a folder: accepted is a file, new or old")
-    _temporary(path).touch()
-    _temporary(path).unlink()

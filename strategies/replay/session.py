@@ -7,15 +7,14 @@ from contextlib import nullcontext
 import click
 
 from strategies.costs import X86_KVM
+from strategies.files import completed, output_folder
 from strategies.lanes.session import replay_lanes
 from strategies.replay.figure import harvest_time_per_epoch, read_harvests
 from strategies.replay.lane_output import LANE_COLUMNS, lane_epochs, lane_row, lanes_text
 from strategies.replay.output import (
     HARVEST_COLUMNS,
-    completed,
     document,
     harvest_rows,
-    output_folder,
     summary_rows,
     text_of,
     write_csv,

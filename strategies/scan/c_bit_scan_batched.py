@@ -75,8 +75,8 @@ class CBitScanBatched(DirtyTracker):
     - Where a store sets the bit at once (x86's D bit, arm64's dirty state), C is cleared in place,
       the guest's view having it first, and one flush ends the harvest. Until then a store through
       an old translation sets no C; it lands in a page that is already reported, and the user copies
-      after the flush. No mainline kernel of x86 or arm64 scans: x86 clears D bits of what PML
-      logged, with one flush; for arm64 there were RFC series (Zhu 2020 and 2021, Kolothum 2023).
+      after the flush. KVM of mainline scans neither on x86 nor on arm64: x86 clears D bits of what
+      PML logged, with one flush; for arm64 there were series (Zhu 2020 and 2021, Kolothum 2023).
     - Where a TLB may keep C back (POWER's hashed table; `Vm(delayed_c=True)`), an HPTE must be
       absent while C is cleared. All are made absent in a first pass, with a tlbie each that does
       not wait; one ptesync completes them; a second pass clears C and makes them valid. Who

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from strategies.errors import InputError
+from strategies.files import replaced
 
 MAX_TRACE_BYTES = 4 << 30
 ALWAYS_ACCEPTED_BYTES = 128 << 20
@@ -198,17 +199,12 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     try:
         if path.exists() and not path.is_file():
             raise InputError(f"cannot write {str(path)!r}; accepted: a new or a regular file")
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with temporary.open("xb") as file:
-                np.savez_compressed(file, **arrays)
-                if sum(array.nbytes for array in arrays.values()) > budget_bytes(file.tell()):
-                    file.truncate(0)
-                    file.seek(0)
-                    np.savez(file, **arrays)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replaced(path) as temporary, temporary.open("xb") as file:
+            np.savez_compressed(file, **arrays)
+            if sum(array.nbytes for array in arrays.values()) > budget_bytes(file.tell()):
+                file.truncate(0)
+                file.seek(0)
+                np.savez(file, **arrays)
     except OSError as error:
         raise InputError(
             f"cannot write {str(path)!r} ({error.strerror or error}); "

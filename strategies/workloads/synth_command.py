@@ -7,24 +7,27 @@ import click
 from strategies.errors import InputError
 from strategies.options import check_new_file
 from strategies.units import FRACTION, SIZE
+from strategies.workloads.recipe import Recipe
 
 
 @click.command()
 @click.argument("pattern")
-@click.option("--slot", type=SIZE, help="Memory of the slot.  [default: 256MiB]")
-@click.option("--pages", type=int, help="Pages of 4 KiB of the slot, instead of --slot.")
+@click.option("--slot", type=SIZE, help="Memory of the slot, instead of --pages.")
+@click.option("--pages", type=int, help=f"Pages of 4 KiB of it.  [default: {Recipe.slot_pages}]")
 @click.option(
     "--density",
     type=FRACTION,
-    default="1%",
+    default=f"{Recipe.density:.0%}",
     show_default=True,
     help="Pages written per epoch / pages of the slot.",
 )
-@click.option("--epochs", type=int, default=100, show_default=True)
-@click.option("--epoch-ms", type=float, default=10.0, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--epochs", type=int, default=Recipe.epochs, show_default=True)
+@click.option("--epoch-ms", type=float, default=Recipe.epoch_ms, show_default=True)
+@click.option("--seed", type=int, default=Recipe.seed, show_default=True)
 @click.option("--stores", type=int, help="Stores per epoch.  [default: one to each written page]")
-@click.option("--reads", type=int, default=0, show_default=True, help="Pages only read per epoch.")
+@click.option(
+    "--reads", type=int, default=Recipe.reads, show_default=True, help="Pages only read per epoch."
+)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True)
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
 def synth(pattern, slot, pages, out, force, **arguments):
@@ -49,7 +52,8 @@ def _slot_pages(slot_bytes: int | None, pages: int | None) -> int:
         raise InputError("--slot and --pages both give the size; accepted: one of them")
     if pages is not None:
         return pages
-    slot_bytes = slot_bytes or 256 << 20
+    if slot_bytes is None:
+        return Recipe.slot_pages
     if slot_bytes % 4096:
         raise InputError(f"--slot must be a multiple of 4KiB, not {slot_bytes} bytes")
     return slot_bytes // 4096

@@ -10,6 +10,7 @@ from numpy.random import Generator
 from strategies.errors import InputError
 from strategies.workloads.archive import MAX_TRACE_BYTES
 from strategies.workloads.checks import MAX_EPOCH_STORES, check_meta
+from strategies.workloads.recipe import Recipe
 from strategies.workloads.trace import Trace
 
 ZIPF_EXPONENT = 0.99
@@ -85,126 +86,66 @@ PATTERNS: dict[str, Callable[[Generator, int, float, int], Iterator[np.ndarray]]
 }
 
 
-def synthesize(
-    pattern: str,
-    *,
-    slot_pages: int,
-    density: float,
-    epochs: int,
-    seed: int = 0,
-    stores: int | None = None,
-    reads: int = 0,
-    epoch_ms: float = 10.0,
-    page_size: int = 4096,
-) -> Trace:
-    """Make a synthetic trace, the same one for the same arguments.
-
-    Parameters
-    ----------
-    pattern : str
-        A key of PATTERNS.
-    slot_pages : int
-        Pages of the slot.
-    density : float
-        Distinct pages written per epoch / `slot_pages`, 0 to 1, rounded to whole pages
-        but to at least one page above 0.
-    epochs : int
-        Number of epochs.
-    seed : int
-        Seed of the written pages and, independently, of `stores` and `reads`: the same
-        pages are written whatever those two are.
-    stores : int, optional
-        Stores in every epoch that writes: one to each written page, the others
-        distributed over them at random.  None means one to each.
-    reads : int
-        Distinct pages only read per epoch, drawn uniformly from those not written in it.
-    epoch_ms : float
-        Milliseconds of an epoch.
-    page_size : int
-        Bytes of a page.
+def synthesize(pattern: str, **arguments) -> Trace:
+    """Make a synthetic trace; the arguments are those of `Recipe`.
 
     Raises
     ------
     InputError
         If an argument is out of range, or the trace would not fit a trace file.
     """
-    meta = checked_meta(
-        pattern,
-        slot_pages=slot_pages,
-        density=density,
-        epochs=epochs,
-        seed=seed,
-        stores=stores,
-        reads=reads,
-        epoch_ms=epoch_ms,
-        page_size=page_size,
-    )
-    page_rng, store_rng, read_rng = np.random.default_rng(seed).spawn(3)
-    offsets, gfns = _pack(PATTERNS[pattern](page_rng, slot_pages, density, epochs))
-    _check_room(meta, int(np.diff(offsets).max()))
-    counts = None if stores is None else _stores(store_rng, offsets, stores)
-    if not reads:
-        return Trace(offsets, gfns, meta, counts)
-    read_offsets, read_gfns = _pack(_reads(read_rng, offsets, gfns, slot_pages, reads))
-    return Trace(offsets, gfns, meta, counts, read_offsets, read_gfns)
+    recipe = Recipe(pattern, **arguments)
+    check_recipe(recipe)
+    page_rng, store_rng, read_rng = np.random.default_rng(recipe.seed).spawn(3)
+    shape = recipe.slot_pages, recipe.density, recipe.epochs
+    offsets, gfns = _pack(PATTERNS[pattern](page_rng, *shape))
+    _check_room(recipe, int(np.diff(offsets).max()))
+    counts = None if recipe.stores is None else _stores(store_rng, offsets, recipe.stores)
+    if not recipe.reads:
+        return Trace(offsets, gfns, recipe.meta, counts)
+    reads = _reads(read_rng, offsets, gfns, recipe.slot_pages, recipe.reads)
+    return Trace(offsets, gfns, recipe.meta, counts, *_pack(reads))
 
 
-def checked_meta(
-    pattern: str,
-    *,
-    slot_pages: int,
-    density: float,
-    epochs: int,
-    seed: int = 0,
-    stores: int | None = None,
-    reads: int = 0,
-    epoch_ms: float = 10.0,
-    page_size: int = 4096,
-) -> dict:
-    """Return the meta of a synthetic trace; the arguments are those of `synthesize`.
-
-    Raises
-    ------
-    InputError
-        If one is out of range, as far as it shows before the trace is made.
-    """
-    meta = {"name": pattern, "page_size": page_size, "slot_pages": slot_pages}
-    meta |= {"epoch_ms": epoch_ms, "epochs": epochs, "recorder": "synthetic", "pattern": pattern}
-    meta |= {"seed": seed, "density": density, "stores": stores, "reads": reads}
-    _check_arguments(meta)
-    return meta
+def check_recipe(recipe: Recipe) -> None:
+    """Raise InputError if a recipe is out of range, as far as it shows before it is followed."""
+    if recipe.pattern not in PATTERNS:
+        raise InputError(f"no pattern {recipe.pattern!r}; accepted: {', '.join(PATTERNS)}")
+    if not 0 <= recipe.density <= 1:
+        raise InputError(f"density must be 0 to 1 (0 % to 100 %), not {recipe.density}")
+    check_meta(recipe.meta)
+    _check_pattern(recipe)
+    _check_counts(recipe)
+    _check_size(recipe)
 
 
-def _check_arguments(meta: dict) -> None:
-    if meta["pattern"] not in PATTERNS:
-        raise InputError(f"no pattern {meta['pattern']!r}; accepted: {', '.join(PATTERNS)}")
-    density, stores, reads, seed = (meta[key] for key in ("density", "stores", "reads", "seed"))
-    if not 0 <= density <= 1:
-        raise InputError(f"density must be 0 to 1 (0 % to 100 %), not {density}")
-    check_meta(meta)
-    largest = _burst_epochs(meta["epochs"]) / meta["epochs"]
-    if meta["pattern"] == "framebuffer" and density > largest:
+def _check_pattern(recipe: Recipe) -> None:
+    largest = _burst_epochs(recipe.epochs) / recipe.epochs
+    if recipe.pattern == "framebuffer" and recipe.density > largest:
         raise InputError(
-            f"density of framebuffer must be at most {largest:.3g}, not {density}: "
+            f"density of framebuffer must be at most {largest:.3g}, not {recipe.density}: "
             "most of its epochs are idle"
         )
-    if meta["pattern"] == "zipf" and meta["slot_pages"] > MAX_ZIPF_PAGES:
+    if recipe.pattern == "zipf" and recipe.slot_pages > MAX_ZIPF_PAGES:
         raise InputError(
-            f"slot of zipf must be at most {MAX_ZIPF_PAGES} pages, not {meta['slot_pages']}"
+            f"slot of zipf must be at most {MAX_ZIPF_PAGES} pages, not {recipe.slot_pages}"
         )
+
+
+def _check_counts(recipe: Recipe) -> None:
+    pages, stores, reads = recipe.slot_pages, recipe.stores, recipe.reads
     if stores is not None and not 0 <= stores <= MAX_EPOCH_STORES:
         raise InputError(f"stores must be 0 to {MAX_EPOCH_STORES}, not {stores}")
-    if not 0 <= reads <= meta["slot_pages"]:
-        raise InputError(f"reads must be 0 to the slot's {meta['slot_pages']} pages, not {reads}")
-    if seed < 0:
-        raise InputError(f"seed must be 0 or more, not {seed}")
-    _check_size(meta)
+    if not 0 <= reads <= pages:
+        raise InputError(f"reads must be 0 to the slot's {pages} pages, not {reads}")
+    if recipe.seed < 0:
+        raise InputError(f"seed must be 0 or more, not {recipe.seed}")
 
 
-def _check_size(meta: dict) -> None:
+def _check_size(recipe: Recipe) -> None:
     """Refuse what could not be loaded again, before it is made."""
-    pages = meta["density"] * meta["slot_pages"] * (1 if meta["stores"] is None else 2)
-    nbytes = meta["epochs"] * (4 * math.ceil(pages + meta["reads"]) + 16)
+    pages = recipe.density * recipe.slot_pages * (1 if recipe.stores is None else 2)
+    nbytes = recipe.epochs * (4 * math.ceil(pages + recipe.reads) + 16)
     if nbytes > MAX_TRACE_BYTES:
         raise InputError(
             f"a trace of {nbytes} bytes is too large; accepted: at most {MAX_TRACE_BYTES} bytes "
@@ -212,16 +153,16 @@ def _check_size(meta: dict) -> None:
         )
 
 
-def _check_room(meta: dict, most_written: int) -> None:
-    if meta["stores"] is not None and meta["stores"] < most_written:
+def _check_room(recipe: Recipe, most_written: int) -> None:
+    if recipe.stores is not None and recipe.stores < most_written:
         raise InputError(
             f"stores must be at least the {most_written} pages written in an epoch, "
-            f"not {meta['stores']}"
+            f"not {recipe.stores}"
         )
-    room = meta["slot_pages"] - most_written
-    if meta["reads"] > room:
+    room = recipe.slot_pages - most_written
+    if recipe.reads > room:
         raise InputError(
-            f"reads must be at most the {room} pages not written in an epoch, not {meta['reads']}"
+            f"reads must be at most the {room} pages not written in an epoch, not {recipe.reads}"
         )
 
 

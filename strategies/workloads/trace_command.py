@@ -114,7 +114,7 @@ def _draw(trace, out):
     """Write the figure, completely or not at all."""
     import warnings
 
-    from strategies.replay.output import completed
+    from strategies.files import completed
     from strategies.workloads.figure import trace_figure
 
     with completed(out) as temporary, warnings.catch_warnings():

@@ -79,6 +79,29 @@ say(
 )
 
 # %%
+settings = {
+    name: " ".join(str(one["how"]) for one in load_profile(name).settings_of(strategy))
+    for name, strategy in (
+        ("x86-kvm", "write_protect_batched"),
+        ("arm64", "write_protect_batched"),
+        ("power8", tables.SCAN),
+        ("power9", tables.SCAN),
+    )
+}
+assert all("KVM_DIRTY_LOG_INITIALLY_SET" in settings[name] for name in ("x86-kvm", "arm64"))
+assert "PML" in settings["x86-kvm"]
+assert "EAGER_SPLIT" in settings["arm64"]
+assert all("nothing else to choose" in settings[name] for name in ("power8", "power9"))
+say(
+    "**What to do today** (*cited*; `dirtylog advise` lists the settings). On x86 and arm64 the "
+    "kernel has chosen (faults, or PML), and settings are left: manual protect with all bits set "
+    "at the start, which QEMU asks for by itself. Intel hosts use PML by themselves; on arm64, ask "
+    "for eager splitting of huge pages. On POWER, KVM HV scans, and there is nothing to set. A "
+    "host with 64 KiB pages scans a sixteenth of the entries, but reports, and so sends, 64 KiB "
+    "for each page written; on HPT expect a long last round (*modelled*, below)."
+)
+
+# %%
 densities = np.geomspace(1e-5, 1, 31)
 show(
     modelled_figures.at_a_glance(
@@ -100,14 +123,14 @@ show(
 )
 
 # %% [markdown]
-# **Words.** A *slot* is a piece of guest memory that is logged; a *harvest* reads its log and sees
-# to it that the next write to each page is noticed again. *C* is the changed bit in a page's entry
-# of POWER's hashed page table (*HPT*, its entries *HPTEs*); *radix* is POWER's other table, a
-# tree. x86 calls the bit D, arm64 has it with *DBM*. A *tlbie* (elsewhere a flush) makes all
-# processors forget a translation. *PML* is Intel's log, in hardware, of the pages whose D it sets;
-# with *manual protect* KVM reads the log and clears it by two calls. A unit cost is a range; the
-# *draws* are 1,024 tries with all unit costs from their ranges. An *epoch* is an interval of a
-# recording.
+# **Words.** A *slot* is a piece of guest memory that is logged; a *harvest* reads its log and
+# sees to it that the next write to each page is noticed again; a *bitmap* is the log that faults
+# fill. *C* is the changed bit in a page's entry of POWER's hashed page table (*HPT*, its entries
+# *HPTEs*); *radix* is POWER's other table, a tree. x86 calls the bit D, arm64 has it with *DBM*.
+# A *tlbie* (elsewhere a flush) makes all processors forget a translation. *PML* is Intel's log,
+# in hardware, of the pages whose D it sets; with *manual protect* KVM reads the log and clears it
+# by two calls. A unit cost is a range; the *draws* are 1,024 tries with all unit costs from their
+# ranges. An *epoch* is an interval of a recording.
 
 # %%
 base = clean[clean["page_bytes"] == 4096].set_index("slot_bytes")
@@ -155,29 +178,6 @@ say(
 )
 
 # %%
-settings = {
-    name: " ".join(str(one["how"]) for one in load_profile(name).settings_of(strategy))
-    for name, strategy in (
-        ("x86-kvm", "write_protect_batched"),
-        ("arm64", "write_protect_batched"),
-        ("power8", tables.SCAN),
-        ("power9", tables.SCAN),
-    )
-}
-assert all("KVM_DIRTY_LOG_INITIALLY_SET" in settings[name] for name in ("x86-kvm", "arm64"))
-assert "PML" in settings["x86-kvm"]
-assert "EAGER_SPLIT" in settings["arm64"]
-assert all("nothing else to choose" in settings[name] for name in ("power8", "power9"))
-say(
-    "- **What to do today** (*cited*; `dirtylog advise` lists the settings). On x86 and arm64 the "
-    "kernel has chosen (faults, or PML), and settings are left: manual protect with all bits set "
-    "at the start, which QEMU asks for by itself. Intel hosts use PML by themselves; on arm64, ask "
-    "for eager splitting of huge pages. On POWER, KVM HV scans, and there is nothing to set. A "
-    "host with 64 KiB pages scans a sixteenth of the entries, but reports, and so sends, 64 KiB "
-    "for each page written; on HPT expect a long last round (*modelled*, below)."
-)
-
-# %%
 cases = texts.published()
 missed = cases[cases["in range"] == "no"]
 assert (missed["why not"] != "").all(), "a miss has no reason"
@@ -205,8 +205,9 @@ say(
     f"**Where scan and faults cost the same CPU time** ({modelled}; {size_text(SLOT)}): the share "
     "of pages written per interval, as the median and 5% to 95% of the draws over all unit costs. "
     "Where in some draws one of the two costs less at any density, the share of the others (a "
-    "crossing) stands beside it. The scan is compared with the cheapest way of taking faults. On "
-    "POWER that is mostly one flush for each harvest (in at least "
+    "crossing) stands beside it. The scan is compared with the cheapest way of taking faults into "
+    "a bitmap; a dirty ring, which takes faults too, is left out. On POWER the cheapest is mostly "
+    "one flush for each harvest (in at least "
     f"{wording.draws(each['flush_wins'].min())} of the draws, at the medians of the column "
     '"a tlbie each"), which no kernel there does and which is unproven on HPT; so that column '
     "compares with one tlbie for each dirty page (`write_protect`). The last two columns: in how "
@@ -288,8 +289,10 @@ hypothetical = {one: load_profile(one).hypothetical for one in ("x86-kvm", "arm6
 assert all(tables.SCAN in hypothetical[name] for name in ("x86-kvm", "arm64-dbm"))
 assert "write_protect" in hypothetical["power9"]
 say(
-    "- **What is a proposal.** No mainline x86 or arm64 kernel scans, so the scan is a proposal "
-    "there. Mainline KVM HV on POWER does not write-protect for the log, so faults are one there "
+    "- **What is a proposal.** KVM of mainline scans neither on x86 nor on arm64, so the scan is a "
+    "proposal there. (For what devices write, mainline does: iommufd reads and clears the dirty "
+    "bits of an IOMMU's table, IOMMU_HWPT_GET_DIRTY_BITMAP, *cited*.) Mainline KVM HV on POWER "
+    "does not write-protect for the log, so faults are one there "
     "(KVM PR, which needs no hypervisor mode, unmaps the slot and takes faults: "
     "kvm_vm_ioctl_get_dirty_log_pr, *cited*). "
     "**What history chose** (*cited*): POWER HPT kept the scan (kvmppc_hv_get_dirty_log_hpt, "
@@ -307,8 +310,8 @@ say(
     "- **One flush a harvest.** x86 had that from the start; 60c34612b707 (v3.5) replaced the SRCU "
     "switch by an exchange of each word that has bits (*cited*). On POWER, KVM's log makes one "
     "tlbie for each dirty HPTE. To make HPTEs absent first and let them share one wait looks "
-    "legal: KVM does so in H_BULK_REMOVE (kvmppc_h_bulk_remove, do_tlbies; *cited*), not for the "
-    "log."
+    "legal: KVM does so with those that H_BULK_REMOVE removes (kvmppc_h_bulk_remove, do_tlbies; "
+    "*cited*), not for the log."
 )
 
 # %%

@@ -24,7 +24,7 @@ from analysis.measured.fit import summary
 from analysis.measured.harvests import measured
 from analysis.model import curves
 from analysis.report import measured_figures, programs, tables, texts, wording
-from analysis.report.shown import load_study, say, show, table
+from analysis.report.shown import fold, load_study, say, show, table
 
 study = load_study()
 clean = tables.clean_slots(study.passes)
@@ -77,7 +77,8 @@ say(
 )
 table(
     texts.by_density(ratios),
-    "Modelled: harvest by scan / by the quickest fault strategy (5% to 95% of the draws)",
+    "Modelled: harvest by scan / by the quickest of those that take faults into one bitmap or two, "
+    "proposals included (5% to 95% of the draws)",
 )
 
 # %% [markdown]
@@ -124,24 +125,27 @@ copies = texts.copies(study.frame)
 if copies is None:
     say("This study does not compare with a copy; the full grid does.")
 else:
-    table(copies, "Measured: time of a harvest in copies of its bitmap")
+    fold(copies, f"Measured: time of a harvest in copies of its bitmap ({study.medians})")
 
 # %% [markdown]
 # ## Starting and ending the log
 #
 # A slot of which every page was written. The call from outside is in these times (see null).
-# `c_bit_scan` clears all C bits at its start, as the posted patch did. KVM's HPT log does not since
-# 2017: its first harvest reports the pages whose C is set (*cited*: e641a317830b), and so the model
-# prices it.
+# `c_bit_scan` clears all C bits at its start, as KVM's HPT log did from 2012
+# (dfe49dbd1fc7, *cited*) until 2017. Since then KVM's first harvest reports the pages whose C
+# is set (e641a317830b, *cited*), and so the model prices it.
 
 # %%
-table(texts.toggles(study.frame), "Measured: time to start and to end the log of a slot")
+fold(
+    texts.toggles(study.frame),
+    f"Measured: time to start and to end the log of a slot ({study.medians})",
+)
 
 # %% [markdown]
 # ## Beside storing vCPUs
 #
-# 16 MiB, harvested while vCPUs store to random pages as fast as they can. Times are given only
-# where every vCPU had a core.
+# 16 MiB, harvested while vCPUs store to random pages as fast as they can. Harvests have one core;
+# the vCPUs take turns on the others. Times are given where there are as many cores as vCPUs.
 
 # %%
 lost = measured(study.frame, "Contention.track_lost_pages")
@@ -149,13 +153,15 @@ assert (lost["value"] == 0).all(), "a page was lost"
 say(f"{len(lost)} storms of stores, no page lost (*exact*).")
 beside = texts.beside_stores(study.frame)
 if beside is not None:
-    ratio = tables.beside_clean(study.frame, study.cells)
-    say(
-        "Harvests follow one another at once, so most find little: the median one takes "
-        f"{wording.factor(ratio.min(), ratio.max())} times what a harvest of a clean slot of that "
-        "size takes (*measured*)."
-    )
-    table(beside, "Measured: median harvest and store beside each other")
+    spread = 1 + measured(study.frame, "Contention.track_harvest")["spread"]
+    if study.pass_count > 1:
+        say(
+            "**These times order no trackers.** Harvests follow one another at once, and some find "
+            "much, some hardly anything: a tracker's median harvest in one pass is up to "
+            f"{wording.two_digits(spread.max())} times that in another (half of the rows: "
+            f"{wording.two_digits(spread.median())} times or more; *measured*)."
+        )
+    fold(beside, f"Measured: harvest and store beside each other (each a median; {study.times})")
 
 # %% [markdown]
 # ## How well the fitted walks predict
@@ -172,11 +178,11 @@ say(
     f"{wording.share(found['within_limit'])} within their limit, which is 30% or one and a half "
     "times what passes differ by."
 )
-table(texts.held_out(judged), "Relative error of held-out cells (measured against fitted)")
+fold(texts.held_out(judged), "Relative error of held-out cells (measured against fitted)")
 
 # %%
 differ = texts.passes_differ(study.cells)
 if differ.empty:
     say("One pass: how much passes differ is not known.")
 else:
-    table(differ, "Measured: by how much the passes of a cell differ (greatest / least - 1)")
+    fold(differ, "Measured: by how much the passes of a cell differ (greatest / least - 1)")

@@ -56,7 +56,7 @@ DEFECTS = (
     Defect(
         name="last-word-forgotten",
         what="A loop over npages / 64 words, rounded down, leaves out the last pages of the slot.",
-        origin="fixed by 53eac7a8f8cf, in KVM_CLEAR_DIRTY_LOG; its date is not known",
+        origin="fixed by 53eac7a8f8cf, in KVM_CLEAR_DIRTY_LOG (posted in May 2019)",
         lived="2018 to 53eac7a8f8cf",
         program="in-turn",
         strategy="write_protect",

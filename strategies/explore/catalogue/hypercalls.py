@@ -39,8 +39,8 @@ _lock_free_hpte = h_enter._lock_free_hpte
 def add_to_ring(rev, word, index):
     """`kvmppc_add_revmap_chain` of 2012, which ended with `*rmap = i | REFERENCED | PRESENT`.
 
-    A guest that enters its HPTE with C set, as Linux does, escapes: H_ENTER has looked at CHANGED
-    before, and lets that C into the HPTE.
+    A guest that enters its HPTE with C set, as Linux does where it may be stored to, escapes:
+    H_ENTER has looked at CHANGED before, and lets that C into the HPTE.
     """
     if word & RMAP_PRESENT:
         return _add_to_ring(rev, word, index)
@@ -144,8 +144,8 @@ DEFECTS = (
     Defect(
         name="remove-reads-c-early",
         what="H_REMOVE takes C before the tlbie, when a store may still set it.",
-        origin="fixed by 1e5bf454f587, 2015 (year not confirmed); came with 6f22bd3265fb",
-        lived="until about 2015",
+        origin="fixed by 1e5bf454f587; came with 6f22bd3265fb",
+        lived="until 1e5bf454f587",
         program="store-remove",
         strategy="c_bit_scan",
         replaces=((h_remove._remove, remove),),
@@ -153,8 +153,8 @@ DEFECTS = (
     Defect(
         name="protect-reads-c-early",
         what="H_PROTECT computes dword 1 before the tlbie and stores it after, over a new C.",
-        origin="in 7ed661bf; what fixed it is not known",
-        lived="2012-12, perhaps longer",
+        origin="fixed by f064a0de1579; came with a8606e20e41a, June 2011",
+        lived="2011-06 to f064a0de1579",
         program="store-protect",
         strategy="c_bit_scan",
         replaces=((h_change.h_protect, h_protect_reading_early),),

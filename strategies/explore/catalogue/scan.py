@@ -142,7 +142,7 @@ DEFECTS = (
     Defect(
         name="read-only-taken-for-clean",
         what="The scan skips an HPTE that was written to and then made read-only by the guest.",
-        origin="9ed5520dd3c9: dirty lost when an entry becomes read-only",
+        origin="9ed5520dd3c9, of x86: dirty lost when an entry becomes read-only",
         lived="-",
         program="in-turn-protect",
         strategy="c_bit_scan",
