@@ -5,8 +5,9 @@ measures. So they must not depend on that revision: names stand here, in lists t
 what a revision lacks is n/a for it.
 
 An environment variable chooses the grid, for asv reads the parameters when it imports a file:
-DIRTYLOG_GRID=full is that of `make bench`, any other the small one. DIRTYLOG_PROGRESS names a file
-that grows by one byte for each cell that is begun.
+DIRTYLOG_GRID=full is that of `make bench`, small that of `make study`, and any other is the small
+one with the times of all trackers. DIRTYLOG_PROGRESS names a file that grows by one byte for each
+cell that is begun.
 """
 
 import os
@@ -23,7 +24,8 @@ from strategies.replay.run import check_harvest
 MIB, GIB = 1 << 20, 1 << 30
 PAGE_4K, PAGE_64K = 1 << 12, 1 << 16
 
-IS_FULL = os.environ.get("DIRTYLOG_GRID") == "full"
+GRID = os.environ.get("DIRTYLOG_GRID")
+IS_FULL = GRID == "full"
 
 STRATEGIES = [
     "c_bit_scan",
@@ -45,9 +47,9 @@ STRATEGIES = [
 """Append the name of a new tracker. Lines never move and never go: results are filed by them."""
 
 STUDIED = STRATEGIES[:6]
-"""Those of which the small grid takes times: the thread's and its time's. Of all it has events."""
+"""Those of which `make study` takes times: the thread's and its time's. Of all it has events."""
 
-MEASURED = STRATEGIES if IS_FULL else STUDIED
+MEASURED = STUDIED if GRID == "small" else STRATEGIES
 
 RECORDINGS = ["vga_desktop", "sqlite_oltp", "redis_ycsb", "gcc_compile"]
 """The same for recordings."""

@@ -179,6 +179,21 @@ def test_the_workflow_calls_the_script_with_artifacts():
     assert f"found={kept}\n" in script.read_text()
 
 
+def test_the_script_refuses_a_tracker_that_the_suite_lacks():
+    script = ROOT / "benchmarks" / "ci" / "gate.sh"
+    done = subprocess.run(
+        [script, "HEAD", "HEAD", "pml|mine"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == "gate.sh: no mine in STRATEGIES of benchmarks/common.py\n"
+
+
+def test_asv_times_a_tracker_that_the_study_only_counts():
+    cell = "time_get_dirty_log.*'manual_protect', 16777216, 0.0,"
+    command = "run", "-E", "existing", "--quick", "--bench", cell
+    assert "(manual_protect, 16777216, 0.0" in asv(*command, DIRTYLOG_GRID="")
+
+
 # The pages
 
 CHROMIUM = next(

@@ -15,9 +15,9 @@ from analysis.measured.walks import MADE_OF
 from analysis.model.break_even import SCAN, break_even, cpu_gap, fault_strategies, summary
 from analysis.model.deployment import HUGE, scenario_of
 from analysis.model.draws import DRAWS, drawn, drivers, spread
-from analysis.model.evaluate import names_at
+from analysis.model.evaluate import names_at, why_not_priced
 from analysis.model.scenario import rows_of
-from analysis.model.terms import COUNTED_TERMS, TERMS
+from analysis.model.terms import TERMS
 from strategies.errors import InputError
 from strategies.registry import choices
 from strategies.units import draws_text
@@ -207,13 +207,6 @@ def _reference(scenario, name):
     return {"reference_harvest_ns": ns}
 
 
-def _not_priced(strategy):
-    """Return why a strategy that a platform could run has no price."""
-    if strategy in COUNTED_TERMS:
-        return "not priced: its costs depend on all that was written before; a replay prices it"
-    return "not priced: the model has no terms for it"
-
-
 def _unpriced(profile):
     """Return the choices that have no price here, each with the reason."""
     rows = []
@@ -221,7 +214,7 @@ def _unpriced(profile):
         reason = profile.unavailable.get(name)
         if reason is None and name in TERMS:
             continue
-        why = f"unavailable: {reason}" if reason else _not_priced(name)
+        why = f"unavailable: {reason}" if reason else why_not_priced(name)
         settings = profile.settings_of(name)
         rows.append({"strategy": name, "priced": False, "why": why, "settings": settings})
     return rows

@@ -71,6 +71,13 @@ def terms_of(strategy):
     return (TERMS | COUNTED_TERMS)[base_of(strategy)]
 
 
+def why_not_priced(strategy):
+    """Return why a strategy that a platform could run has no price."""
+    if base_of(strategy) in COUNTED_TERMS:
+        return "not priced: its costs depend on all that was written before; a replay prices it"
+    return "not priced: the model has no terms for it"
+
+
 def named(strategy, names):
     """Return names (a dict) together with a strategy's parameter and its own counts, if any."""
     name, value = split(strategy)

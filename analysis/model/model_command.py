@@ -6,7 +6,7 @@ import click
 
 from analysis.model.deployment_options import deployment_options
 from strategies.options import FORMAT, STRATEGY, strategy_names
-from strategies.registry import base_of
+from strategies.registry import BASELINE, base_of
 from strategies.terminal import echo_columns
 
 SCHEMA = 1
@@ -85,8 +85,9 @@ def _unit_cost(unit, profile, scenario):
 
 def _show(rows, profile, scenario, chosen):
     """Print the table, then what its names mean."""
+    from analysis.model.evaluate import why_not_priced
     from analysis.model.profile import COSTS, MECHANISMS
-    from analysis.model.terms import COUNTS
+    from analysis.model.terms import COUNTS, TERMS
 
     shown = SHOWN if scenario is None else (*SHOWN, "count_value", "ns")
     click.echo(f"{profile.title}. Cost of a term: count x unit; unit costs in ns.\n")
@@ -102,6 +103,9 @@ def _show(rows, profile, scenario, chosen):
     echo_columns(
         [(f"  {name}", text, profile.constants[name].source) for name, text in COSTS.items()]
     )
+    for name in strategy_names(chosen):
+        if base_of(name) not in {*TERMS, *profile.unavailable, BASELINE}:
+            click.echo(f"{name} is {why_not_priced(name)}")
     chosen = set(map(base_of, chosen))
     for name, why in profile.unavailable.items():
         if not chosen or name in chosen:

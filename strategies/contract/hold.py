@@ -59,8 +59,13 @@ def _failure(one, strategy):
 
 
 def _reason(error):
-    kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
-    return " ".join(f"{kind}{error}".split())
+    """Return in words why; of what the tracker raised also the line, not one in a library."""
+    if isinstance(error, AssertionError):
+        return " ".join(str(error).split())
+    frames = traceback.extract_tb(error.__traceback__)
+    last = [f for f in frames if "site-packages" not in Path(f.filename).parts][-1]
+    where = f"{Path(last.filename).name}:{last.lineno}"
+    return " ".join(f"{type(error).__name__}: {error} ({where})".split())
 
 
 def _place(error):
