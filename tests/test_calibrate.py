@@ -7,7 +7,6 @@ import pytest
 
 from analysis.model.calibrate import (
     Measured,
-    cell_samples,
     costs_of_rounds,
     fault,
     fit,
@@ -54,15 +53,6 @@ def test_a_cell_that_is_given_twice_is_visited_twice():
     assert np.diff(trace.offsets).reshape(3, 3).sum(axis=1).tolist() == [
         3 * round(1024 * (once, often)[cell].density) for cell in visits[:, 1]
     ]
-
-
-def test_a_cell_of_several_slots_of_one_size_is_one_cell():
-    once, often = FITTED[0], FITTED[-1]
-    slots = [(4, (once, often)), (4, (often,)), (8, (often,))]
-    samples = cell_samples("plain", slots, 2, is_steady=True)
-    assert np.bincount(samples["cell"]).tolist() == [2, 4, 2]
-    assert middles(samples)["slot_pages"].tolist() == [1024, 1024, 2048]
-    assert middles(samples)["dirty_pages"].tolist() == [0, 1024, 2048]
 
 
 def test_no_cell_is_fitted_and_judged():

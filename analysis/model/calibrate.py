@@ -86,38 +86,39 @@ def cell_samples(lane, slots, repetitions, seed=0, *, is_steady=False):
     Parameters
     ----------
     lane : str
-    slots : sequence of (int, sequence of Cell)
-        MiB and cells; one that is given twice is two slots, each of a guest of its own.
+    slots : dict of int to sequence of Cell
+        By MiB.
     repetitions, seed, is_steady
         As of `cell_trace`.
 
     Returns
     -------
     dict of str to array
-        `cell` counts the different cells of all slots; the others are `slot_pages`,
-        `dirty_pages`, COUNTED, TIMES.
+        `cell` counts the cells of all slots; the others are `slot_pages`, `dirty_pages`, COUNTED,
+        TIMES.
     """
-    different = list(dict.fromkeys((mib, kind) for mib, kinds in slots for kind in kinds))
-    traces, orders = [], []
-    for number, (mib, kinds) in enumerate(slots):
-        own = (seed, mib, number)
-        trace, order = cell_trace(mib << 8, repetitions, own, kinds, is_steady=is_steady)
-        cell_of = np.array([different.index((mib, kind)) for kind in kinds])
-        traces.append(trace)
-        orders.append(np.where(order == WARMS_UP, WARMS_UP, cell_of[order]))
-    return joined(map(_samples, traces, orders, run_lane(lane, traces)))
+    cells = [
+        cell_trace(mib << 8, repetitions, seed + mib, kinds, is_steady=is_steady)
+        for mib, kinds in slots.items()
+    ]
+    firsts = np.cumsum([0, *map(len, slots.values())])
+    times = run_lane(lane, [trace for trace, _ in cells])
+    parts = [
+        _samples(trace, order, first, found)
+        for (trace, order), first, found in zip(cells, firsts[:-1], times, strict=True)
+    ]
+    return joined(parts)
 
 
 def joined(parts):
     """Return samples of several slots or rounds as one."""
-    parts = list(parts)
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _samples(trace, order, times):
-    """Return the samples of a slot, without epochs that warm up."""
+def _samples(trace, order, first, times):
+    """Return the samples of a slot, its cells counted from `first`, without epochs that warm up."""
     counted = scenario_of_trace(trace).counted
-    samples = {"cell": order, "slot_pages": np.full(len(order), float(trace.slot_pages))}
+    samples = {"cell": order + first, "slot_pages": np.full(len(order), float(trace.slot_pages))}
     samples |= {"dirty_pages": np.diff(trace.offsets)}
     samples |= {name: counted[name] for name in COUNTED} | times
     return {name: values[order != WARMS_UP] for name, values in samples.items()}

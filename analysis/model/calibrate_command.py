@@ -102,8 +102,7 @@ def _samples(budget_ns):
     from strategies.lanes.cells import FITTED, SPARSE
     from strategies.lanes.session import choose
 
-    slots = [(4, FITTED)] * 8
-    slots += [(128, FITTED)] * 2 + [(128, SPARSE * 2)] * 2 + [(512, SPARSE * 4)] * 2
+    slots = {4: FITTED * 8, 128: FITTED * 3 + SPARSE * 5, 1024: SPARSE * 12}
     begin = time.monotonic_ns()
     lanes = [name for name in choose(["all"])[0] if name in LANE_TERMS]
     if not lanes:

@@ -114,7 +114,7 @@ def _origin(plan, loads):
 
 def _cells(lane, mib, number, plan):
     """Return a row for each cell of a slot."""
-    samples = cell_samples(lane, [(mib, KINDS)], plan.repetitions, 1000 * number)
+    samples = cell_samples(lane, {mib: KINDS}, plan.repetitions, 1000 * number)
     found = pd.DataFrame(middles(samples))
     kinds = pd.DataFrame(KINDS)
     is_fitted = [mib in plan.fit_mib and kind in FITTED for kind in KINDS]
@@ -207,7 +207,7 @@ def _times(lane):
     """Return by slot and cell the harvest of a lane and of its twin."""
     found = {}
     for mib, kinds in _kinds_by_slot().items():
-        kernel = middles(cell_samples(lane, [(mib, kinds)], REPETITIONS))["harvest_ns"]
+        kernel = middles(cell_samples(lane, {mib: kinds}, REPETITIONS))["harvest_ns"]
         both = zip(kernel, _simulated(TWINS[lane], mib, kinds), strict=True)
         found |= {(mib, kind): times for kind, times in zip(kinds, both, strict=True)}
     return found

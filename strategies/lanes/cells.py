@@ -60,7 +60,7 @@ def cell_trace(npages, repetitions, seed=0, kinds=FITTED, *, is_steady=False):
     Parameters
     ----------
     npages, repetitions : int
-    seed : int or tuple of int
+    seed : int
     kinds : sequence of Cell
         A cell that is in it more than once is visited so often; its index is that of the first.
     is_steady : bool
