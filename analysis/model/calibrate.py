@@ -154,6 +154,21 @@ def noise(rounds):
     return float(np.median(np.concatenate(deviations)))
 
 
+def uncertainty(rounds):
+    """Return by how much the rounds leave the least certain of their cells open.
+
+    The standard error of the mean of a cell's harvests, a median of each round, over that mean.
+
+    Parameters
+    ----------
+    rounds : list of dict
+        As from `cell_samples`, the same cells in each; two or more.
+    """
+    ns = np.array([middles(one, MEDIAN)["harvest_ns"] for one in rounds])
+    errors = np.std(ns, axis=0, ddof=1) / np.mean(ns, axis=0) / np.sqrt(len(rounds))
+    return float(np.nanmax(errors))
+
+
 def fit(columns, ns):
     """Return unit costs by name, from counts and times.
 

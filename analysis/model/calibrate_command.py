@@ -21,7 +21,7 @@ REPETITIONS, LEAST_ROUNDS = 2, 3
     default="my-host.toml",
     show_default=True,
 )
-@click.option("--budget", type=DURATION, default="90s", show_default=True, help="About so long.")
+@click.option("--budget", type=DURATION, default="3min", show_default=True, help="About so long.")
 @click.option("--base", default="x86-kvm", show_default=True, help="Gives what no lane can tell.")
 @click.option(
     "--perf-test",
@@ -94,10 +94,10 @@ def _samples(budget_ns):
     """Return by lane the samples of its rounds: what the budget holds, LEAST_ROUNDS at least.
 
     Visits of a cell differ by up to 1.5 times, repetitions in one hardly (METHODOLOGY): so there
-    are many of what is soon written, and few repetitions. Processes differ, too, in dense cells:
-    each round has its own.
+    are many of what is soon written, and few repetitions. Processes differ, too, of some lanes more
+    than of others: each round has its own, and the next one is of the lane that is least certain.
     """
-    from analysis.model.calibrate import cell_samples
+    from analysis.model.calibrate import cell_samples, uncertainty
     from analysis.model.lanes import LANE_TERMS
     from strategies.lanes.cells import FITTED, SPARSE
     from strategies.lanes.session import choose
@@ -107,12 +107,16 @@ def _samples(budget_ns):
     lanes = [name for name in choose(["all"])[0] if name in LANE_TERMS]
     if not lanes:
         raise InputError(f"none of {', '.join(LANE_TERMS)} is available: see `dirtylog lanes`")
-    samples, rounds = {lane: [] for lane in lanes}, 0
-    while rounds < LEAST_ROUNDS or (time.monotonic_ns() - begin) * (1 + 1 / rounds) < budget_ns:
-        for lane, of_lane in samples.items():
-            seed = 10_000 * rounds
-            of_lane.append(cell_samples(lane, slots, REPETITIONS, seed, is_steady=True))
-        rounds += 1
+    samples, done = {lane: [] for lane in lanes}, 0
+    least = LEAST_ROUNDS * len(lanes)
+    while done < least or (time.monotonic_ns() - begin) * (1 + 1 / done) < budget_ns:
+        if done < least:
+            lane = lanes[done % len(lanes)]
+        else:
+            lane = max(lanes, key=lambda name: uncertainty(samples[name]))
+        seed = 10_000 * len(samples[lane])
+        samples[lane].append(cell_samples(lane, slots, REPETITIONS, seed, is_steady=True))
+        done += 1
     return samples
 
 
@@ -141,10 +145,12 @@ def _source(samples, noises):
     from strategies.lanes.kvm import backend
     from strategies.replay.output import cpu_model
 
-    rounds = len(next(iter(samples.values())))
-    spread = ", ".join(f"{lane} {share:.1%}" for lane, share in noises.items())
+    told = ", ".join(
+        f"{lane} {len(rounds)} rounds that deviate by {noises[lane]:.1%}"
+        for lane, rounds in samples.items()
+    )
     return (
-        f"dirtylog calibrate, {rounds} rounds of 3 to 12 visits, {REPETITIONS} repetitions each, "
-        f"slots of 4 MiB to 1 GiB, {date.today().isoformat()}; {cpu_model()}, "
-        f"Linux {platform.release()}, KVM by {backend()}; repetitions deviate by {spread}"
+        f"dirtylog calibrate, rounds of 3 to 12 visits, {REPETITIONS} repetitions each, slots of "
+        f"4 MiB to 1 GiB, {date.today().isoformat()}; {cpu_model()}, Linux {platform.release()}, "
+        f"KVM by {backend()}; {told}"
     )

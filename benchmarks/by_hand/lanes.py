@@ -241,7 +241,7 @@ def transfer(out):
 @main.command()
 @OUT
 @click.option("--runs", type=click.IntRange(1), default=5, show_default=True)
-@click.option("--budget", type=DURATION, default="90s", show_default=True, help="Of each.")
+@click.option("--budget", type=DURATION, default="3min", show_default=True, help="Of each.")
 def calibrations(out, runs, budget):
     """Calibrate several times, and compare what the profiles predict for the same cells."""
     with output_folder(out, ["calibrations.csv"]):
