@@ -155,9 +155,10 @@ def noise(rounds):
 
 
 def uncertainty(rounds):
-    """Return by how much the rounds leave the least certain of their cells open.
+    """Return how uncertain rounds leave what a lane's harvests take, as a share.
 
-    The standard error of the mean of a cell's harvests, a median of each round, over that mean.
+    The standard error of the mean over the rounds, each a median: of all cells the root mean
+    square.
 
     Parameters
     ----------
@@ -166,7 +167,7 @@ def uncertainty(rounds):
     """
     ns = np.array([middles(one, MEDIAN)["harvest_ns"] for one in rounds])
     errors = np.std(ns, axis=0, ddof=1) / np.mean(ns, axis=0) / np.sqrt(len(rounds))
-    return float(np.nanmax(errors))
+    return float(np.sqrt(np.nanmean(errors**2)))
 
 
 def fit(columns, ns):

@@ -94,15 +94,15 @@ def _samples(budget_ns):
     """Return by lane the samples of its rounds: what the budget holds, LEAST_ROUNDS at least.
 
     Visits of a cell differ by up to 1.5 times, repetitions in one hardly (METHODOLOGY): so there
-    are many of what is soon written, and few repetitions. Processes differ, too, of some lanes more
-    than of others: each round has its own, and the next one is of the lane that is least certain.
+    are many of what is soon written, and few repetitions. Processes differ, too, some lanes' more
+    than others': each round has its own, and the next one is of the lane that is least certain.
     """
     from analysis.model.calibrate import cell_samples, uncertainty
     from analysis.model.lanes import LANE_TERMS
     from strategies.lanes.cells import FITTED, SPARSE
     from strategies.lanes.session import choose
 
-    slots = {4: FITTED * 8, 128: FITTED * 3 + SPARSE * 5, 1024: SPARSE * 12}
+    slots = {4: FITTED * 8, 128: FITTED + SPARSE * 7, 1024: SPARSE * 12}
     begin = time.monotonic_ns()
     lanes = [name for name in choose(["all"])[0] if name in LANE_TERMS]
     if not lanes:
@@ -150,7 +150,7 @@ def _source(samples, noises):
         for lane, rounds in samples.items()
     )
     return (
-        f"dirtylog calibrate, rounds of 3 to 12 visits, {REPETITIONS} repetitions each, slots of "
+        f"dirtylog calibrate, rounds of 1 to 12 visits, {REPETITIONS} repetitions each, slots of "
         f"4 MiB to 1 GiB, {date.today().isoformat()}; {cpu_model()}, Linux {platform.release()}, "
         f"KVM by {backend()}; {told}"
     )
