@@ -132,6 +132,7 @@ RULES = {
     "pages armed before the log is taken": "summary-armed-before-found",
     "a flush before pages are armed": "summary-flushed-before-armed",
     "a permission before its page's bit": "heat-permission-before-bit",
+    "permissions of groups beside before their bits": "heat-beside-opened-before-bits",
     "a page cooled before its bit is taken": "heat-cooled-before-bit",
     "a cooled page not looked at again": "heat-not-looked-at-again",
     "a second look without a flush": "heat-second-look-without-flush",
