@@ -13,7 +13,6 @@ from analysis.model.calibrate import (
     middles,
     noise,
     profile_text,
-    uncertainty,
 )
 from analysis.model.lanes import COUNTED, LANE_TERMS, cached_pages, columns, names_of, predicted
 from analysis.model.profile import CONSTANTS, bundled_text, load_profile
@@ -144,17 +143,6 @@ def test_costs_are_of_all_rounds_together_and_ranges_as_wide_as_they_differ():
         assert units[unit].value == pytest.approx(true[unit], rel=1e-4)
         assert units[unit].low <= 0.7001 * true[unit]
         assert units[unit].high >= 1.2999 * true[unit]
-
-
-def test_a_lane_is_less_certain_the_more_its_rounds_differ_and_the_fewer_they_are():
-    def of(*medians):
-        cell = np.repeat([0, 1], 3)
-        return [{"cell": cell, "harvest_ns": np.array([9.0, 10, 99, ns, ns, 5])} for ns in medians]
-
-    assert uncertainty(of(10, 10, 10)) == 0
-    assert uncertainty(of(8, 10, 12)) == pytest.approx(0.2 / np.sqrt(3) / np.sqrt(2))
-    assert uncertainty(of(8, 10, 12) * 4) < uncertainty(of(8, 10, 12)) / 1.9
-    assert uncertainty(of(8, 10, 12)) < uncertainty(of(7, 10, 13))
 
 
 def test_noise_is_how_much_harvests_of_a_cell_deviate():

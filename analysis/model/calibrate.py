@@ -154,22 +154,6 @@ def noise(rounds):
     return float(np.median(np.concatenate(deviations)))
 
 
-def uncertainty(rounds):
-    """Return how uncertain rounds leave what a lane's harvests take, as a share.
-
-    The standard error of the mean over the rounds, each a median: of all cells the root mean
-    square.
-
-    Parameters
-    ----------
-    rounds : list of dict
-        As from `cell_samples`, the same cells in each; two or more.
-    """
-    ns = np.array([middles(one, MEDIAN)["harvest_ns"] for one in rounds])
-    errors = np.std(ns, axis=0, ddof=1) / np.mean(ns, axis=0) / np.sqrt(len(rounds))
-    return float(np.sqrt(np.nanmean(errors**2)))
-
-
 def fit(columns, ns):
     """Return unit costs by name, from counts and times.
 

@@ -76,7 +76,7 @@ def _of_perf_test(path, slot, vcpus):
 def _write(out, measured, base, title, source, by_lane=None):
     from analysis.model.calibrate import profile_text
     from analysis.model.profile import read_profile
-    from strategies.replay.output import completed
+    from strategies.files import completed
 
     names = {"base": base, "name": out.stem, "title": title, "source": source}
     text = profile_text(measured, by_lane or {}, **names)
@@ -94,29 +94,25 @@ def _samples(budget_ns):
     """Return by lane the samples of its rounds: what the budget holds, LEAST_ROUNDS at least.
 
     Visits of a cell differ by up to 1.5 times, repetitions in one hardly (METHODOLOGY): so there
-    are many of what is soon written, and few repetitions. Processes differ, too, some lanes' more
-    than others': each round has its own, and the next one is of the lane that is least certain.
+    are many of what is soon written, and few repetitions. Processes differ, too, in dense cells:
+    each round has its own.
     """
-    from analysis.model.calibrate import cell_samples, uncertainty
+    from analysis.model.calibrate import cell_samples
     from analysis.model.lanes import LANE_TERMS
     from strategies.lanes.cells import FITTED, SPARSE
     from strategies.lanes.session import choose
 
-    slots = {4: FITTED * 8, 128: FITTED + SPARSE * 7, 1024: SPARSE * 12}
+    slots = {4: FITTED * 8, 128: FITTED * 3 + SPARSE * 5, 1024: SPARSE * 12}
     begin = time.monotonic_ns()
     lanes = [name for name in choose(["all"])[0] if name in LANE_TERMS]
     if not lanes:
         raise InputError(f"none of {', '.join(LANE_TERMS)} is available: see `dirtylog lanes`")
-    samples, done = {lane: [] for lane in lanes}, 0
-    least = LEAST_ROUNDS * len(lanes)
-    while done < least or (time.monotonic_ns() - begin) * (1 + 1 / done) < budget_ns:
-        if done < least:
-            lane = lanes[done % len(lanes)]
-        else:
-            lane = max(lanes, key=lambda name: uncertainty(samples[name]))
-        seed = 10_000 * len(samples[lane])
-        samples[lane].append(cell_samples(lane, slots, REPETITIONS, seed, is_steady=True))
-        done += 1
+    samples, rounds = {lane: [] for lane in lanes}, 0
+    while rounds < LEAST_ROUNDS or (time.monotonic_ns() - begin) * (1 + 1 / rounds) < budget_ns:
+        for lane, of_lane in samples.items():
+            seed = 10_000 * rounds
+            of_lane.append(cell_samples(lane, slots, REPETITIONS, seed, is_steady=True))
+        rounds += 1
     return samples
 
 
@@ -145,12 +141,10 @@ def _source(samples, noises):
     from strategies.lanes.kvm import backend
     from strategies.replay.output import cpu_model
 
-    told = ", ".join(
-        f"{lane} {len(rounds)} rounds that deviate by {noises[lane]:.1%}"
-        for lane, rounds in samples.items()
-    )
+    rounds = len(next(iter(samples.values())))
+    spread = ", ".join(f"{lane} {share:.1%}" for lane, share in noises.items())
     return (
-        f"dirtylog calibrate, rounds of 1 to 12 visits, {REPETITIONS} repetitions each, slots of "
-        f"4 MiB to 1 GiB, {date.today().isoformat()}; {cpu_model()}, Linux {platform.release()}, "
-        f"KVM by {backend()}; {told}"
+        f"dirtylog calibrate, {rounds} rounds of 3 to 12 visits, {REPETITIONS} repetitions each, "
+        f"slots of 4 MiB to 1 GiB, {date.today().isoformat()}; {cpu_model()}, "
+        f"Linux {platform.release()}, KVM by {backend()}; repetitions deviate by {spread}"
     )
