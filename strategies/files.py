@@ -43,6 +43,12 @@ def completed(path: Path):
         raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
 
 
+def write_table(frame, path: Path):
+    """Write a DataFrame as CSV, numbers to six digits, completely or not at all (`completed`)."""
+    with completed(path) as temporary:
+        frame.to_csv(temporary, index=False, float_format="%.6g")
+
+
 def _remove_leavings(path):
     name = re.compile(rf"\.{re.escape(path.name)}\.(\d{{1,9}})\.tmp")
     with suppress(OSError):  # tidying is no reason to fail

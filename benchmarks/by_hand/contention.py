@@ -51,7 +51,7 @@ from strategies.core import atomics
 from strategies.core.jit import kernel
 from strategies.core.words import ONE
 from strategies.errors import InputError
-from strategies.files import completed
+from strategies.files import write_table
 from strategies.lanes.registry import get
 from strategies.lanes.session import reasons
 from strategies.lanes.words import PAGE_WORDS, store
@@ -189,11 +189,6 @@ def origin(**settings):
     }
 
 
-def _write(rows, path):
-    with completed(path) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False, float_format="%.6g")
-
-
 def measure(out, threads, passes, pages, rounds):
     """Measure all, and write what there is each time; return the rows of the storms."""
     lanes = [name for name, reason in reasons(LANES).items() if reason is None]
@@ -206,11 +201,11 @@ def measure(out, threads, passes, pages, rounds):
         for number, together in product(range(passes), threads):
             for kind, name in names:
                 stores += first_stores(kind, name, together, pages, npages, number)
-                _write(stores, out / FIRST_STORES)
+                write_table(pd.DataFrame(stores), out / FIRST_STORES)
                 bar.advance(task)
             for kind, name in names:
                 storms.append(storm(kind, name, together, rounds, number))
-                _write(storms, out / STORMS)
+                write_table(pd.DataFrame(storms), out / STORMS)
                 bar.advance(task)
     return storms
 

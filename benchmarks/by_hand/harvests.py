@@ -26,7 +26,7 @@ from benchmarks.common import PAGE_4K, SLOT, Cell, machine
 from strategies import registry
 from strategies.cli import run
 from strategies.errors import InputError
-from strategies.files import completed
+from strategies.files import write_table
 from strategies.terminal import progress_bar
 from strategies.units import SIZE, size_text
 
@@ -110,8 +110,7 @@ def main(out, passes, most, other):
             for _, slot in cells.groupby("slot_bytes"):
                 rows += measure_slot(slot, number, lambda: bar.advance(task))
                 frame = pd.DataFrame(rows)
-                with completed(out / "harvests.csv") as temporary:
-                    frame.to_csv(temporary, index=False, float_format="%.6g")
+                write_table(frame, out / "harvests.csv")
     if other:
         echo_ratios(beside(frame, there))
 

@@ -29,7 +29,7 @@ from analysis.model.profile import load_profile
 from strategies.cli import main as dirtylog
 from strategies.cli import run
 from strategies.errors import InputError
-from strategies.files import completed, output_folder
+from strategies.files import output_folder, write_table
 from strategies.lanes.cells import FITTED, HELD_OUT, WARMS_UP, Cell, cell_trace
 from strategies.lanes.kvm import backend
 from strategies.lanes.session import reasons
@@ -94,8 +94,7 @@ def measure(plan, out):
 
 def _write(frame, path):
     path.parent.mkdir(parents=True, exist_ok=True)
-    with completed(path) as temporary:
-        frame.to_csv(temporary, index=False, float_format="%.6g")
+    write_table(frame, path)
 
 
 def _origin(plan, loads):

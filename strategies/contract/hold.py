@@ -64,7 +64,7 @@ def _reason(error):
         return " ".join(str(error).split())
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if "site-packages" not in Path(frame.filename).parts]
-    last = (own or list(frames))[-1]  # the tracker, too, may be installed
+    last = (own or frames)[-1]  # the tracker, too, may be installed
     where = f"{Path(last.filename).name}:{last.lineno}"
     return " ".join(f"{type(error).__name__}: {error} ({where})".split())
 
