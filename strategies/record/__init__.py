@@ -5,10 +5,8 @@ What is heavy is imported when a block begins: the command line imports this for
 
 import os
 import sys
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 
@@ -23,7 +21,9 @@ class Recording:
 def recording(out=None, *, interval_ms=10.0, name="block"):
     """Record which pages this process writes while a block runs, by a thread beside it.
 
-    The whole process is recorded: the interpreter's own pages too, and other threads'.
+    The whole process is recorded: the interpreter's own pages too, and other threads'. So are
+    processes that it forks within the block, but for their last interval, and but for programs
+    that it starts: for those there is `dirtylog record`.
 
     Parameters
     ----------
@@ -45,20 +45,20 @@ def recording(out=None, *, interval_ms=10.0, name="block"):
         This process cannot be recorded, or nothing was seen.
     """
     from strategies.record.library import start
-    from strategies.record.raw import read_raw, trace_of
+    from strategies.record.raw import raw_folder, read_raws, trace_of
     from strategies.workloads.trace import save_trace
 
     result = Recording()
-    with tempfile.TemporaryDirectory() as folder:
-        raw = Path(folder, "raw")
-        library = start(raw, interval_ms * 1e6)
+    interval_ns = int(interval_ms * 1e6)
+    with raw_folder() as folder:
+        library = start(folder, interval_ns)
         try:
             yield result
         finally:
             library.dirtylog_stop()
             command = [sys.argv[0] or sys.executable, *sys.argv[1:]]
             result.trace = trace_of(
-                read_raw(raw), name=name, command=command, interval_ns=interval_ms * 1e6
+                read_raws(folder), name=name, command=command, interval_ns=interval_ns
             )
             if out is not None:
                 save_trace(result.trace, os.fspath(out))

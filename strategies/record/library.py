@@ -46,8 +46,8 @@ def _compile(path):
         raise InputError(f"the C compiler {compiler[0]!r} fails: {reason}")
 
 
-def start(path, interval_ns):
-    """Start to record this process into a raw file; return the loaded library.
+def start(folder, interval_ns):
+    """Start to record this process, and what it forks, into a folder; return the loaded library.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def start(path, interval_ns):
         This kernel cannot, or a recording runs already.
     """
     loaded = ctypes.CDLL(str(library()))
-    code = loaded.dirtylog_start(os.fsencode(path), ctypes.c_uint64(int(interval_ns)))
+    code = loaded.dirtylog_start(os.fsencode(folder), ctypes.c_uint64(interval_ns))
     if code:
         raise InputError(why_not(code))
     return loaded

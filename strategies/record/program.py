@@ -4,15 +4,13 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 
 import click
 
 from strategies.errors import InputError
 from strategies.record.library import library, start, why_not
-from strategies.record.raw import read_raw, trace_of
+from strategies.record.raw import raw_folder, read_raws, trace_of
 from strategies.workloads.trace import save_trace
 
 GRACE_S = 5
@@ -38,30 +36,30 @@ def run_record(command, *, interval_ns, duration_ns, out):
     """
     if not shutil.which(command[0]):
         raise InputError(f"no program {command[0]!r}; accepted: a path, or a name in PATH")
-    with tempfile.TemporaryDirectory() as folder:
-        _try(Path(folder, "tried"))
-        raw_path = Path(folder, "raw")
-        raw_path.touch(mode=0o600)
-        status = _run(command, raw_path, interval_ns, duration_ns)
-        raw = read_raw(raw_path)
-    _check(raw, command)
-    trace = trace_of(raw, name=out.stem, command=command, interval_ns=interval_ns)
+    interval_ns = int(interval_ns)
+    with raw_folder() as folder:
+        _try(folder)
+    with raw_folder() as folder:
+        status = _run(command, folder, interval_ns, duration_ns)
+        raws = read_raws(folder)
+    _check(raws, command)
+    trace = trace_of(raws, name=out.stem, command=command, interval_ns=interval_ns)
     save_trace(trace, out)
-    _say(trace, out)
+    _say(trace, out, sum(raw.failed is not None for raw in raws))
     return status
 
 
-def _try(path):
+def _try(folder):
     """Record this process for a moment: what fails here would fail in the program, unseen."""
-    start(path, 1e9).dirtylog_stop()
+    start(folder, 10**9).dirtylog_stop()
 
 
-def _run(command, raw_path, interval_ns, duration_ns):
+def _run(command, folder, interval_ns, duration_ns):
     preload = ":".join(filter(None, (str(library()), os.environ.get("LD_PRELOAD"))))
     recorder = {
         "LD_PRELOAD": preload,
-        "DIRTYLOG_RECORDING": str(raw_path),
-        "DIRTYLOG_INTERVAL_NS": str(int(interval_ns)),
+        "DIRTYLOG_RECORDING": str(folder),
+        "DIRTYLOG_INTERVAL_NS": str(interval_ns),
     }
     with subprocess.Popen(command, env=os.environ | recorder) as process, _signals_to(process):
         try:
@@ -95,22 +93,25 @@ def _signals_to(process):
             signal.signal(number, handler)
 
 
-def _check(raw, command):
-    if raw.failed is not None:
-        raise InputError(why_not(raw.failed))
-    if not raw.started:
-        raise InputError(
-            f"nothing was recorded of {command[0]!r}; accepted: a dynamically linked program that "
-            "keeps LD_PRELOAD (a static or set-user-ID one does not)"
-        )
+def _check(raws, command):
+    if any(raw.name is not None for raw in raws):
+        return
+    for raw in raws:
+        if raw.failed is not None:
+            raise InputError(why_not(raw.failed))
+    raise InputError(
+        f"nothing was recorded of {command[0]!r}; accepted: a dynamically linked program that "
+        "keeps LD_PRELOAD (a static or set-user-ID one does not)"
+    )
 
 
-def _say(trace, out):
-    children = trace.meta["children_not_followed"]
-    if children:
-        click.echo(f"dirtylog: {children} child processes were not followed", err=True)
+def _say(trace, out, failed):
+    if failed:
+        click.echo(f"dirtylog: {failed} processes could not be recorded", err=True)
+    count = len(trace.meta["processes"])
     click.echo(
         f"wrote {click.format_filename(out)}: {trace.slot_pages} pages of 4 KiB, {trace.epochs} "
-        f"epochs of {trace.epoch_ms:g} ms, mean density {trace.density:.3%}",
+        f"epochs of {trace.epoch_ms:g} ms, mean density {trace.density:.3%}"
+        f"{f', {count} processes' if count > 1 else ''}",
         err=True,
     )

@@ -23,7 +23,7 @@ from strategies.units import DURATION
 def record(command, interval, duration, out, force, pid):
     """Run a program and record which of its pages it writes: -- COMMAND ARGUMENT...
 
-    The exit status is the program's. It must be dynamically linked; its children are not followed.
+    The exit status is the program's. It must be dynamically linked; its children are recorded too.
     """
     if pid is not None:
         raise InputError(

@@ -1,26 +1,33 @@
 /* Records which pages of this process are written, interval by interval, from a thread within it.
  *
- * Preloaded (LD_PRELOAD) it starts when DIRTYLOG_RECORDING names a file; loaded otherwise, when
+ * Preloaded (LD_PRELOAD) it starts when DIRTYLOG_RECORDING names a folder; loaded otherwise, when
  * dirtylog_start is called. It write-protects the writable private anonymous mappings by
  * userfaultfd in asynchronous mode, and harvests by PAGEMAP_SCAN (Linux 6.7), which gets the
- * written pages and protects them again in one step.
+ * written pages and protects them again in one step. A child that is forked begins anew, for a
+ * userfaultfd is not inherited; one that is started by exec is preloaded as its parent was. All
+ * harvest at multiples of the interval, so that their intervals are the same.
  *
- * The file is a sequence of records {u64 kind, u64 n, u64 ns, n pairs of u64}, see raw.py. A record
- * is written by one write(), so that a process that dies leaves whole records. What the recorder
- * itself needs lies in shared mappings, which are not recorded: it allocates nothing.
+ * Each process writes a file of its own, a sequence of records {u64 kind, u64 n, u64 ns, n pairs of
+ * u64}, see raw.py. A record is written by one write(), so that a process that dies leaves whole
+ * records. What the recorder itself needs lies in shared mappings, which are not recorded: it
+ * allocates nothing.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -37,7 +44,7 @@
 #define PRESENT 8
 #define PFNZERO 32
 
-enum kind { BASELINE = 1, EPOCH = 2, STARTED = 3, CHILD = 4, FAILED = 5 };
+enum kind { BASELINE = 1, EPOCH = 2, STARTED = 3, INHERITED = 4, FAILED = 5, LAST = 6 };
 
 #define MAPS_BYTES (8 << 20)
 #define MAX_REGIONS (1 << 18)
@@ -53,10 +60,11 @@ static struct {
     struct record *record;
     void *stack;
     int uffd, pagemap, file, thp_was_disabled;
+    char folder[PATH_MAX];
     uint64_t interval_ns;
     pid_t pid;
     pthread_t thread;
-    atomic_int running;
+    atomic_uint running, ended; /* futexes: of the thread's sleep, and of its end */
 } self = {.uffd = -1, .pagemap = -1, .file = -1};
 
 static uint64_t now_ns(void)
@@ -148,30 +156,50 @@ static ssize_t read_maps(void)
 
 static int harvest(enum kind kind)
 {
-    uint64_t n = 0;
+    uint64_t n = 0, ns = now_ns();
     ssize_t length = read_maps();
     const char *line = self.maps, *end = self.maps + length, *newline;
     while (line < end && (newline = memchr(line, '\n', end - line))) {
         scan_line(line, newline, &n);
         line = newline + 1;
     }
-    return write_record(kind, n, now_ns());
+    return write_record(kind, n, ns);
+}
+
+static void wait_while(atomic_uint *word, uint32_t value, const struct timespec *until)
+{
+    syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, until, NULL, FUTEX_BITSET_MATCH_ANY);
+}
+
+static void set_and_wake(atomic_uint *word, uint32_t value)
+{
+    atomic_store(word, value);
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX);
+}
+
+/* Sleep until then; return whether the recording still runs. */
+static int sleep_until(uint64_t ns)
+{
+    struct timespec until = {ns / 1000000000, ns % 1000000000};
+    while (atomic_load(&self.running) && now_ns() < ns)
+        wait_while(&self.running, 1, &until);
+    return atomic_load(&self.running);
+}
+
+/* The file is gone when the program that is recorded has ended before this child of it. */
+static int is_wanted(void)
+{
+    struct stat file;
+    return !fstat(self.file, &file) && file.st_nlink;
 }
 
 static void *run(void *unused)
 {
     (void)unused;
-    uint64_t next = now_ns();
-    while (atomic_load(&self.running)) {
-        next += self.interval_ns;
-        uint64_t now = now_ns();
-        if (next < now) /* late: keep to the grid */
-            next += (now - next) / self.interval_ns * self.interval_ns + self.interval_ns;
-        struct timespec until = {next / 1000000000, next % 1000000000};
-        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
-        if (atomic_load(&self.running) && harvest(EPOCH))
-            break;
-    }
+    while (sleep_until((now_ns() / self.interval_ns + 1) * self.interval_ns) &&
+           is_wanted() && !harvest(EPOCH))
+        ;
+    set_and_wake(&self.ended, 1);
     return NULL;
 }
 
@@ -190,24 +218,9 @@ static void *shared(size_t bytes)
     return p == MAP_FAILED ? NULL : p;
 }
 
-/* Note a child that is not followed; with fork and exec this happens twice for the same one. */
-static void note_child(int fd)
-{
-    uint64_t record[3] = {CHILD, 0, getpid()};
-    if (write(fd, record, sizeof record) < 0)
-        return; /* the file was closed: nobody reads it */
-}
-
-static void forked(void)
-{
-    if (self.file >= 0)
-        note_child(self.file);
-}
-
 static int prepare(void)
 {
     if (!self.maps) {
-        pthread_atfork(NULL, NULL, forked);
         self.maps = shared(MAPS_BYTES);
         self.regions = shared(MAX_REGIONS * sizeof(struct region));
         self.record = shared(sizeof(struct record));
@@ -235,6 +248,7 @@ static int start_thread(void)
     sigfillset(&all); /* the program's handlers run on its own threads */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     atomic_store(&self.running, 1);
+    atomic_store(&self.ended, 0);
     int code = pthread_create(&self.thread, &attributes, run, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
@@ -249,22 +263,40 @@ static void close_all(void)
     self.uffd = self.pagemap = self.file = -1;
 }
 
-/* Start recording into a file, every so many nanoseconds; return 0 or an errno. */
-int dirtylog_start(const char *path, uint64_t interval_ns)
+/* What the parent recorded with is not of use here; its memory is shared with this process. */
+static void forget_parent(void)
 {
-    if (self.file >= 0)
-        return EALREADY;
-    self.file = high(open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+    close_all();
+    munmap(self.maps, MAPS_BYTES);
+    munmap(self.regions, MAX_REGIONS * sizeof(struct region));
+    munmap(self.record, sizeof(struct record));
+    munmap(self.stack, STACK_BYTES);
+    self.maps = NULL;
+}
+
+/* STARTED has the process's name. */
+static void write_started(void)
+{
+    char name[16] = "";
+    prctl(PR_GET_NAME, name, 0, 0, 0);
+    memcpy(self.record->pairs, name, sizeof name);
+    write_record(STARTED, 1, self.pid);
+}
+
+/* Record this process into a file of its own; return 0 or an errno. */
+static int begin_file(enum kind first)
+{
+    char path[PATH_MAX + 64];
+    self.pid = getpid();
+    snprintf(path, sizeof path, "%s/%d-%llu", self.folder, (int)self.pid,
+             (unsigned long long)now_ns());
+    self.file = high(open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600));
     if (self.file < 0)
         return errno;
-    self.interval_ns = interval_ns;
-    self.pid = getpid();
-    self.thp_was_disabled = prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0);
     int code = prepare();
     if (!code) {
-        prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
-        write_record(STARTED, 0, self.pid);
-        harvest(BASELINE);
+        write_started();
+        harvest(first);
         code = start_thread();
     }
     if (code) {
@@ -275,40 +307,78 @@ int dirtylog_start(const char *path, uint64_t interval_ns)
     return code;
 }
 
-/* Harvest once more and stop. */
+/* In the child: pages that it has from its parent are none that it wrote. */
+static void forked(void)
+{
+    if (self.file < 0)
+        return;
+    forget_parent();
+    begin_file(INHERITED);
+}
+
+/* Start recording into a folder, every so many nanoseconds; return 0 or an errno. */
+int dirtylog_start(const char *folder, uint64_t interval_ns)
+{
+    static int is_registered;
+    if (self.file >= 0)
+        return EALREADY;
+    if (!is_registered)
+        is_registered = !pthread_atfork(NULL, NULL, forked);
+    if (!is_registered || strlen(folder) >= sizeof self.folder)
+        return ENOMEM;
+    strcpy(self.folder, folder);
+    self.interval_ns = interval_ns;
+    self.thp_was_disabled = prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0);
+    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+    int code = begin_file(BASELINE);
+    if (code)
+        prctl(PR_SET_THP_DISABLE, self.thp_was_disabled, 0, 0, 0);
+    return code;
+}
+
+/* Harvest once more; return whether it was recorded until now. Safe in a handler of signals. A child
+ * of vfork has its parent's memory, but is not its process. */
+static int take_last(void)
+{
+    if (self.file < 0 || self.pid != getpid() || !atomic_exchange(&self.running, 0))
+        return 0;
+    set_and_wake(&self.running, 0);
+    while (!atomic_load(&self.ended))
+        wait_while(&self.ended, 0, NULL);
+    harvest(LAST);
+    return 1;
+}
+
 void dirtylog_stop(void)
 {
-    if (self.file < 0 || self.pid != getpid())
+    if (!take_last())
         return;
-    atomic_store(&self.running, 0);
     pthread_join(self.thread, NULL);
-    harvest(EPOCH);
     prctl(PR_SET_THP_DISABLE, self.thp_was_disabled, 0, 0, 0);
     close_all();
 }
 
-/* Whether the file holds another process already: then this is a child of it. */
-static int is_child(const char *path)
-{
-    uint64_t first[3] = {0};
-    int fd = open(path, O_RDWR | O_APPEND | O_CLOEXEC);
-    int other = fd >= 0 && read(fd, first, sizeof first) == sizeof first &&
-                first[0] == STARTED && first[2] != (uint64_t)getpid();
-    if (other)
-        note_child(fd);
-    close(fd);
-    return other;
-}
-
 __attribute__((constructor)) static void begin(void)
 {
-    const char *path = getenv("DIRTYLOG_RECORDING"), *interval = getenv("DIRTYLOG_INTERVAL_NS");
-    if (!path || !interval || is_child(path))
-        return;
-    dirtylog_start(path, strtoull(interval, NULL, 10));
+    const char *folder = getenv("DIRTYLOG_RECORDING"), *interval = getenv("DIRTYLOG_INTERVAL_NS");
+    if (folder && interval)
+        dirtylog_start(folder, strtoull(interval, NULL, 10));
 }
 
 __attribute__((destructor)) static void finish(void)
 {
     dirtylog_stop();
+}
+
+/* It runs no destructors, and the children of a fork end so. */
+void _exit(int status)
+{
+    take_last();
+    for (;;)
+        syscall(SYS_exit_group, status);
+}
+
+void _Exit(int status)
+{
+    _exit(status);
 }

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from strategies.cli import main
 from strategies.errors import InputError
 from strategies.lanes.uffd_async import UffdAsync
 from strategies.record import recording
-from strategies.record.raw import read_raw
+from strategies.record.raw import Raw, first_fit, read_raw, trace_of
 from strategies.workloads.compact import Compaction, laid_out
 from strategies.workloads.trace import load_trace
 
@@ -50,12 +51,22 @@ def python(code):
     return ["--", Path(sys.executable).resolve(), "-c", code]
 
 
-def pages_at(trace, address, npages):
-    """Per epoch, the written pages of a region of the program's, counted from its start."""
-    runs = trace.meta["address_runs"]
-    where = np.concatenate([np.arange(a, a + 4096 * n, 4096) for a, _, n in runs])
-    for epoch in range(trace.epochs):
-        page = (where[trace.stores_of(epoch)] - address) // 4096
+def process_of(trace, pid):
+    (found,) = [one for one in trace.meta["processes"] if one["pid"] == pid]
+    return found
+
+
+def pages_at(trace, address, npages, pid=None):
+    """Per epoch, the written pages of a region of a process's, counted from its start."""
+    of = process_of(trace, pid) if pid else trace.meta["processes"][0]
+    begin, end = of["gfns"]
+    where = np.zeros(trace.slot_pages, np.int64)
+    for at, first, pages in trace.meta["address_runs"]:
+        if begin <= first < end:
+            where[first : first + pages] = np.arange(at, at + 4096 * pages, 4096)
+    for epoch in range(*of["epochs"]):
+        gfns = trace.stores_of(epoch)
+        page = (where[gfns[(begin <= gfns) & (gfns < end)]] - address) // 4096
         yield {int(p) for p in page if 0 <= p < npages}
 
 
@@ -196,12 +207,128 @@ def test_a_program_that_does_not_end_is_ended_after_the_duration(tmp_path):
     assert load_trace(out).epochs < 300  # 3 s
 
 
-def test_children_are_said_not_to_be_followed(tmp_path):
-    out = tmp_path / "p.npz"
-    code = "import os\nfor _ in range(3):\n if not os.fork(): os._exit(0)\n os.wait()"
+# Its children
+
+FAMILY = """
+import ctypes, json, mmap, os, random, sys
+sys.path.insert(0, {here!r})
+from taken import wait_until_taken
+
+def write(region, seed, known):
+    random.seed(seed)
+    bursts = []
+    wait_until_taken(region)
+    for _ in range(4):
+        burst = random.sample(range({pages} - 1), random.randrange(1, 900))
+        for page in burst:
+            region[page * 4096 + 7] = 1
+        bursts.append(sorted(burst))
+        wait_until_taken(region)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(region))
+    with open(f"{{sys.argv[1]}}/{{os.getpid()}}", "w") as file:
+        json.dump([address, bursts], file)
+
+region = mmap.mmap(-1, {pages} * 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+for page in range({pages} - 1):
+    region[page * 4096] = 1
+children = []
+for seed in range(3):
+    child = os.fork()
+    if not child:
+        write(region, seed, sys.argv[1])
+        os._exit(0)
+    children.append(child)
+write(region, 99, sys.argv[1])
+for child in children:
+    os.waitpid(child, 0)
+"""
+
+
+def test_forked_children_are_recorded_exactly(tmp_path):
+    """Four processes write the same addresses at once; each has pages of its own in the slot."""
+    out, known = tmp_path / "family.npz", tmp_path / "known"
+    known.mkdir()
+    finished = record("--out", out, *python(FAMILY.format(pages=PAGES, here=HERE)), known)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stderr.rstrip().endswith(", 4 processes")
+    trace = load_trace(out)
+    assert len(list(known.iterdir())) == 4
+    for path in known.iterdir():
+        address, bursts = json.loads(path.read_text())
+        found = bursts_of(pages_at(trace, address, PAGES, int(path.name)))
+        # The pages that the parent itself wrote before are of its first burst.
+        assert found[-5:] == [*map(set, bursts), set()]
+    gfns = sorted(one["gfns"] for one in trace.meta["processes"])
+    assert all(before[1] <= after[0] for before, after in pairwise(gfns))
+
+
+def test_programs_that_a_program_starts_are_recorded(tmp_path):
+    """By fork and exec, by posix_spawn, and by exec in its own place."""
+    out = tmp_path / "shell.npz"
+    big = "x = bytearray(1 << 22)"
+    interpreter = Path(sys.executable).resolve()
+    script = f"'{interpreter}' -c '{big}'; true; exec '{interpreter}' -c '{big}'"
+    code = (
+        f"import os; os.waitpid(os.posix_spawn('/bin/sh', ['sh', '-c', {script!r}], os.environ), 0)"
+    )
     finished = record("--out", out, *python(code))
-    assert "3 child processes were not followed" in finished.stderr
-    assert load_trace(out).meta["children_not_followed"] == 3
+    assert finished.returncode == 0, finished.stderr
+    trace = load_trace(out)
+    names = [one["name"] for one in trace.meta["processes"]]
+    assert names[:2] == [interpreter.name, "sh"]
+    assert names.count(interpreter.name) == 3
+    for one in trace.meta["processes"][2:]:
+        if one["name"] == interpreter.name:
+            gfns = np.unique(trace.gfns)
+            assert np.sum((one["gfns"][0] <= gfns) & (gfns < one["gfns"][1])) >= 1024
+
+
+def test_pages_of_a_process_that_has_ended_are_given_to_later_ones(tmp_path):
+    out = tmp_path / "loop.npz"
+    code = (
+        "import os\n"
+        "for _ in range(8):\n"
+        " if not os.fork():\n"
+        "  x = bytearray(1 << 24)\n"
+        "  os._exit(0)\n"
+        " os.wait()"
+    )
+    assert record("--out", out, *python(code)).returncode == 0
+    trace = load_trace(out)
+    assert len(trace.meta["processes"]) == 9
+    sizes = [one["gfns"][1] - one["gfns"][0] for one in trace.meta["processes"]]
+    assert min(sizes[1:]) >= 4096
+    assert trace.slot_pages == sizes[0] + max(sizes[1:])
+
+
+def test_a_child_that_outlives_the_program_is_recorded_until_then(tmp_path):
+    out, pid = tmp_path / "p.npz", tmp_path / "pid"
+    code = (
+        f"import os, time\n{BUSY}\n"
+        "if not os.fork():\n"
+        " wait_until_taken(x)\n"
+        f" open({str(pid)!r} + '.new', 'w').write(str(os.getpid()))\n"
+        f" os.rename({str(pid)!r} + '.new', {str(pid)!r})\n"
+        " time.sleep(60)\n"
+        f"while not os.path.exists({str(pid)!r}): time.sleep(0.01)"
+    )
+    finished = record("--out", out, *python(code))
+    child = int(pid.read_text())
+    try:
+        assert finished.returncode == 0, finished.stderr
+        assert process_of(load_trace(out), child)["epochs"][0] > 0
+        give_up = time.monotonic() + 60
+        while len(list(Path(f"/proc/{child}/task").iterdir())) > 1:
+            assert time.monotonic() < give_up, "the recorder's thread goes on"
+            time.sleep(0.02)
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def test_first_fit_takes_the_lowest_gap():
+    sizes = [10, 20, 5, 20, 5]
+    lives = [(0, 9), (1, 3), (2, 9), (4, 9), (5, 6)]
+    assert first_fit(sizes, lives) == [0, 10, 30, 10, 35]
 
 
 # What is refused
@@ -256,13 +383,32 @@ def test_a_static_program_is_refused_with_the_reason(tmp_path):
 
 def test_a_raw_file_that_breaks_off_keeps_its_whole_records(tmp_path):
     path = tmp_path / "raw"
-    records = [3, 0, 99, 1, 1, 5, 0, 8192, 2, 2, 15, 4096, 8192, 16384, 24576, 2, 9, 25, 4096]
+    name = int.from_bytes(b"sh", "little")
+    records = [3, 1, 99, name, 0, 1, 1, 5, 0, 8192]
+    records += [2, 2, 15, 4096, 8192, 16384, 24576, 2, 9, 25, 4096]
     np.array(records, np.uint64).tofile(path)
+    path.write_bytes(path.read_bytes() + b"half")
     raw = read_raw(path)
-    assert raw.started
+    assert (raw.name, raw.pid) == ("sh", 99)
     assert raw.resident.tolist() == [0, 1]
     assert [epoch.tolist() for epoch in raw.epochs] == [[1, 4, 5]]
     assert raw.at_ns == [5, 15]
+
+
+def raw_of(begin_ns, epochs, is_whole):
+    """A process that wrote its page 7 in each epoch, which ended at these times."""
+    raw = Raw(1, "p", np.array([7]), [np.array([7])] * len(epochs), [begin_ns, *epochs])
+    raw.is_whole = is_whole
+    return raw
+
+
+def test_intervals_of_all_processes_are_the_same():
+    raws = [raw_of(95, [101, 112, 135, 138], True), raw_of(111, [121, 141], False)]
+    trace = trace_of(raws, name="two", command=["p"], interval_ns=10)
+    first, second = (one["gfns"][0] + 7 for one in trace.meta["processes"])
+    epochs = [trace.stores_of(epoch).tolist() for epoch in range(trace.epochs)]
+    assert epochs == [[first], [first], [second], [first], [first, second]]
+    assert [one["epochs"] for one in trace.meta["processes"]] == [[0, 5], [2, 5]]
 
 
 def test_sparse_pages_are_compacted_by_pieces():
