@@ -13,6 +13,7 @@ from analysis.model.calibrate import (
     middles,
     noise,
     profile_text,
+    undisturbed,
 )
 from analysis.model.lanes import COUNTED, LANE_TERMS, cached_pages, columns, names_of, predicted
 from analysis.model.profile import CONSTANTS, bundled_text, load_profile
@@ -155,8 +156,39 @@ def test_noise_is_how_much_harvests_of_a_cell_deviate():
     assert of((8, 400), (10, 500), (12, 600)) == pytest.approx(0.2)
 
 
+def samples_at(pace, harvest):
+    """One cell's, by one lane's round."""
+    of = {"cell": np.zeros(len(pace), int), "pace_ns": np.array(pace, float)}
+    return of | {name: np.array(harvest, float) for name in ("harvest_ns", "lost_ns")}
+
+
+def test_times_count_that_were_taken_at_full_speed():
+    """A CPU that is slow throughout one lane's harvests is measured by the other's."""
+    pace = [100, 101, 102, 150, 104, 300]
+    slow = [110, 103]
+    samples = {"a": [samples_at(pace, range(1, 7))], "b": [samples_at(slow, [7, 8])]}
+    kept, share = undisturbed(samples)
+    for name in ("harvest_ns", "lost_ns"):
+        assert np.isnan(kept["a"][0][name]).tolist() == [False, False, False, True, True, True]
+        assert np.isnan(kept["b"][0][name]).tolist() == [True, False]
+    assert share == 0.5
+    assert middles(kept["a"][0], 50)["harvest_ns"].tolist() == [2]
+    assert noise(kept["a"]) == 0.5
+
+
+def test_a_lane_that_was_never_at_full_speed_tells_nothing():
+    samples = {"a": [samples_at([100] * 20, [1] * 20)], "b": [samples_at([120, 130], [7, 8])]}
+    with pytest.raises(InputError, match="at full speed in no harvest of b; accepted: a machine"):
+        undisturbed(samples)
+
+
+def test_a_cell_without_times_has_none():
+    samples = {"cell": np.array([0, 0, 1]), "harvest_ns": np.array([np.nan, np.nan, 5])}
+    assert np.isnan(middles(samples)["harvest_ns"]).tolist() == [True, False]
+
+
 def test_a_fault_is_the_time_lost_per_page():
-    one = fault(np.array([0, 2500, 30_000]), np.array([0, 1, 10]))
+    one = fault(np.array([0, 2500, 30_000, np.nan]), np.array([0, 1, 10, 10]))
     assert one.value == pytest.approx(2750)
 
 

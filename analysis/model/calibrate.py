@@ -33,6 +33,10 @@ A profile's terms know no page tables and have no `call`: a constant's range say
 TIMES = ("harvest_ns", "lost_ns")
 MOST_NOISE = 0.10
 """Median deviation of repetitions from their cell's median, above which nothing is trusted."""
+GROUPS = 5
+"""Of rounds: what constants differ by between them widens their ranges."""
+FULL_PACE, SLOWED = 5, 1.03
+"""A percentile of all paces: full speed; and how much longer a pace may be at which times count."""
 SHARE = 0.3
 """A cell tells a constant's range where the constant is this much of its harvest."""
 RANGE = (5, 95)
@@ -53,9 +57,9 @@ class Measured:
 def run_lane(lane, traces):
     """Return for each trace by name the nanoseconds of each epoch, all run by one process.
 
-    `harvest_ns`, and `lost_ns`, what the guest lost before. Time that other work had the CPU is
-    left out. Where pages did not stay open for the second stores, for a ring was full, neither
-    tells anything: NaN.
+    `harvest_ns`; `lost_ns`, what the guest lost before; `pace_ns`, as of LaneReplay. Time that
+    other work had the CPU is left out. Where pages did not stay open for the second stores, for a
+    ring was full, the first two tell nothing: NaN.
 
     Raises
     ------
@@ -77,7 +81,8 @@ def _times(lane, result):
         for name in ("harvest_ns", "write_ns", "again_ns")
     )
     times = {"harvest_ns": harvest, "lost_ns": write - again}
-    return {name: np.where(result.opened, ns, np.nan) for name, ns in times.items()}
+    times = {name: np.where(result.opened, ns, np.nan) for name, ns in times.items()}
+    return times | {"pace_ns": np.array(result.pace_ns, float)}
 
 
 def cell_samples(lane, slots, repetitions, seed=0, *, is_steady=False):
@@ -95,7 +100,7 @@ def cell_samples(lane, slots, repetitions, seed=0, *, is_steady=False):
     -------
     dict of str to array
         `cell` counts the cells of all slots; the others are `slot_pages`, `dirty_pages`, COUNTED,
-        TIMES.
+        TIMES, `pace_ns`.
     """
     cells = [
         cell_trace(mib << 8, repetitions, seed + mib, kinds, is_steady=is_steady)
@@ -124,19 +129,59 @@ def _samples(trace, order, first, times):
     return {name: values[order != WARMS_UP] for name, values in samples.items()}
 
 
+def undisturbed(samples):
+    """Return samples without the times that were taken while the CPU was slow, and how many stay.
+
+    Parameters
+    ----------
+    samples : dict of str to list of dict
+        By lane its rounds, as from `cell_samples`.
+
+    Returns
+    -------
+    tuple
+        The same with NaN for such times, and the share of the others.
+
+    Raises
+    ------
+    InputError
+        A lane has none.
+    """
+    paces = {lane: joined(rounds)["pace_ns"] for lane, rounds in samples.items()}
+    limit = SLOWED * np.percentile(np.concatenate(list(paces.values())), FULL_PACE)
+    if slow := [lane for lane, pace in paces.items() if pace.min() > limit]:
+        raise InputError(
+            f"the CPU was at full speed in no harvest of {', '.join(slow)}; accepted: a machine "
+            "with less other work, or a longer --budget"
+        )
+    kept = {
+        lane: [_without(one, one["pace_ns"] > limit) for one in rounds]
+        for lane, rounds in samples.items()
+    }
+    return kept, float(np.mean(np.concatenate(list(paces.values())) <= limit))
+
+
+def _without(samples, left_out):
+    return samples | {name: np.where(left_out, np.nan, samples[name]) for name in TIMES}
+
+
 def middles(samples, percent=LOWER_QUARTILE):
     """Return for each cell a percentile of its times and the mean of its counts, as arrays.
 
     What disturbs a time mostly adds to it: so few repetitions tell most by their lower quartile.
+    A cell without times has NaN.
     """
     cells = [samples["cell"] == one for one in np.unique(samples["cell"])]
-    middle = {
-        name: partial(np.percentile, q=percent) if name in TIMES else np.mean for name in samples
-    }
+    middle = {name: partial(_percentile, percent) if name in TIMES else np.mean for name in samples}
     return {
         name: np.array([middle[name](values[cell]) for cell in cells])
         for name, values in samples.items()
     }
+
+
+def _percentile(percent, values):
+    known = values[np.isfinite(values)]
+    return np.percentile(known, percent) if known.size else np.nan
 
 
 def noise(rounds):
@@ -236,7 +281,7 @@ def costs_of(lane, cells, cached):
 
 
 def costs_of_rounds(lane, rounds, cached):
-    """Return as `costs_of` what all rounds tell together, with ranges as wide as rounds differ.
+    """Return as `costs_of` what all rounds tell together, with ranges as wide as GROUPS differ.
 
     By medians: a quarter or so of KVM's visits are quick ones (METHODOLOGY), so that a lower
     quartile is now of these and now of the others.
@@ -249,7 +294,8 @@ def costs_of_rounds(lane, rounds, cached):
     cached : int
     """
     units, constants, error = costs_of(lane, middles(joined(rounds), MEDIAN), cached)
-    others = [costs_of(lane, middles(one, MEDIAN), cached) for one in rounds]
+    groups = [joined(rounds[at::GROUPS]) for at in range(min(GROUPS, len(rounds)))]
+    others = [costs_of(lane, middles(one, MEDIAN), cached) for one in groups]
     return (
         _widened(units, [one for one, _, _ in others]),
         _widened(constants, [one for _, one, _ in others]),
@@ -285,7 +331,8 @@ def _of_profile(lane, names, cells):
 
 def fault(lost_ns, pages):
     """Return what a first write costs the guest, exit and entry in it, from epochs with writes."""
-    ratios = lost_ns[pages > 0] / pages[pages > 0]
+    known = (pages > 0) & np.isfinite(lost_ns)
+    ratios = lost_ns[known] / pages[known]
     value = max(0.0, float(np.median(ratios)))
     low, high = np.percentile(ratios, RANGE)
     return Measured(value, max(0.0, min(low, value)), max(high, value))

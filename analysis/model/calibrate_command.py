@@ -12,6 +12,8 @@ from strategies.options import check_new_file, given_options
 from strategies.units import DURATION, SIZE, number
 
 REPETITIONS, LEAST_ROUNDS = 2, 3
+TOO_NOISY = 1
+"""Exit status where no profile is written."""
 
 
 @click.command()
@@ -49,19 +51,20 @@ def calibrate(out, budget, base, perf_test, slot, vcpus, force):
         measured = _of_perf_test(perf_test, slot, vcpus or 1)
         title, source = f"as {perf_test.name} tells", f"dirty_log_perf_test's {perf_test.name}"
         return _write(out, measured, base, title, source)
-    samples = _samples(budget)
-    measured, by_lane, noises, error = _costs(samples)
-    from analysis.model.calibrate import MOST_NOISE
+    from analysis.model.calibrate import MOST_NOISE, undisturbed
 
+    samples, share = undisturbed(_samples(budget))
+    measured, by_lane, noises, error = _costs(samples)
     noisiest = max(noises.values())
+    click.echo(f"at {share:.0%} of the harvests the CPU was at full speed; only these count")
     click.echo(
         f"repetitions deviate by {noisiest:.1%} (median, the noisiest lane); trusted up to "
         f"{MOST_NOISE:.0%}; the fits' median error is {error:.1%}"
     )
     if noisiest > MOST_NOISE and not force:
         click.echo("dirtylog: too noisy: no profile written; --force writes it", err=True)
-        return 1
-    return _write(out, measured, base, _title(), _source(samples, noises), by_lane)
+        return TOO_NOISY
+    return _write(out, measured, base, _title(), _source(samples, share, noises), by_lane)
 
 
 def _of_perf_test(path, slot, vcpus):
@@ -93,16 +96,15 @@ def _write(out, measured, base, title, source, by_lane=None):
 def _samples(budget_ns):
     """Return by lane the samples of its rounds: what the budget holds, LEAST_ROUNDS at least.
 
-    Visits of a cell differ by up to 1.5 times, repetitions in one hardly (METHODOLOGY): so there
-    are many of what is soon written, and few repetitions. Processes differ, too, in dense cells:
-    each round has its own.
+    Processes differ more than visits in one do, and those more than repetitions (METHODOLOGY): so
+    each round has its own process, in which what takes long to write is visited once.
     """
     from analysis.model.calibrate import cell_samples
     from analysis.model.lanes import LANE_TERMS
     from strategies.lanes.cells import FITTED, SPARSE
     from strategies.lanes.session import choose
 
-    slots = {4: FITTED * 8, 128: FITTED * 3 + SPARSE * 5, 1024: SPARSE * 12}
+    slots = {4: FITTED * 8, 128: FITTED + SPARSE * 7, 1024: SPARSE * 6}
     begin = time.monotonic_ns()
     lanes = [name for name in choose(["all"])[0] if name in LANE_TERMS]
     if not lanes:
@@ -137,14 +139,15 @@ def _title():
     return f"{cpu_model()}, measured {date.today().isoformat()}"
 
 
-def _source(samples, noises):
+def _source(samples, share, noises):
     from strategies.lanes.kvm import backend
     from strategies.replay.output import cpu_model
 
     rounds = len(next(iter(samples.values())))
-    spread = ", ".join(f"{lane} {share:.1%}" for lane, share in noises.items())
+    spread = ", ".join(f"{lane} {noise:.1%}" for lane, noise in noises.items())
     return (
-        f"dirtylog calibrate, {rounds} rounds of 3 to 12 visits, {REPETITIONS} repetitions each, "
-        f"slots of 4 MiB to 1 GiB, {date.today().isoformat()}; {cpu_model()}, "
+        f"dirtylog calibrate, {rounds} rounds of 1 to 8 visits, {REPETITIONS} repetitions each, "
+        f"slots of 4 MiB to 1 GiB, the {share:.0%} of them at which the CPU was at full speed, "
+        f"{date.today().isoformat()}; {cpu_model()}, "
         f"Linux {platform.release()}, KVM by {backend()}; repetitions deviate by {spread}"
     )

@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.model.calibrate import TIMES, cell_samples, middles, run_lane
+from analysis.model.calibrate_command import TOO_NOISY
 from analysis.model.lanes import LANE_TERMS, cached_pages, names_of, predicted
 from analysis.model.profile import load_profile
 from strategies.cli import main as dirtylog
@@ -118,7 +119,7 @@ def _cells(lane, mib, number, plan):
     kinds = pd.DataFrame(KINDS)
     is_fitted = [mib in plan.fit_mib and kind in FITTED for kind in KINDS]
     labels = pd.DataFrame({"lane": lane, "pass": number, "is_fitted": is_fitted})
-    return labels.join(kinds).join(found.drop(columns="cell"))
+    return labels.join(kinds).join(found.drop(columns=["cell", "pace_ns"]))
 
 
 def _recordings(lane, name, passes):
@@ -162,9 +163,6 @@ CHANGES = {
 REPETITIONS = 5
 FIXED = tuple(product((32, 128, 512, 2048), (0.0, 0.001, 0.01, 0.1, 1.0)))
 """Slot in MiB and density of the cells that every calibration predicts."""
-
-TOO_NOISY = 1
-"""Exit status of a calibration that wrote no profile."""
 
 
 @click.group()

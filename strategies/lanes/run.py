@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from strategies.core import atomics
+from strategies.core.clock import monotonic_ns
 from strategies.core.jit import kernel
 from strategies.core.words import I64, ONE, U64, ZERO, ctz, popcount
 from strategies.lanes.registry import get
@@ -16,6 +17,22 @@ from strategies.lanes.words import PAGE_WORDS
 LIVE_BATCH = 512
 LIVE_WAIT_S = 2e-5
 SAY_S = 0.1
+PACE_STEPS = 2000
+
+
+@kernel
+def pace(steps):
+    """Return the nanoseconds of steps that wait for each other and use no memory, at least one.
+
+    On a CPU that shares its core, or its host's clock, with others it takes up to three times as
+    long (measured) as it does at full speed, and so does what is timed beside it.
+    """
+    begin, word = monotonic_ns(), ONE
+    for _ in range(steps):
+        word ^= word << U64(13)
+        word ^= word >> U64(7)
+        word ^= word << U64(17)
+    return monotonic_ns() - begin + I64(word == ZERO)  # never zero: the loop cannot be left out
 
 
 @kernel
@@ -97,6 +114,8 @@ class LaneReplay:
         their pages are open: the difference is the guest time that tracking took.
     opened : list of bool
         Whether all pages were open the second time.
+    pace_ns : list of int
+        What `pace` took before and after the harvest, the longer of both.
     cpu_ns : dict of str to list of int
         By the names of these three lists, the CPU time of this thread in each call, what calling
         costs included: where it is the smaller one, other work had the CPU meanwhile.
@@ -116,6 +135,7 @@ class LaneReplay:
     harvest_ns: list[int] = field(default_factory=list)
     write_ns: list[int] = field(default_factory=list)
     again_ns: list[int] = field(default_factory=list)
+    pace_ns: list[int] = field(default_factory=list)
     cpu_ns: dict[str, list[int]] = field(default_factory=dict)
     opened: list[bool] = field(default_factory=list)
     stores: list[int] = field(default_factory=list)
@@ -174,7 +194,9 @@ def _epochs(say, trace, lane, result):
         _time(result, "write_ns", lane.write, gfns)
         _time(result, "again_ns", lane.write, gfns)
         result.opened.append(lane.closed_early == early)
+        before = pace(PACE_STEPS)
         _time(result, "harvest_ns", lane.harvest, out)
+        result.pace_ns.append(max(before, pace(PACE_STEPS)))
         _record(result, epoch, judge(memory, copy, gfns, out, stored), lane.reports)
         if time.monotonic() > at + SAY_S:
             say(epoch + 1 - said)
