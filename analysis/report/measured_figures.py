@@ -1,7 +1,9 @@
 """Figures of what was measured: a DataFrame in, a Figure out; each title says so."""
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from analysis.measured.carried import spread
 from analysis.report.drawing import (
     GRID,
     INK,
@@ -15,6 +17,7 @@ from analysis.report.drawing import (
     titled,
 )
 from analysis.report.tables import common_case
+from analysis.report.wording import factor
 from strategies.registry import FAMILIES, TRACKERS, choices
 from strategies.styles import style_of
 from strategies.units import size_text, two_digits
@@ -131,6 +134,42 @@ def harvest_latency(cells):
         figure,
         "Measured: nothing written, the scans take longest; at 1% it is closer",
         f"{size_text(PAGE_BYTES)} pages; {_over(cells['passes'].max())}; thin: the other families",
+    )
+    return figure
+
+
+@drawn
+def carried_over(cells):
+    """Return how long harvests take on a second machine, relative to the reference, by tracker.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        As from `analysis.measured.carried.joined`: a tick for each cell, a mark at the median.
+    """
+    told = cells.dropna(subset="ratio")
+    trackers = [name for name in choices() if (told["strategy"] == name).any()]
+    figure = Figure(figsize=(WIDTH, 0.26 * len(trackers) + 1.5), layout="constrained")
+    panel = figure.subplots()
+    for place, name in enumerate(trackers):
+        ratio, style = told.loc[told["strategy"] == name, "ratio"], style_of(name)
+        ticks = {"marker": "|", "markersize": 11, "linestyle": "", "alpha": 0.5}
+        panel.plot(ratio, [place] * len(ratio), color=style["color"], **ticks)
+        panel.plot(ratio.median(), place, **style | {"color": INK, "markersize": 7})
+    panel.axvline(1, color=INK, linewidth=0.9)
+    panel.set_yticks(range(len(trackers)), trackers)
+    panel.invert_yaxis()
+    panel.set(xscale="log", xlabel="time on the second machine / on the reference")
+    panel.xaxis.set_major_locator(LogLocator(base=2))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    panel.xaxis.set_minor_formatter(NullFormatter())
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.grid(axis="x", **GRID)
+    found = spread(told["ratio"])
+    titled(
+        figure,
+        f"Measured: a second machine takes {factor(found['p5'], found['p95'])} times as long",
+        f"ticks: {found['count']:,} cells, mark: a tracker's median; title: 5% to 95% of cells",
     )
     return figure
 

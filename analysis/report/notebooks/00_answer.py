@@ -17,9 +17,16 @@ import numpy as np
 from analysis.model import curves
 from analysis.model.profile import load_profile
 from analysis.model.published import judged
-from analysis.report import modelled_figures, platforms, programs, tables, texts, wording
+from analysis.report import modelled_figures, platforms, programs, second, tables, texts, wording
 from analysis.report.kernels import clean_ratios
-from analysis.report.shown import load_study, results_folder, say, say_table, show
+from analysis.report.shown import (
+    load_second,
+    load_study,
+    results_folder,
+    say,
+    say_table,
+    show,
+)
 from strategies.units import parse_size, size_text
 
 SLOT = platforms.SLOT_BYTES
@@ -49,7 +56,7 @@ priced = programs.priced_replays(study.replays)
 faults = priced[priced["strategy"] == tables.FAULTS]
 desktop, busy = faults[faults["trace"] == programs.VGA], faults[faults["trace"] != programs.VGA]
 longer = programs.stalls_by_interval()
-second = longer[longer["interval_ms"] == 1000]
+each_second = longer[longer["interval_ms"] == 1000]
 recorded = busy["trace"].unique()
 turns = programs.cheaper_replays(priced)
 by_interval = longer.pivot(
@@ -168,8 +175,8 @@ say(
     f"time, over all platforms (4 KiB pages). The {len(recorded)} other programs lose "
     f"{wording.shares(busy['stall_low'].min(), busy['stall_high'].max())} when harvested "
     "every 10 ms (above 100%: they could not write that fast) and "
-    f"{wording.shares(second['stall_low'].min(), second['stall_high'].max())} when harvested every "
-    "second (POWER with both page sizes). With each unit cost at its value, the median of its "
+    f"{wording.shares(each_second['stall_low'].min(), each_second['stall_high'].max())} when "
+    "harvested every second (POWER with both page sizes). With each unit cost at its value, the median of its "
     f"draws, the scan takes less CPU time than faults in {turns['scan']} of {turns['all']} pairs "
     "of a recording and a platform (4 KiB pages, harvested at each epoch: 10 ms, the desktop "
     "16.7 ms). Longer intervals favour the scan "
@@ -182,6 +189,13 @@ cases = texts.published()
 missed = cases[cases["in range"] == "no"]
 assert (missed["why not"] != "").all(), "a miss has no reason"
 widths = tables.published_widths(judged())
+carried = load_second(study)
+carry_over = (
+    second.answer(carried)
+    if carried
+    else "The times measured here are of one machine, which is not POWER: they carry over as "
+    "ranges, a factor of two either way at least (*estimated*)."
+)
 say(
     f"- **How sure.** Of {len(cases)} published times and ratios (*cited*) "
     f"{len(cases) - len(missed)} lie within the model's range, from all unit costs at their low "
@@ -190,9 +204,8 @@ say(
     f"{widths['drawn']} lie within 5% to 95% of the draws, and with each cost at its value "
     f"{widths['near']} are within a factor of two. The {len(missed)} misses are listed with their "
     "reasons in the report. None of the published values is of a POWER machine, and no unit cost "
-    "was published as it is: they are derived, transferred or estimated. The times measured here "
-    "are of one machine, which is not POWER: they carry over as ranges, a factor of two either way "
-    "at least (*estimated*)."
+    "was published as it is: they are derived, transferred or estimated. "
+    f"{carry_over}"
 )
 
 # %%
