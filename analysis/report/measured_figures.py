@@ -1,7 +1,7 @@
 """Figures of what was measured: a DataFrame in, a Figure out; each title says so."""
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from analysis.measured.carried import spread
 from analysis.report.drawing import (
@@ -29,6 +29,9 @@ PAGE_BYTES = 4096
 """Of the figure of all trackers: with it slots have most pages."""
 
 HARVEST_DENSITIES = (0.0, 0.01)
+
+RATIOS = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10)
+"""What the axis of two machines' ratios is labelled with."""
 
 
 @drawn
@@ -158,9 +161,10 @@ def carried_over(cells):
         panel.plot(ratio.median(), place, **style | {"color": INK, "markersize": 7})
     panel.axvline(1, color=INK, linewidth=0.9)
     panel.set_yticks(range(len(trackers)), trackers)
-    panel.invert_yaxis()
     panel.set(xscale="log", xlabel="time on the second machine / on the reference")
-    panel.xaxis.set_major_locator(LogLocator(base=2))
+    panel.margins(y=0.5 / len(trackers))
+    panel.invert_yaxis()
+    panel.xaxis.set_major_locator(FixedLocator(RATIOS))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     panel.xaxis.set_minor_formatter(NullFormatter())
     panel.spines[["top", "right"]].set_visible(False)

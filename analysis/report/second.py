@@ -49,9 +49,8 @@ def said(carried):
     found = agreement(pairs(carried.cells, carried.noise))
     turned = found["pairs"] - found["same"]
     most = (
-        f" Where it is the other one ({turned:,} pairs), the "
-        "quicker of the reference takes at most "
-        f"{two_digits(found['turned_most'])} times as long as it."
+        f" Where it is the other one ({turned:,} pairs), the quicker of the reference takes at "
+        f"most {two_digits(found['turned_most'])} times as long as it."
         if turned
         else ""
     )
