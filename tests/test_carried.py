@@ -8,7 +8,7 @@ import pytest
 
 import results
 from analysis.measured.carried import agreement, joined, load_carried, pairs, spread, versus
-from analysis.report import second
+from analysis.report import machines
 from analysis.report.measured_figures import carried_over
 
 RESULTS = Path(results.__file__).parent
@@ -129,10 +129,10 @@ def carried():
 
 def test_the_answer_names_both_machines_and_says_what_they_do_not_tell(carried):
     answer = (RESULTS / "reference/report/answer.md").read_text()
-    assert second.answer(carried) in answer
+    assert machines.answer(carried) in answer
     for origin in (carried.reference, carried.second):
-        assert origin["cpu"] in second.answer(carried)
-    assert "neither is POWER" in second.answer(carried)
+        assert origin["cpu"] in machines.answer(carried)
+    assert "neither is POWER" in machines.answer(carried)
 
 
 def test_the_report_has_the_figure_and_what_is_said_of_it():

@@ -17,7 +17,7 @@ import numpy as np
 from analysis.model import curves
 from analysis.model.profile import load_profile
 from analysis.model.published import judged
-from analysis.report import modelled_figures, platforms, programs, second, tables, texts, wording
+from analysis.report import machines, modelled_figures, platforms, programs, tables, texts, wording
 from analysis.report.kernels import clean_ratios
 from analysis.report.shown import (
     load_second,
@@ -56,7 +56,7 @@ priced = programs.priced_replays(study.replays)
 faults = priced[priced["strategy"] == tables.FAULTS]
 desktop, busy = faults[faults["trace"] == programs.VGA], faults[faults["trace"] != programs.VGA]
 longer = programs.stalls_by_interval()
-each_second = longer[longer["interval_ms"] == 1000]
+second = longer[longer["interval_ms"] == 1000]
 recorded = busy["trace"].unique()
 turns = programs.cheaper_replays(priced)
 by_interval = longer.pivot(
@@ -175,9 +175,9 @@ say(
     f"time, over all platforms (4 KiB pages). The {len(recorded)} other programs lose "
     f"{wording.shares(busy['stall_low'].min(), busy['stall_high'].max())} when harvested "
     "every 10 ms (above 100%: they could not write that fast) and "
-    f"{wording.shares(each_second['stall_low'].min(), each_second['stall_high'].max())} when "
-    "harvested every second (POWER with both page sizes). With each unit cost at its value, the "
-    f"median of its draws, the scan takes less CPU time than faults in {turns['scan']} of {turns['all']} pairs "
+    f"{wording.shares(second['stall_low'].min(), second['stall_high'].max())} when harvested every "
+    "second (POWER with both page sizes). With each unit cost at its value, the median of its "
+    f"draws, the scan takes less CPU time than faults in {turns['scan']} of {turns['all']} pairs "
     "of a recording and a platform (4 KiB pages, harvested at each epoch: 10 ms, the desktop "
     "16.7 ms). Longer intervals favour the scan "
     "as much or more, since more pages are written in each "
@@ -191,7 +191,7 @@ assert (missed["why not"] != "").all(), "a miss has no reason"
 widths = tables.published_widths(judged())
 carried = load_second(study)
 carry_over = (
-    second.answer(carried)
+    machines.answer(carried)
     if carried
     else "The times measured here are of one machine, which is not POWER: they carry over as "
     "ranges, a factor of two either way at least (*estimated*)."

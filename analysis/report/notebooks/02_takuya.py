@@ -23,7 +23,7 @@ from analysis.derived import fitted
 from analysis.measured.fit import summary
 from analysis.measured.harvests import measured
 from analysis.model import curves
-from analysis.report import measured_figures, programs, second, tables, texts, wording
+from analysis.report import machines, measured_figures, programs, tables, texts, wording
 from analysis.report.shown import fold, load_second, load_study, say, show, table
 
 study = load_study()
@@ -117,13 +117,13 @@ else:
 # %%
 carried = load_second(study)
 if carried:
-    say(f"## On a second machine\n\n{second.said(carried)}")
+    say(f"## On a second machine\n\n{machines.said(carried)}")
     show(
         measured_figures.carried_over(carried.cells),
         "second_machine",
         "Measured time of each harvest on a second machine, relative to the reference, by tracker",
     )
-    fold(second.ratios(carried), "Measured: a clean slot by scan / by bitmap, on both machines")
+    fold(machines.ratios(carried), "Measured: a clean slot by scan / by bitmap, on both machines")
 elif study.is_reference:
     say("These times are of one machine: no second one was measured.")
 

@@ -15,7 +15,7 @@ def absolute(carried):
     """Return by what factor the times of the two machines differ."""
     found = spread(carried.cells["ratio"])
     return (
-        f"harvests take {two_digits(found['p50'])} times as long there (median of "
+        f"harvests take {two_digits(found['p50'])} times as long (median of "
         f"{found['count']:,} cells; 5% to 95% of them: {factor(found['p5'], found['p95'])} times; "
         f"extremes: {factor(found['least'], found['most'])} times; {found['within_two']:,} lie "
         "within a factor of two)"
@@ -38,7 +38,7 @@ def comparisons(carried):
 def answer(carried):
     """Return what the answer says of how far measured times carry over."""
     return (
-        f"The times measured here are of one machine, {_named(carried.reference)}. Beside a "
+        f"The times measured here are of one machine, {_named(carried.reference)}. On a "
         f"second, {_named(carried.second)}, {absolute(carried)}; {comparisons(carried)} "
         f"(*measured*). {_limits(carried)}"
     )
@@ -56,8 +56,8 @@ def said(carried):
     )
     return (
         f"The same suite was run on {_named(carried.second)}: {_when(carried.second)}; the "
-        f"reference is {_named(carried.reference)}: {_when(carried.reference)}. The "
-        f"{absolute(carried)}; {comparisons(carried)}.{most} Of the {found['far']:,} pairs that "
+        f"reference is {_named(carried.reference)}: {_when(carried.reference)}. On the "
+        f"second machine {absolute(carried)}; {comparisons(carried)}.{most} Of the {found['far']:,} pairs that "
         f"differ on the reference by a factor of {FAR} or more it is the same in "
         f"{found['far_same']:,} (*measured*; cells that both machines have, medians, less than "
         "100 ns counts as 100 ns, and what is so on both has no ratio; a tie differs on either "
