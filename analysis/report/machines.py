@@ -57,9 +57,10 @@ def said(carried):
     return (
         f"The same suite was run on {_named(carried.second)}: {_when(carried.second)}; the "
         f"reference is {_named(carried.reference)}: {_when(carried.reference)}. On the "
-        f"second machine {absolute(carried)}; {comparisons(carried)}.{most} Of the {found['far']:,} pairs that "
-        f"differ on the reference by a factor of {FAR} or more it is the same in "
-        f"{found['far_same']:,} (*measured*; cells that both machines have, medians, less than "
+        f"second machine {absolute(carried)}; {comparisons(carried)}.{most} Of the "
+        f"{found['far']:,} pairs that differ on the reference by a factor of "
+        f"{FAR} or more it is the same in {found['far_same']:,} "
+        "(*measured*; cells that both machines have, medians, less than "
         "100 ns counts as 100 ns, and what is so on both has no ratio; a tie differs on either "
         f"machine by less than its noise). {_limits(carried)}"
     )
