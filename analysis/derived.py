@@ -17,6 +17,7 @@ from analysis.measured.fit import VARIANT, fit_walks, held_out, summary, with_sc
 from analysis.measured.harvests import (
     BASELINE,
     HARVEST_BENCHMARK,
+    HARVESTS,
     clock_ns,
     enablings,
     harvests,
@@ -27,7 +28,7 @@ from analysis.measured.reference import COSTS, ORIGIN
 from analysis.measured.walks import MADE_OF
 from strategies.cli import run
 
-HARVESTS, HELD_OUT = "harvests.csv", "held_out.csv"
+HELD_OUT = "held_out.csv"
 DIGITS = "%.6g"
 
 
@@ -79,6 +80,7 @@ def origin(frame, machine):
         "cpu": machine["cpu"],
         "num_cpu": int(machine["num_cpu"]) if machine["num_cpu"].isdecimal() else UNKNOWN,
         "os": machine["os"],
+        "arch": machine["arch"],
         "date": str(frame["started_at"].max().date()),
         "passes": [
             f"{start:%Y-%m-%d %H:%M}" for start in frame.groupby("pass")["started_at"].min()

@@ -80,13 +80,15 @@ def test_a_page_size_that_was_not_measured_is_refused(small):
 # What is committed
 
 
-def test_the_committed_derived_files_follow_from_the_raw_results(tmp_path):
-    write_derived(REFERENCE, tmp_path)
-    assert {p.name for p in tmp_path.iterdir()} == {p.name for p in DERIVED.iterdir()}
+@pytest.mark.parametrize("name", ["reference", "second"])
+def test_the_committed_derived_files_follow_from_the_raw_results(name, tmp_path):
+    derived = REFERENCE.with_name(name) / "derived"
+    write_derived(derived.parent, tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == {p.name for p in derived.iterdir()}
     for path in tmp_path.glob("*.csv"):
-        again, there = (pd.read_csv(p, keep_default_na=False) for p in (path, DERIVED / path.name))
+        again, there = (pd.read_csv(p, keep_default_na=False) for p in (path, derived / path.name))
         pd.testing.assert_frame_equal(again, there, rtol=1e-4)
-    again, there = (json.loads((p / ORIGIN).read_text()) for p in (tmp_path, DERIVED))
+    again, there = (json.loads((p / ORIGIN).read_text()) for p in (tmp_path, derived))
     assert again == there
 
 

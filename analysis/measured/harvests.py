@@ -15,6 +15,9 @@ from strategies.errors import InputError
 from strategies.registry import BASELINE
 from strategies.replay.figure import read_harvests
 
+HARVESTS = "harvests.csv"
+"""What `analysis.derived` calls the file of `harvests`."""
+
 HARVEST_BENCHMARK = "GetDirtyLog.time_get_dirty_log"
 TLBIE_BENCHMARK = "MachineCosts.track_tlbie"
 ENABLE_BENCHMARK = "LoggingToggle.time_enable_logging"

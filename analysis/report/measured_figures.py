@@ -1,7 +1,9 @@
 """Figures of what was measured: a DataFrame in, a Figure out; each title says so."""
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
+from analysis.measured.carried import spread
 from analysis.report.drawing import (
     GRID,
     INK,
@@ -15,6 +17,7 @@ from analysis.report.drawing import (
     titled,
 )
 from analysis.report.tables import common_case
+from analysis.report.wording import factor
 from strategies.registry import FAMILIES, TRACKERS, choices
 from strategies.styles import style_of
 from strategies.units import size_text, two_digits
@@ -26,6 +29,9 @@ PAGE_BYTES = 4096
 """Of the figure of all trackers: with it slots have most pages."""
 
 HARVEST_DENSITIES = (0.0, 0.01)
+
+RATIOS = (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10)
+"""What the axis of two machines' ratios is labelled with."""
 
 
 @drawn
@@ -131,6 +137,43 @@ def harvest_latency(cells):
         figure,
         "Measured: nothing written, the scans take longest; at 1% it is closer",
         f"{size_text(PAGE_BYTES)} pages; {_over(cells['passes'].max())}; thin: the other families",
+    )
+    return figure
+
+
+@drawn
+def carried_over(cells):
+    """Return how long harvests take on a second machine, relative to the reference, by tracker.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        As from `analysis.measured.carried.joined`: a tick for each cell, a mark at the median.
+    """
+    told = cells.dropna(subset="ratio")
+    trackers = [name for name in choices() if (told["strategy"] == name).any()]
+    figure = Figure(figsize=(WIDTH, 0.26 * len(trackers) + 1.5), layout="constrained")
+    panel = figure.subplots()
+    for place, name in enumerate(trackers):
+        ratio, style = told.loc[told["strategy"] == name, "ratio"], style_of(name)
+        ticks = {"marker": "|", "markersize": 11, "linestyle": "", "alpha": 0.5}
+        panel.plot(ratio, [place] * len(ratio), color=style["color"], **ticks)
+        panel.plot(ratio.median(), place, **style | {"color": INK, "markersize": 7})
+    panel.axvline(1, color=INK, linewidth=0.9)
+    panel.set_yticks(range(len(trackers)), trackers)
+    panel.set(xscale="log", xlabel="time on the second machine / on the reference")
+    panel.margins(y=0.5 / len(trackers))
+    panel.invert_yaxis()
+    panel.xaxis.set_major_locator(FixedLocator(RATIOS))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    panel.xaxis.set_minor_formatter(NullFormatter())
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.grid(axis="x", **GRID)
+    found = spread(told["ratio"])
+    titled(
+        figure,
+        f"Measured: a second machine takes {factor(found['p5'], found['p95'])} times as long",
+        f"ticks: {found['count']:,} cells, mark: a tracker's median; title: 5% to 95% of cells",
     )
     return figure
 

@@ -9,6 +9,7 @@ import pandas as pd
 from IPython.display import HTML, Markdown, display
 
 import analysis
+from analysis.measured.carried import load_carried
 from analysis.measured.harvests import read_replays
 from analysis.measured.load import FAILED, UNKNOWN, latest, load_machine, load_results
 from analysis.measured.reference import load_reference
@@ -116,6 +117,19 @@ def _is_reference(frame):
     """Say whether results are those that the committed fits were made of."""
     origin, first = load_reference().origin, frame.iloc[0]
     return (first["machine"], first["commit"]) == (origin["machine"], origin["commit"])
+
+
+def load_second(study):
+    """Return the reference beside the second machine.
+
+    Returns
+    -------
+    analysis.measured.carried.Carried or None
+        None where no second machine was measured, or where other results are under study.
+    """
+    if not study.is_reference:
+        return None
+    return load_carried(ROOT / "reference" / "derived", ROOT / "second" / "derived")
 
 
 def _hardware(machine):

@@ -17,9 +17,16 @@ import numpy as np
 from analysis.model import curves
 from analysis.model.profile import load_profile
 from analysis.model.published import judged
-from analysis.report import modelled_figures, platforms, programs, tables, texts, wording
+from analysis.report import machines, modelled_figures, platforms, programs, tables, texts, wording
 from analysis.report.kernels import clean_ratios
-from analysis.report.shown import load_study, results_folder, say, say_table, show
+from analysis.report.shown import (
+    load_second,
+    load_study,
+    results_folder,
+    say,
+    say_table,
+    show,
+)
 from strategies.units import parse_size, size_text
 
 SLOT = platforms.SLOT_BYTES
@@ -182,6 +189,13 @@ cases = texts.published()
 missed = cases[cases["in range"] == "no"]
 assert (missed["why not"] != "").all(), "a miss has no reason"
 widths = tables.published_widths(judged())
+carried = load_second(study)
+carry_over = (
+    machines.answer(carried)
+    if carried
+    else "The times measured here are of one machine, which is not POWER: they carry over as "
+    "ranges, a factor of two either way at least (*estimated*)."
+)
 say(
     f"- **How sure.** Of {len(cases)} published times and ratios (*cited*) "
     f"{len(cases) - len(missed)} lie within the model's range, from all unit costs at their low "
@@ -190,9 +204,8 @@ say(
     f"{widths['drawn']} lie within 5% to 95% of the draws, and with each cost at its value "
     f"{widths['near']} are within a factor of two. The {len(missed)} misses are listed with their "
     "reasons in the report. None of the published values is of a POWER machine, and no unit cost "
-    "was published as it is: they are derived, transferred or estimated. The times measured here "
-    "are of one machine, which is not POWER: they carry over as ranges, a factor of two either way "
-    "at least (*estimated*)."
+    "was published as it is: they are derived, transferred or estimated. "
+    f"{carry_over}"
 )
 
 # %%

@@ -23,8 +23,8 @@ from analysis.derived import fitted
 from analysis.measured.fit import summary
 from analysis.measured.harvests import measured
 from analysis.model import curves
-from analysis.report import measured_figures, programs, tables, texts, wording
-from analysis.report.shown import fold, load_study, say, show, table
+from analysis.report import machines, measured_figures, programs, tables, texts, wording
+from analysis.report.shown import fold, load_second, load_study, say, show, table
 
 study = load_study()
 clean = tables.clean_slots(study.passes)
@@ -113,6 +113,19 @@ if mapped is None:
     say("This study has the linear mapping only; the full grid has both.")
 else:
     table(mapped, "Measured: clean scan, scattered mapping / linear mapping")
+
+# %%
+carried = load_second(study)
+if carried:
+    say(f"## On a second machine\n\n{machines.said(carried)}")
+    show(
+        measured_figures.carried_over(carried.cells),
+        "second_machine",
+        "Measured time of each harvest on a second machine, relative to the reference, by tracker",
+    )
+    fold(machines.ratios(carried), "Measured: a clean slot by scan / by bitmap, on both machines")
+elif study.is_reference:
+    say("These times are of one machine: no second one was measured.")
 
 # %% [markdown]
 # ## Beside a copy of the bitmap
