@@ -233,10 +233,16 @@ def main(arguments=None):
     parser.add_argument("--mapping", choices=MAPPINGS, default="linear", help="of the table")
     options = parser.parse_args(arguments)
     try:
-        return 0 if run([parse_size(size) for size in options.sizes], options.mapping) else 1
+        within = run([parse_size(size) for size in options.sizes], options.mapping)
     except (InputError, WrongHarvestError) as error:
         print(f"harvest_against_c: {error}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
+    except KeyboardInterrupt:
+        print("harvest_against_c: interrupted", file=sys.stderr)
+        return 130
+    if not within:
+        print("harvest_against_c: a ratio is above its limit", file=sys.stderr)
+    return 0 if within else 1
 
 
 if __name__ == "__main__":

@@ -172,6 +172,7 @@ BAD = [
     ("advise --slot 1GiB --density 1% --interval 1s --weights cpu=1,cpu=2", "each once"),
     ("litmus --out ''", "--out is empty; accepted: a folder"),
     ("sweep --traces vga_desktop --out ''", "the dataset's place is empty"),
+    ("model --profile .", "profile '.': not a regular file; accepted: a TOML file, or one of"),
     # What would be ignored
     ("model --density 1%", "the deployment lacks --slot, --interval; accepted: all three, or"),
     ("advise --trace vga_desktop --reads 5%", "accepted: it or --reads, not both"),

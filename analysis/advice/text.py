@@ -36,9 +36,8 @@ def _verdict(advice, wish):
     candidates = [c for c in advice["candidates"] if c["priced"]]
     best, deployable = advice["strategy"], advice["deployable"]
     if best is None:
-        reasons = "; ".join(f"{c['strategy']} {c['why']}" for c in candidates)
         nearest = candidates[0]["strategy"]
-        yield f"No strategy meets the limits; {nearest} comes nearest. {reasons}."
+        yield f"No strategy meets the limits; {nearest} comes nearest. {_reasons(candidates)}."
         return
     if deployable != best:
         yield _deployable(deployable, wish)
@@ -58,7 +57,7 @@ def _best(advice, wish, candidates):
     """Return the winner, and its rival in the draws."""
     text = f"{advice['strategy']}: {_aim(wish)} in {draws_text(advice['share'])} of the draws"
     if advice["equal"]:
-        text += f" (so is {' and '.join(advice['equal'])})"
+        text += f" ({' and '.join(advice['equal'])} the same)"
     if advice["rival"]:
         share = next(c["share"] for c in candidates if c["strategy"] == advice["rival"])
         text += f", {advice['rival']} in {draws_text(share)}"
@@ -70,8 +69,16 @@ def _best(advice, wish, candidates):
         text += f"; by the constants' values {advice['runner_up']} comes next at {costs}"
     broken = [c for c in candidates if not c["meets"]]
     if broken:
-        text += ". Ruled out: " + ", ".join(f"{c['strategy']} ({c['why']})" for c in broken)
+        text += f". Ruled out: {_reasons(broken)}"
     return text + "."
+
+
+def _reasons(candidates):
+    """Say why each candidate is out, those with the same reason together."""
+    named = {}
+    for candidate in candidates:
+        named.setdefault(candidate["why"], []).append(candidate["strategy"])
+    return "; ".join(f"{', '.join(names)} ({why})" for why, names in named.items())
 
 
 TRADES = (

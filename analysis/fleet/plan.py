@@ -224,7 +224,7 @@ def plan_of(works, asked, recordings, jobs):
         f"{len(cells)} cells to count of {asked} asked for, {recordings} recordings",
         f"{seconds * alone / 3600:.3g} core hours, {len(batches)} batches (estimated; times here "
         f"are {alone:.2f} of those of the machine that the estimate was made on)",
-        f"{size_text(moved)} read from storage, {_disk(cells)} written",
+        f"{_about(moved)} read from storage, {_disk(cells)} written",
         f"largest worker: {max((batch.mib for batch in batches), default=0)} MiB",
     ]
     lines += [
@@ -238,4 +238,10 @@ def plan_of(works, asked, recordings, jobs):
 
 
 def _disk(cells):
-    return size_text((len(cells) * ROW_BYTES >> 10 << 10) or 1024)
+    return _about(len(cells) * ROW_BYTES)
+
+
+def _about(nbytes):
+    """Return an estimated size to four digits."""
+    size, unit = size_text(nbytes).split()
+    return f"{float(size):.4g} {unit}"

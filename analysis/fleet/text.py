@@ -13,11 +13,14 @@ AXES = (
 
 def kinds(whole, profile):
     """Return lines that say of what the answer is, and of what kind its numbers are."""
-    count = whole.base().cases["trace"].nunique()
+    base = whole.base()
+    count = base.cases["trace"].nunique()
     yield (
         f"{count} VMs, least {whole.aim} by {profile}; all costs are modelled, of exact counts; "
         f"{whole.failed} rows failed and are left out"
     )
+    if len(base.cases) < len(whole.cases):
+        yield "where nothing else is said, each VM with its smallest pages and shortest interval"
     if not whole.offered.all():
         yield f"{STAR} a proposal: no kernel of the platform has it"
 

@@ -10,7 +10,7 @@ from strategies.registry import BASELINE, base_of
 from strategies.terminal import echo_columns
 
 SCHEMA = 1
-SHOWN = ("strategy", "phase", "payer", "count", "unit", "value", "low", "high", "kind")
+SHOWN = ("strategy", "phase", "payer", "unit", "value", "low", "high", "in", "kind")
 
 
 @click.command()
@@ -86,11 +86,18 @@ def _unit_cost(unit, profile, scenario):
 def _show(rows, profile, scenario, chosen):
     """Print the table, then what its names mean."""
     from analysis.model.evaluate import why_not_priced
-    from analysis.model.profile import COSTS, MECHANISMS
+    from analysis.model.profile import COSTS, MECHANISMS, REFERENCE
     from analysis.model.terms import COUNTS, TERMS
 
-    shown = SHOWN if scenario is None else (*SHOWN, "count_value", "ns")
-    click.echo(f"{profile.title}. Cost of a term: count x unit; unit costs in ns.\n")
+    priced = () if scenario is None else ("count_value", "ns")
+    shown = (*SHOWN, *priced, "count")  # last, for some counts are long
+    click.echo(f"{profile.title}. Cost of a term: count x unit.")
+    if any(row["in"] == REFERENCE for row in rows):
+        click.echo(
+            "In 'reference': times what the walk takes on the reference machine, which depends "
+            "on the slot; a deployment's is in ns."
+        )
+    click.echo()
     echo_columns([shown, *([_text(row[key]) for key in shown] for row in rows)])
     click.echo("\nCounts")
     echo_columns([(f"  {name}", formula) for name, formula in COUNTS.items()])

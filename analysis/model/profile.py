@@ -198,7 +198,8 @@ def _locate(name_or_path):
         return _folder() / f"{name_or_path}.toml"
     path = Path(name_or_path)
     if not path.is_file():
-        raise InputError(f"no such file; accepted: a TOML file, or one of {', '.join(bundled())}")
+        found = "not a regular file" if path.exists() else "no such file"
+        raise InputError(f"{found}; accepted: a TOML file, or one of {', '.join(bundled())}")
     return path
 
 
