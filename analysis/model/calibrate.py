@@ -37,6 +37,8 @@ GROUPS = 5
 """Of rounds: what constants differ by between them widens their ranges."""
 FULL_PACE, SLOWED = 5, 1.03
 """A percentile of all paces: full speed; and how much longer a pace may be at which times count."""
+LEAST_SHARE = 0.25
+"""Of the harvests, at full speed, below which nothing is trusted."""
 SHARE = 0.3
 """A cell tells a constant's range where the constant is this much of its harvest."""
 RANGE = (5, 95)
@@ -148,17 +150,18 @@ def undisturbed(samples):
         A lane has none.
     """
     paces = {lane: joined(rounds)["pace_ns"] for lane, rounds in samples.items()}
-    limit = SLOWED * np.percentile(np.concatenate(list(paces.values())), FULL_PACE)
+    together = np.concatenate(list(paces.values()))
+    limit = SLOWED * np.percentile(together, FULL_PACE)
     if slow := [lane for lane, pace in paces.items() if pace.min() > limit]:
         raise InputError(
-            f"the CPU was at full speed in no harvest of {', '.join(slow)}; accepted: a machine "
-            "with less other work, or a longer --budget"
+            f"the CPU was slow in all harvests of {', '.join(slow)}; accepted: a machine with less "
+            "other work, or a longer --budget"
         )
     kept = {
         lane: [_without(one, one["pace_ns"] > limit) for one in rounds]
         for lane, rounds in samples.items()
     }
-    return kept, float(np.mean(np.concatenate(list(paces.values())) <= limit))
+    return kept, float(np.mean(together <= limit))
 
 
 def _without(samples, left_out):
@@ -294,8 +297,11 @@ def costs_of_rounds(lane, rounds, cached):
     cached : int
     """
     units, constants, error = costs_of(lane, middles(joined(rounds), MEDIAN), cached)
-    groups = [joined(rounds[at::GROUPS]) for at in range(min(GROUPS, len(rounds)))]
-    others = [costs_of(lane, middles(one, MEDIAN), cached) for one in groups]
+    groups = min(GROUPS, len(rounds))
+    others = [
+        costs_of(lane, middles(joined(_all_but(rounds, at, groups)), MEDIAN), cached)
+        for at in range(groups)
+    ]
     return (
         _widened(units, [one for one, _, _ in others]),
         _widened(constants, [one for _, one, _ in others]),
@@ -303,9 +309,21 @@ def costs_of_rounds(lane, rounds, cached):
     )
 
 
+def _all_but(rounds, at, groups):
+    return [one for number, one in enumerate(rounds) if number % groups != at]
+
+
 def _widened(measured, others):
-    """Return constants whose ranges reach as far, both ways, as those of others lie apart."""
-    reaches = {name: np.ptp([other[name].value for other in others]) for name in measured}
+    """Return constants whose ranges reach as far, both ways, as groups of rounds lie apart.
+
+    Each of `others` is of all groups but one, which leave it out in turn: so they lie apart by one
+    part in their number less one of what the groups themselves would (a jackknife), and none lacks
+    a cell.
+    """
+    reaches = {
+        name: (len(others) - 1) * np.ptp([other[name].value for other in others])
+        for name in measured
+    }
     return {
         name: replace(
             one,

@@ -51,17 +51,20 @@ def calibrate(out, budget, base, perf_test, slot, vcpus, force):
         measured = _of_perf_test(perf_test, slot, vcpus or 1)
         title, source = f"as {perf_test.name} tells", f"dirty_log_perf_test's {perf_test.name}"
         return _write(out, measured, base, title, source)
-    from analysis.model.calibrate import MOST_NOISE, undisturbed
+    from analysis.model.calibrate import LEAST_SHARE, MOST_NOISE, undisturbed
 
     samples, share = undisturbed(_samples(budget))
     measured, by_lane, noises, error = _costs(samples)
     noisiest = max(noises.values())
-    click.echo(f"at {share:.0%} of the harvests the CPU was at full speed; only these count")
+    click.echo(
+        f"at {share:.0%} of the harvests the CPU was at full speed; only these count; trusted from "
+        f"{LEAST_SHARE:.0%}"
+    )
     click.echo(
         f"repetitions deviate by {noisiest:.1%} (median, the noisiest lane); trusted up to "
         f"{MOST_NOISE:.0%}; the fits' median error is {error:.1%}"
     )
-    if noisiest > MOST_NOISE and not force:
+    if (noisiest > MOST_NOISE or share < LEAST_SHARE) and not force:
         click.echo("dirtylog: too noisy: no profile written; --force writes it", err=True)
         return TOO_NOISY
     return _write(out, measured, base, _title(), _source(samples, share, noises), by_lane)

@@ -45,6 +45,10 @@ def execute(name):
     )
     try:
         return client.execute()
+    except AssertionError as error:
+        if client.km is None:  # it was interrupted while its kernel started
+            raise KeyboardInterrupt from error
+        raise
     except CellExecutionError as error:
         reason = f"{error.ename}: {error.evalue}"
         raise ClaimError(f"{name}.py does not hold for these results: {reason}") from error

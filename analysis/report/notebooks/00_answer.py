@@ -75,14 +75,14 @@ say(
     f"{wording.shares(busy['stall_low'].min(), busy['stall_high'].max())} of a vCPU's time to "
     "faults, "
     f"{wording.shares(bits['stall_low'].min(), bits['stall_high'].max())} to a changed bit "
-    f"({modelled} from *exact* counts; a harvest every 10 ms, all platforms, 4 KiB pages).\n\n"
+    f"({modelled}; from *exact* counts; a harvest every 10 ms, all platforms, 4 KiB pages).\n\n"
     f"**So it depends on how much is written.** At {size_text(SLOT)} and 1 vCPU both take the "
     "same CPU time when "
     f"{wording.shares(single['p50'].min(), single['p50'].max())} of the pages are written between "
     "two harvests (medians of the platforms; with their ranges "
     f"{wording.densities(single['p5'].min(), single['p95'].max())}; {modelled}). Below that "
     f"faults cost less, above it the scan{or_never}. 64 vCPUs lower the median on each platform "
-    "here. The table says which of the two a kernel has."
+    "here. The report's table says which of the two a kernel has."
 )
 
 # %%

@@ -51,8 +51,7 @@ show(
 
 # %% [markdown]
 # A harvest with tlbies contains the simulated ones, which are cheaper than a host's. Times below
-# 100 ns are those of reading the clock. `results/README.md` says which trackers have changed since
-# the reference passes.
+# 100 ns are those of reading the clock.
 
 # %%
 table(texts.clean_slots(clean), f"Measured: harvest of a clean slot ({study.times})")
