@@ -1,4 +1,4 @@
-"""The one error that reaches a user as a message, not a traceback; how another is told in a line."""
+"""The one error that reaches a user as a message, not a traceback; how others are told."""
 
 import traceback
 from pathlib import Path

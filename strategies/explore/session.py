@@ -270,7 +270,7 @@ def _run(jobs):
 
 
 def results_of(jobs, chunk=1):
-    """Explore jobs in a process for each CPU; yield each, its seconds and result, in their order."""
+    """Explore jobs in a process for each CPU; yield each, its seconds and result, in order."""
     if jobs:
         with _workers(len(jobs)) as pool:
             yield from pool.imap(_explore, jobs, chunk)
