@@ -1,4 +1,9 @@
-"""The one error that reaches a user as a message instead of a traceback."""
+"""The one error that reaches a user as a message, not a traceback; how others are told."""
+
+import traceback
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
 
 
 class InputError(ValueError):
@@ -17,3 +22,12 @@ def lacks_extra(module: str, extra: str) -> InputError:
     return InputError(
         f"this needs {module}; accepted: pip install -e '.[{extra}]' in a checkout of dirtylog"
     )
+
+
+def told(error: Exception, file: str) -> str:
+    """Return in a line what was raised, and where: innermost in a file, or else in the package."""
+    frames = traceback.extract_tb(error.__traceback__)
+    inside = [frame for frame in frames if PACKAGE in Path(frame.filename).parents]
+    last = ([frame for frame in frames if frame.filename == file] or inside)[-1]
+    where = f"{Path(last.filename).name}:{last.lineno}"
+    return " ".join(f"{type(error).__name__}: {error} ({where})".split())

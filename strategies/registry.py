@@ -2,6 +2,7 @@
 
 from difflib import get_close_matches
 from importlib import import_module
+from inspect import getfile
 from typing import NamedTuple
 
 from strategies import outside
@@ -217,11 +218,19 @@ def get(strategy):
         As by `split`.
     """
     name, value = split(strategy)
-    if name in TRACKERS:
-        kind = getattr(import_module(module_of(name)), TRACKERS[name].target.partition(":")[2])
-        if value is None:
-            return kind
-    else:
-        kind = outside.load(name)
+    kind = _class_of(name)
+    if name in TRACKERS and value is None:
+        return kind
     own = {"name": strategy, "value": value, "__doc__": kind.__doc__}
     return type(kind.__name__, (kind,), own)
+
+
+def file_of(strategy):
+    """Return the file that the class of a tracker is in."""
+    return getfile(_class_of(base_of(strategy)))
+
+
+def _class_of(name):
+    if name not in TRACKERS:
+        return outside.load(name)
+    return getattr(import_module(module_of(name)), TRACKERS[name].target.partition(":")[2])

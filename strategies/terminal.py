@@ -5,11 +5,33 @@ import click
 
 def echo_columns(rows):
     """Print rows of cells, each column as wide as its widest cell."""
-    table = [[str(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for row in table:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+    rows = [[*row] for row in rows]
+    widths = _widths(rows)
+    for row in rows:
+        _echo_row(row, widths)
+
+
+def begin_columns(header, beginnings):
+    """Print the header of columns; return a function that prints a row of them.
+
+    Parameters
+    ----------
+    header : sequence of str
+    beginnings : sequence of tuple
+        The first cells of each row, known before. The others are to fit below the header.
+    """
+    widths = _widths([header, *((*cells, *header[len(cells) :]) for cells in beginnings)])
+    _echo_row(header, widths)
+    return lambda row: _echo_row(row, widths)
+
+
+def _widths(rows):
+    return [max(len(str(cell)) for cell in column) for column in zip(*rows, strict=True)]
+
+
+def _echo_row(row, widths):
+    cells = (str(cell).ljust(width) for cell, width in zip(row, widths, strict=True))
+    click.echo("  ".join(cells).rstrip())
 
 
 def progress_bar(console=None):

@@ -56,6 +56,17 @@ def test_it_counts_the_schedules_of_correct_code():
     assert "sequentially consistent" in done.stdout
 
 
+def test_a_row_is_printed_as_soon_as_it_is_known():
+    """Into a pipe, too, while most of the programs are still to be run."""
+    command = [sys.executable, "-m", "strategies.cli", "explore", "--strategy", "c_bit_scan"]
+    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True) as process:
+        header, row = (process.stdout.readline().split() for _ in range(2))
+        is_running = process.poll() is None
+        process.send_signal(signal.SIGINT)
+    assert (header[0], row[:2]) == ("program", ["store-harvest", "c_bit_scan"])
+    assert is_running
+
+
 def test_it_refuses_a_process_in_which_kernels_are_compiled(capsys):
     import numba
 
@@ -80,5 +91,6 @@ def test_an_interrupt_ends_it_at_once():
     time.sleep(1)  # so that they have begun
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=LIMIT_SECONDS)
-    assert (process.returncode, output) == (130, "")
+    assert process.returncode == 130
+    assert "schedules run" not in output
     assert errors.split("\n") == ["", "dirtylog: interrupted", ""]

@@ -193,6 +193,17 @@ def test_what_raises_is_a_clause_that_fails(capsys, one_recording, tmp_path, mon
     assert why["slot that is not logged costs nothing"].startswith("slots.py:")
 
 
+def test_what_the_machine_raises_is_told_with_the_line_of_the_tracker(
+    capsys, one_recording, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    source = FORGETFUL.replace("took = super", "self.vm.hypercall(None); took = super")
+    Path("calling.py").write_text(source)
+    _, out, _ = run(capsys, "contract calling.py:Forgetful --format json")
+    why = {one["clause"]: one["why"] for one in json.loads(out)["clauses"]}
+    assert "TypeError: 'NoneType' object is not callable (calling.py:6)" in why["get clears"]
+
+
 def test_a_harvest_without_its_time_is_a_clause_that_fails(
     capsys, one_recording, tmp_path, monkeypatch
 ):

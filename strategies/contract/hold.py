@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from strategies.contract.clause import CLAUSES
+from strategies.errors import told
+from strategies.registry import file_of
 
 FOLDER = Path(__file__).parent
 FILES = (
@@ -54,19 +56,16 @@ def _failure(one, strategy):
             one.check(strategy, **case)
         except Exception as error:  # of the tracker's own code, too
             where = ", ".join(f"{name} {value}" for name, value in case.items())
-            return f"{_place(error)}: {_reason(error)}" + (f" [{where}]" if where else "")
+            reason = _reason(error, strategy)
+            return f"{_place(error)}: {reason}" + (f" [{where}]" if where else "")
     return None
 
 
-def _reason(error):
-    """Return in words why; of what the tracker raised also the line, not one in a library."""
+def _reason(error, strategy):
+    """Return in words why; of what the tracker raised also the line."""
     if isinstance(error, AssertionError):
         return " ".join(str(error).split())
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "site-packages" not in Path(frame.filename).parts]
-    last = (own or frames)[-1]  # the tracker, too, may be installed
-    where = f"{Path(last.filename).name}:{last.lineno}"
-    return " ".join(f"{type(error).__name__}: {error} ({where})".split())
+    return told(error, file_of(strategy))
 
 
 def _place(error):

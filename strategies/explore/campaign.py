@@ -13,6 +13,7 @@ from strategies.core.jit import PACKAGE, source_digest
 from strategies.errors import InputError
 from strategies.explore import generated
 from strategies.explore.session import SCOPES, Job, plural, results_of, show_findings
+from strategies.registry import base_of, file_of, line_of
 from strategies.terminal import progress_bar
 
 SETS = {"pairs": generated.pairs, "all": generated.programs}
@@ -50,7 +51,7 @@ def run_generated(which, chosen, bound, memory, part, out):
         for each in programs
         for name in each.trackers(chosen)
     ][first::step]
-    done = _done_before(out)
+    done = _done_before(out, chosen)
     todo = [job for job in jobs if job not in done]
     began = time.monotonic()
     findings = _explore(todo, done, out)
@@ -77,17 +78,19 @@ def _parsed(part):
     return int(match[1]), int(match[2])
 
 
-def _sources():
-    """Return a digest of all that a result depends on."""
-    explorer = (path.read_bytes() for path in sorted((PACKAGE / "explore").rglob("*.py")))
-    return hashlib.blake2b(source_digest().encode() + b"".join(explorer)).hexdigest()[:24]
+def _sources(chosen):
+    """Return a digest of all that a result depends on, the files of trackers from outside too."""
+    outside = {file_of(name) for name in chosen if line_of(base_of(name)).family == "outside"}
+    files = (*sorted((PACKAGE / "explore").rglob("*.py")), *map(Path, sorted(outside)))
+    sources = b"".join(path.read_bytes() for path in files)
+    return hashlib.blake2b(source_digest().encode() + sources).hexdigest()[:24]
 
 
-def _done_before(out):
+def _done_before(out, chosen):
     """Return what a file says was done, by Job; begin one that is not there."""
     if out is None:
         return {}
-    path, header = Path(out), json.dumps({"sources": _sources()}) + "\n"
+    path, header = Path(out), json.dumps({"sources": _sources(chosen)}) + "\n"
     text = path.read_text(errors="replace") if path.exists() else ""
     if not text:
         path.write_text(header)

@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from strategies.core import tlb
 from strategies.core.vcpus import enter_guest, leave_guest
 from strategies.core.words import U64
-from strategies.errors import InputError
+from strategies.errors import InputError, told
 from strategies.explore.defect import substituted
-from strategies.explore.final import FinalJudge
+from strategies.explore.final import FinalJudge, alone
 from strategies.explore.linear import Call, OrderJudge
 from strategies.explore.scene import Scene
 from strategies.explore.scheduler import Schedule, Violation
 from strategies.explore.search import Frontier, Search
 from strategies.explore.store_buffers import Memory
+from strategies.registry import file_of
 
 FURTHER_SCHEDULES = 300
 """After a failure so many more schedules of as few preemptions are tried for a shorter one."""
@@ -31,7 +32,7 @@ class Finding:
     kind, text : str
         What is wrong; see `Violation`.
     schedules : int
-        Schedules run until the first failure.
+        Schedules run until the first failure; 0 if no schedule could begin.
     preemptions : int
     steps : tuple of int
         The thread of each step, of the shortest failing schedule that was found.
@@ -93,6 +94,7 @@ class Explorer:
 
     def __init__(self, program, strategy, memory=None):
         self.program = program
+        self.strategy = strategy
         self.memory = memory
         self.scene = Scene(program, strategy, memory)
         self._final = FinalJudge(self.scene, program, strategy)
@@ -128,22 +130,15 @@ class Explorer:
         )
         scene.translations.start(schedule)
         try:
-            schedule.run()
-            scene.translations.start(None)
-            if not schedule.is_given_up:
-                final = self._final.judge()
-                if self._order:
-                    self._order.judge([each(schedule) for each in self._calls], final)
+            with _errors_are_violations(self.strategy):
+                schedule.run()
+                scene.translations.start(None)
+                if not schedule.is_given_up:
+                    final = self._final.judge()
+                    if self._order:
+                        self._order.judge([each(schedule) for each in self._calls], final)
         except Violation as violation:
             return schedule, violation, self._final.state
-        except InputError:
-            raise
-        except Exception as error:
-            return (
-                schedule,
-                Violation("error", f"{type(error).__name__}: {error}"),
-                self._final.state,
-            )
         finally:
             scene.translations.start(None)
         return schedule, None, self._final.state
@@ -222,20 +217,41 @@ def explore(
     bound = program.bound if bound is None else bound
     result = Result(program.name, strategy, len(program.threads), bound)
     result.defect, result.memory = defect.name if defect else None, memory
-    with prepared(program, strategy, defect, memory) as explorer:
-        search(explorer.run, result, prune=prune, states=states, limit=limit)
+    try:
+        with prepared(program, strategy, defect, memory) as explorer:
+            search(explorer.run, result, prune=prune, states=states, limit=limit)
+    except Violation as violation:
+        result.finding = Finding(violation.kind, violation.text, 0, 0, ())
     return result
 
 
 @contextmanager
 def prepared(program, strategy, defect=None, memory="sc"):
-    """Build a program's machine; while the context lasts its defect is in place."""
+    """Build a program's machine; while the context lasts its defect is in place.
+
+    Raises
+    ------
+    Violation
+        What is done before the first step of all schedules fails.
+    """
     with _small_tlbs(), substituted(defect.replaces if defect else ()):
-        explorer = Explorer(program, strategy, Memory() if memory == "tso" else None)
+        with alone(), _errors_are_violations(strategy):
+            explorer = Explorer(program, strategy, Memory() if memory == "tso" else None)
         scene = explorer.scene
         scene.holders.is_judging = defect is None
         with scene.translations.watching(), scene.guest.watching():
             yield explorer
+
+
+@contextmanager
+def _errors_are_violations(strategy):
+    """Make a Violation of what the code of a tracker or of the machine raises."""
+    try:
+        yield
+    except (Violation, InputError):
+        raise
+    except Exception as error:
+        raise Violation("error", told(error, file_of(strategy))) from error
 
 
 @contextmanager

@@ -8,6 +8,8 @@
 - The guest's own view of it is judged by `guest_view`.
 """
 
+from contextlib import contextmanager
+
 from strategies.core import atomics
 from strategies.core.guest import VIEW_LARGE, touch
 from strategies.core.words import I64, U64
@@ -19,7 +21,7 @@ LAST_STAMPS = 1 << 32
 """Stamps of the stores that the judgement makes start here."""
 
 PATIENCE = 1000
-"""Turns of spin loops after which the judgement, which runs alone, would wait for ever."""
+"""Turns of spin loops after which what runs alone would wait for ever."""
 
 
 class FinalJudge:
@@ -66,13 +68,10 @@ class FinalJudge:
         check_rings(self._machine, self._scene.pages)
         for slot, pages in enumerate(self._scene.slots):
             check_debts(self._machine, slot, len(pages))
-        atomics.hook = _Patience()
-        try:
+        with alone():
             if not self._is_of_operations:  # of these the order of operations tells more
                 self._scene.guest.judge()
             final = self._judge_slots()
-        finally:
-            atomics.hook = lambda *_: None
         self._judged[self.state] = final
         return final
 
@@ -134,6 +133,16 @@ class FinalJudge:
             touch(self._machine, 0, view, I64(gfn), True, stamp)
             if stamps[gfn] != stamp and (bits is None or bits.writable):
                 raise Violation("error", f"page {gfn} cannot be stored to after logging stopped")
+
+
+@contextmanager
+def alone():
+    """Run what runs with all threads stopped: a spin loop without an end is a Violation."""
+    atomics.hook = _Patience()
+    try:
+        yield
+    finally:
+        atomics.hook = lambda *_: None
 
 
 class _Patience:

@@ -8,13 +8,15 @@ from signal import SIG_IGN, SIGINT, signal
 from typing import NamedTuple
 
 import click
+from rich.console import Console
 
 from strategies.errors import InputError
 from strategies.explore.explorer import Finding, Result, explore, prepared
 from strategies.explore.programs import LONG_PROGRAMS, PROGRAMS
+from strategies.explore.scheduler import Violation
 from strategies.explore.trace import Tracer, schedule_string
 from strategies.registry import BASELINE, get
-from strategies.terminal import echo_columns, progress_bar
+from strategies.terminal import begin_columns, echo_columns, progress_bar
 
 SCOPES = {
     "sc": "Seen are sequentially consistent interleavings only: no store buffers, no reordering.",
@@ -115,8 +117,11 @@ def run_explore(
     if not jobs:
         names = ", ".join(programs[0].strategies)
         raise InputError(f"{program} does not run under {', '.join(chosen)}; accepted: {names}")
-    results = _run(jobs)
-    echo_columns([COLUMNS, *map(_row, results)])
+    echo_row = begin_columns(COLUMNS, [(job.program, job.strategy) for job in jobs])
+    results = []
+    for result in _run(jobs):
+        echo_row(_row(result))
+        results.append(result)
     show_findings(results)
     findings = sum(result.finding is not None for result in results)
     click.echo(f"\n{_count(results)}, {plural(findings, 'finding')}. {SCOPES[memory]}")
@@ -211,9 +216,13 @@ def _replay(job, text):
 
 def trace(job, text):
     """Replay a schedule; return the Violation or None, and the lines of its trace."""
-    with prepared(find(job.program), job.strategy, find_defect(job.defect), job.memory) as explorer:
-        tracer = Tracer(text, explorer.scene.machine)
-        _, violation, _ = explorer.run(tracer)
+    program, defect = find(job.program), find_defect(job.defect)
+    try:
+        with prepared(program, job.strategy, defect, job.memory) as explorer:
+            tracer = Tracer(text, explorer.scene.machine)
+            _, violation, _ = explorer.run(tracer)
+    except Violation as violation:
+        return violation, ["before the first step"]
     tracer.check_end()
     return violation, tracer.lines
 
@@ -226,10 +235,13 @@ def _catalogue():
     jobs = [Job(d.program, d.strategy, find(d.program).bound, d.memory, d.name) for d in defects]
     correct = list(dict.fromkeys(job._replace(defect=None) for job in jobs))
     results = _run(jobs + correct)
-    found, without = results[: len(jobs)], results[len(jobs) :]
-    rows = [_catalogue_row(*pair) for pair in zip(defects, found, strict=True)]
-    echo_columns([CATALOGUE_COLUMNS, *rows])
-    missed = sum(result.finding is None for result in found)
+    echo_row = begin_columns(CATALOGUE_COLUMNS, map(_of_defect, defects))
+    found = []
+    for defect in defects:
+        found.append(next(results).finding)
+        echo_row((*_of_defect(defect), *_of_finding(found[-1])))
+    without = list(results)
+    missed = found.count(None)
     findings = sum(result.finding is not None for result in without)
     click.echo(f"\n{len(found) - missed} of {len(found)} defects found.")
     click.echo(f"Correct code, same programs: {plural(findings, 'finding')}, {_count(without)}.")
@@ -238,29 +250,30 @@ def _catalogue():
     return int(missed + findings > 0)
 
 
-def _catalogue_row(defect, result):
-    found = result.finding
-    last = (found.schedules, len(found.steps), found.kind) if found else ("-", "-", "NOT FOUND")
-    return (defect.name, defect.lived, defect.program, defect.strategy, defect.memory, *last)
+def _of_defect(defect):
+    return (defect.name, defect.lived, defect.program, defect.strategy, defect.memory)
+
+
+def _of_finding(found):
+    return (found.schedules, len(found.steps), found.kind) if found else ("-", "-", "NOT FOUND")
 
 
 def _run(jobs):
-    """Explore jobs in a process for each CPU, the last first, showing progress; in their order."""
-    results = {}
-    with progress_bar() as bar:
+    """Explore jobs, showing progress, above which lines may be printed; yield their results."""
+    total = 0
+    with progress_bar(Console(soft_wrap=True)) as bar:
         task = bar.add_task("exploring", total=len(jobs))
-        for job, _, result in results_of(jobs[::-1]):
-            results[job] = result
-            total = sum(each.schedules for each in results.values())
+        for job, _, result in results_of(jobs):
+            total += result.schedules
             bar.update(task, advance=1, description=f"{total} schedules; {job.program} explored")
-    return [results[job] for job in jobs]
+            yield result
 
 
 def results_of(jobs, chunk=1):
-    """Explore jobs in a process for each CPU; yield each, its seconds and its result, when done."""
+    """Explore jobs in a process for each CPU; yield each, its seconds and result, in order."""
     if jobs:
         with _workers(len(jobs)) as pool:
-            yield from pool.imap_unordered(_explore, jobs, chunk)
+            yield from pool.imap(_explore, jobs, chunk)
 
 
 def _workers(jobs):
@@ -316,6 +329,8 @@ def _echo_trace(lines):
 
 
 def _how_short(found: Finding):
+    if not found.schedules:
+        return "found before the first step of all schedules"
     return (
         f"found after {plural(found.schedules, 'schedule')}; the shortest has "
         f"{plural(found.preemptions, 'preemption')} and {plural(len(found.steps), 'step')}"

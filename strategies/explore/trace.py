@@ -83,8 +83,11 @@ MACHINERY = {
 
 
 def schedule_string(steps):
-    """Return the string that replays a schedule, given the thread of each of its steps."""
-    runs = [(chr(ord("A") + number), len(list(group))) for number, group in groupby(steps)]
+    """Return the string that replays a schedule, given the thread of each of its steps.
+
+    Of none, where the program fails before the first, it is the first thread's.
+    """
+    runs = [(chr(ord("A") + number), len(list(group))) for number, group in groupby(steps or (0,))]
     return " ".join(
         f"{letter}{length if k + 1 < len(runs) else '*'}" for k, (letter, length) in enumerate(runs)
     )

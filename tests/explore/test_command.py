@@ -1,5 +1,6 @@
 """The command `dirtylog explore`, in this process: the JIT is disabled here as the command does."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,34 @@ import pytest
 from strategies.cli import main
 
 SLICED = f"{Path(__file__).parents[1] / 'data' / 'trackers' / 'sliced.py'}:Sliced"
+
+
+RAISING = """
+from strategies.core.protect import change_dirty_pages
+from strategies.fault.write_protect import WriteProtect
+
+class InHarvest(WriteProtect):
+    def _harvest(self, slot, out):
+        took = super()._harvest(slot, out)
+        return took + [0][int(out[0])]
+
+class InEnable(WriteProtect):
+    def _enable(self, slot):
+        change_dirty_pages(self.vm.machine, slot, None, 1, 1)
+
+class Locked(WriteProtect):
+    def _enable(self, slot):
+        super()._enable(slot)
+        self.vm.slots_lock.__enter__()
+"""
+
+
+@pytest.fixture
+def raising(tmp_path):
+    """A file of trackers."""
+    path = tmp_path / "raising.py"
+    path.write_text(RAISING)
+    return path
 
 
 @pytest.fixture
@@ -25,6 +54,54 @@ def test_a_tracker_from_outside_runs_the_programs_of_all(explore):
     status, lines, errors = explore("store-harvest", "--strategy", f"{SLICED}:4")
     assert (status, errors) == (0, [])
     assert lines[1].split()[:2] == ["store-harvest", f"{SLICED}:4"]
+
+
+def replay_line(lines):
+    (line,) = (line for line in lines if line.startswith("dirtylog explore"))
+    return shlex.split(line)[2:]
+
+
+def test_what_a_tracker_raises_is_a_finding_with_its_line(explore, raising):
+    said = "error: IndexError: list index out of range (raising.py:8)"
+    status, lines, errors = explore("store-harvest", "--strategy", f"{raising}:InHarvest")
+    assert (status, errors) == (1, [])
+    assert lines[1].split()[-1] == "error"
+    assert f"store-harvest under {raising}:InHarvest: {said}" in lines
+    status, lines, errors = explore(*replay_line(lines))
+    assert (status, lines[-1], errors) == (1, said, [])
+    assert "B: harvest" in lines
+
+
+@pytest.mark.parametrize(
+    ("tracker", "said"),
+    [
+        ("InEnable", "error: TypeError: unsupported operand type(s) for *: 'NoneType' and 'int'"),
+        ("Locked", "livelock: a spin loop with all threads stopped"),
+    ],
+)
+def test_so_is_what_goes_wrong_before_the_first_step(explore, raising, tracker, said):
+    status, lines, errors = explore("store-harvest", "--strategy", f"{raising}:{tracker}")
+    assert (status, errors) == (1, [])
+    (found,) = (line for line in lines if line.startswith("store-harvest under"))
+    assert said in found
+    assert "found before the first step of all schedules" in lines
+    status, lines, errors = explore(*replay_line(lines))
+    assert (status, lines[0], errors) == (1, "before the first step", [])
+    assert found.endswith(lines[-1])
+
+
+def test_so_is_what_the_generated_programs_raise_until_the_tracker_is_mended(explore, raising):
+    arguments = ("--generated", "pairs", "--part", "3/400", "--out", str(raising.with_name("done")))
+    arguments += ("--strategy", f"{raising}:InEnable")
+    status, lines, _ = explore(*arguments)
+    assert (status, "1 finding." in lines[-1]) == (1, True)
+    assert any("TypeError" in line and "(raising.py:12)" in line for line in lines)
+    status, lines, _ = explore(*arguments)
+    assert (status, "0 of them run now" in lines[0]) == (1, True)
+    raising.write_text(RAISING + "\n")
+    status, lines, errors = explore(*arguments)
+    assert (status, lines) == (2, [])
+    assert "made by other sources" in errors[0]
 
 
 def test_a_higher_bound_runs_more_schedules(explore):
