@@ -11,6 +11,7 @@ from strategies.units import (
     duration,
     number,
     percent,
+    plural,
     share_text,
     size_text,
     two_digits,
@@ -175,7 +176,7 @@ def _scenario(scenario, advice):
     huge = scenario.page_bytes * scenario.entry_pages
     backed = f" in entries of {size_text(huge)}" if scenario.entry_pages > 1 else ""
     return (
-        f"{scenario.slot_pages} pages of {size}{backed}, {written} {of} "
+        f"{plural(scenario.slot_pages, 'page')} of {size}{backed}, {written} {of} "
         f"{duration(scenario.interval_ns)}, {scenario.vcpus} vCPU; "
         f"{advice['provenance']['title']}. All figures are modelled; ranges are 5 % to 95 % of "
         f"{advice['provenance']['draws']} draws over all constants."

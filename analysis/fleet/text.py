@@ -1,7 +1,7 @@
 """The answer for a fleet as rows of text, for the terminal and for the page."""
 
 from analysis.fleet.answer import by_axis, of_each, of_one_choice
-from strategies.units import number, percent, size_text
+from strategies.units import number, percent, plural, size_text
 
 STAR = "*"
 CHOICE = ("strategy", "right for", "CPU", "stall", "against the best")
@@ -15,8 +15,8 @@ def kinds(whole, profile):
     """Return lines that say of what the answer is, and of what kind its numbers are."""
     count = whole.base().cases["trace"].nunique()
     yield (
-        f"{count} VMs, least {whole.aim} by {profile}; all costs are modelled, of exact counts; "
-        f"{whole.failed} rows failed and are left out"
+        f"{plural(count, 'VM')}, least {whole.aim} by {profile}; all costs are modelled, of exact "
+        f"counts; left out: {plural(whole.failed, 'row')} that failed"
     )
     if not whole.offered.all():
         yield f"{STAR} a proposal: no kernel of the platform has it"

@@ -15,6 +15,7 @@ from strategies.explore.programs import LONG_PROGRAMS, PROGRAMS
 from strategies.explore.trace import Tracer, schedule_string
 from strategies.registry import BASELINE, get
 from strategies.terminal import echo_columns, progress_bar
+from strategies.units import plural
 
 SCOPES = {
     "sc": "Seen are sequentially consistent interleavings only: no store buffers, no reordering.",
@@ -252,7 +253,8 @@ def _run(jobs):
         for job, _, result in results_of(jobs[::-1]):
             results[job] = result
             total = sum(each.schedules for each in results.values())
-            bar.update(task, advance=1, description=f"{total} schedules; {job.program} explored")
+            text = f"{plural(total, 'schedule')}; {job.program} explored"
+            bar.update(task, advance=1, description=text)
     return [results[job] for job in jobs]
 
 
@@ -325,8 +327,3 @@ def _how_short(found: Finding):
 def _count(results):
     run, pruned = (sum(getattr(r, name) for r in results) for name in ("schedules", "pruned"))
     return f"{plural(run, 'schedule')} run, {pruned} left out as equivalent"
-
-
-def plural(count, word):
-    """Return a count and its word."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"

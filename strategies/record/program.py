@@ -13,7 +13,8 @@ import click
 from strategies.errors import InputError
 from strategies.record.library import library, start, why_not
 from strategies.record.raw import read_raw, trace_of
-from strategies.workloads.trace import save_trace
+from strategies.units import plural
+from strategies.workloads.trace import save_trace, wrote_text
 
 GRACE_S = 5
 """How long a program that is asked to end may take."""
@@ -108,9 +109,5 @@ def _check(raw, command):
 def _say(trace, out):
     children = trace.meta["children_not_followed"]
     if children:
-        click.echo(f"dirtylog: {children} child processes were not followed", err=True)
-    click.echo(
-        f"wrote {click.format_filename(out)}: {trace.slot_pages} pages of 4 KiB, {trace.epochs} "
-        f"epochs of {trace.epoch_ms:g} ms, mean density {trace.density:.3%}",
-        err=True,
-    )
+        click.echo(f"dirtylog: not followed: {plural(children, 'child process', 'es')}", err=True)
+    click.echo(wrote_text(trace, out), err=True)

@@ -87,7 +87,7 @@ def import_(fmt, files, out, slot, force, **rest):
         raise InputError(f"{len(files)} files; accepted: one, several of bitmap alone")
     if slot is not None and slot % 4096:
         raise InputError(f"--slot must be a multiple of 4 KiB, not {slot} bytes")
-    from strategies.workloads.trace import save_trace
+    from strategies.workloads.trace import save_trace, wrote_text
 
     module, _, function = FORMATS[fmt][0].partition(":")
     reader = getattr(import_module(f"strategies.workloads.imports.{module}"), function)
@@ -96,7 +96,4 @@ def import_(fmt, files, out, slot, force, **rest):
     save_trace(trace, out)
     error = trace.meta.get("curve_worst_error")
     made_up = "" if error is None else f"; made up, its curve off by {error:.1%} at most"
-    click.echo(
-        f"wrote {click.format_filename(out)}: {trace.slot_pages} pages of 4 KiB, "
-        f"{trace.epochs} epochs of {trace.epoch_ms:g} ms, mean density {trace.density:.3%}{made_up}"
-    )
+    click.echo(wrote_text(trace, out) + made_up)

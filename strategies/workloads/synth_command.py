@@ -36,15 +36,12 @@ def synth(pattern, slot, pages, out, force, **arguments):
     PATTERN is uniform, zipf, sequential, clustered or framebuffer.
     """
     from strategies.workloads.synthetic import synthesize
-    from strategies.workloads.trace import save_trace
+    from strategies.workloads.trace import save_trace, wrote_text
 
     check_new_file(out, force)
     trace = synthesize(pattern, slot_pages=_slot_pages(slot, pages), **arguments)
     save_trace(trace, out)
-    click.echo(
-        f"wrote {click.format_filename(out)}: {trace.slot_pages} pages of 4 KiB, "
-        f"{trace.epochs} epochs of {trace.epoch_ms:g} ms, mean density {trace.density:.3%}"
-    )
+    click.echo(wrote_text(trace, out))
 
 
 def _slot_pages(slot_bytes: int | None, pages: int | None) -> int:

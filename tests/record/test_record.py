@@ -200,7 +200,7 @@ def test_children_are_said_not_to_be_followed(tmp_path):
     out = tmp_path / "p.npz"
     code = "import os\nfor _ in range(3):\n if not os.fork(): os._exit(0)\n os.wait()"
     finished = record("--out", out, *python(code))
-    assert "3 child processes were not followed" in finished.stderr
+    assert "not followed: 3 child processes" in finished.stderr
     assert load_trace(out).meta["children_not_followed"] == 3
 
 
