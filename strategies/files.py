@@ -40,7 +40,10 @@ def completed(path: Path):
         with replaced(path) as temporary:
             yield temporary
     except OSError as error:
-        raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
+        raise InputError(
+            f"cannot write {str(path)!r} ({error.strerror or error}); "
+            "accepted: a file in a folder that exists, is writable and has room"
+        ) from error
 
 
 def write_table(frame, path: Path):

@@ -77,7 +77,7 @@ def test_what_a_killed_writer_left_goes_with_the_next_one(tmp_path, other):
 
 def test_what_cannot_be_written_is_one_line(tmp_path):
     path = tmp_path / "none" / "file"
-    refusal = pytest.raises(InputError, match=r"cannot write '.*/none/file': No such file")
+    refusal = pytest.raises(InputError, match=r"cannot write '.*/none/file' \(No such file")
     with refusal, completed(path) as temporary:
         temporary.write_text("half")
 

@@ -214,7 +214,7 @@ def test_options_that_do_not_fit_are_one_line(tmp_path, capsys):
     for arguments, saying in [
         (["addresses", path, "--slot", "1MiB"], "--slot is not of addresses"),
         (["gfns", path, path], "2 files; accepted: one, several of bitmap alone"),
-        (["gfns", path, "--slot", "5000"], "a multiple of 4 KiB"),
+        (["gfns", path, "--slot", "5000"], "a multiple of 4KiB"),
         (
             ["gfns", path, "--instructions", "5"],
             "--instructions is not of gfns; accepted: with lac",

@@ -6,13 +6,13 @@ import click
 
 from strategies.errors import InputError
 from strategies.options import check_new_file
-from strategies.units import FRACTION, SIZE
+from strategies.units import FRACTION, PAGES
 from strategies.workloads.recipe import Recipe
 
 
 @click.command()
 @click.argument("pattern")
-@click.option("--slot", type=SIZE, help="Memory of the slot, instead of --pages.")
+@click.option("--slot", type=PAGES, help="Memory of the slot, instead of --pages.")
 @click.option("--pages", type=int, help=f"Pages of 4 KiB of it.  [default: {Recipe.slot_pages}]")
 @click.option(
     "--density",
@@ -44,13 +44,7 @@ def synth(pattern, slot, pages, out, force, **arguments):
     click.echo(wrote_text(trace, out))
 
 
-def _slot_pages(slot_bytes: int | None, pages: int | None) -> int:
-    if slot_bytes is not None and pages is not None:
+def _slot_pages(slot: int | None, pages: int | None) -> int:
+    if slot is not None and pages is not None:
         raise InputError("--slot and --pages both give the size; accepted: one of them")
-    if pages is not None:
-        return pages
-    if slot_bytes is None:
-        return Recipe.slot_pages
-    if slot_bytes % 4096:
-        raise InputError(f"--slot must be a multiple of 4KiB, not {slot_bytes} bytes")
-    return slot_bytes // 4096
+    return pages if pages is not None else slot or Recipe.slot_pages
