@@ -97,5 +97,7 @@ def _try_to_write(path):
     """Raise OSError, or InputError for a folder, if `completed` could not write there."""
     if path.is_dir():
         raise InputError(f"{str(path)!r} is a folder: accepted is a file, new or old")
-    temporary_of(path).touch()
-    temporary_of(path).unlink()
+    try:
+        temporary_of(path).touch()
+    finally:
+        temporary_of(path).unlink(missing_ok=True)
