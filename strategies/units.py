@@ -229,11 +229,6 @@ def draws_text(fraction):
     return f"{whole}%"
 
 
-def plural(count, word, ending="s"):
-    """Return a count and its word, with the ending of the plural unless it is one."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}{ending}"
-
-
 _SIZE_UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from strategies.errors import InputError
+from strategies.plural import plural
 from strategies.units import (
     duration,
     parse_density,
@@ -10,7 +11,6 @@ from strategies.units import (
     parse_fraction,
     parse_rate,
     parse_size,
-    plural,
 )
 
 

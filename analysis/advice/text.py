@@ -6,12 +6,12 @@ import textwrap
 import numpy as np
 
 from analysis.advice.text_tables import interval_table, once_table, time, worst_table
+from strategies.plural import plural
 from strategies.units import (
     draws_text,
     duration,
     number,
     percent,
-    plural,
     share_text,
     size_text,
     two_digits,

@@ -5,8 +5,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from analysis.report.drawing import GRID, WIDTH, drawn, noted_legend, percent_text
+from strategies.plural import plural
 from strategies.styles import style_of
-from strategies.units import number, plural
+from strategies.units import number
 
 LEAST = 1e-6
 """Costs below it, 0.0001 %, are drawn as it: the axes are logarithmic."""

@@ -10,7 +10,7 @@ import click
 import numpy as np
 
 from strategies.cli import run
-from strategies.units import plural
+from strategies.plural import plural
 from strategies.workloads.trace import Trace, save_trace
 
 SLOT_PAGES = (2048, 4096, 8192, 16384, 32768)

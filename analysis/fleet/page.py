@@ -10,7 +10,7 @@ from analysis.report.drawing import svg_of, write_figure
 from analysis.report.markup import figure_html, folded, table_html
 from analysis.report.page import page
 from strategies.files import completed
-from strategies.units import plural
+from strategies.plural import plural
 
 HEADING = "Which strategy for which VM?"
 TITLES = {"fleet": "One choice for all", "axes": "Page size and interval", "vms": "The VMs"}

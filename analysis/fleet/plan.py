@@ -14,7 +14,8 @@ import numpy as np
 
 from analysis.fleet.cells import Work, count_all
 from analysis.fleet.engine import interrupts_kept
-from strategies.units import duration, plural, size_text
+from strategies.plural import plural
+from strategies.units import duration, size_text
 
 COSTS = {
     "c_bit_scan": (1.0e-3, 2.0e-7, 3.0e-5, 1.0e-7, 9.1e-9, 1.8e-8),

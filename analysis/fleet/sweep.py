@@ -14,8 +14,9 @@ from analysis.fleet.engine import connected, on_each_machine, stream, threads_of
 from analysis.fleet.plan import PROCESS_MIB, Batch, batches_of, line_of, plan_of
 from analysis.fleet.prices import prices_digest, write_rows
 from analysis.fleet.recordings import Recording, find_sources, look, unusable
+from strategies.plural import plural
 from strategies.terminal import progress_bar
-from strategies.units import duration, plural
+from strategies.units import duration
 
 FLUSH_S = 5
 """A client that is killed loses what it received in this time."""

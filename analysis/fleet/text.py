@@ -1,7 +1,8 @@
 """The answer for a fleet as rows of text, for the terminal and for the page."""
 
 from analysis.fleet.answer import by_axis, of_each, of_one_choice
-from strategies.units import number, percent, plural, size_text
+from strategies.plural import plural
+from strategies.units import number, percent, size_text
 
 STAR = "*"
 CHOICE = ("strategy", "right for", "CPU", "stall", "against the best")

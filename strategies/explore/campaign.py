@@ -13,8 +13,8 @@ from strategies.core.jit import PACKAGE, source_digest
 from strategies.errors import InputError
 from strategies.explore import generated
 from strategies.explore.session import SCOPES, Job, results_of, show_findings
+from strategies.plural import plural
 from strategies.terminal import progress_bar
-from strategies.units import plural
 
 SETS = {"pairs": generated.pairs, "all": generated.programs}
 PART = re.compile(r"(\d+)/(\d+)")

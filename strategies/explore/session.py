@@ -13,9 +13,9 @@ from strategies.errors import InputError
 from strategies.explore.explorer import Finding, Result, explore, prepared
 from strategies.explore.programs import LONG_PROGRAMS, PROGRAMS
 from strategies.explore.trace import Tracer, schedule_string
+from strategies.plural import plural
 from strategies.registry import BASELINE, get
 from strategies.terminal import echo_columns, progress_bar
-from strategies.units import plural
 
 SCOPES = {
     "sc": "Seen are sequentially consistent interleavings only: no store buffers, no reordering.",

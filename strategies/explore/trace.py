@@ -41,7 +41,7 @@ from strategies.core.machine import (
 from strategies.core.memslot import SLOT_COUNT
 from strategies.core.rmap import RMAP_CHANGED, RMAP_INDEX, RMAP_PRESENT, RMAP_REFERENCED
 from strategies.errors import InputError
-from strategies.units import plural
+from strategies.plural import plural
 
 TOKEN = re.compile(r"([A-Za-z])(\d+|\*)")
 ALL = -1

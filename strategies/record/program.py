@@ -11,9 +11,9 @@ from pathlib import Path
 import click
 
 from strategies.errors import InputError
+from strategies.plural import plural
 from strategies.record.library import library, start, why_not
 from strategies.record.raw import read_raw, trace_of
-from strategies.units import plural
 from strategies.workloads.trace import save_trace, wrote_text
 
 GRACE_S = 5

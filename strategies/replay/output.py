@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from strategies.files import completed
+from strategies.plural import plural
 from strategies.registry import CHOOSES_BY_COST, base_of
-from strategies.units import duration, plural, size_text
+from strategies.units import duration, size_text
 
 HARVEST_COLUMNS = (
     "trace",

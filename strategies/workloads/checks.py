@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from strategies.errors import InputError
-from strategies.units import plural
+from strategies.plural import plural
 
 REQUIRED_META = ("name", "page_size", "slot_pages", "epoch_ms", "epochs")
 MAX_SLOT_PAGES = 2**31

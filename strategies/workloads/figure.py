@@ -6,7 +6,8 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MultipleLocator, NullFormatter
 
-from strategies.units import duration, number, percent, plural, size_text
+from strategies.plural import plural
+from strategies.units import duration, number, percent, size_text
 from strategies.workloads import shape
 
 FONT = {"font.size": 10, "axes.titlesize": 10.5, "figure.titlesize": 12}

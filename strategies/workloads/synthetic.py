@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 
 from strategies.errors import InputError
-from strategies.units import plural
+from strategies.plural import plural
 from strategies.workloads.archive import MAX_TRACE_BYTES
 from strategies.workloads.checks import MAX_EPOCH_STORES, check_meta
 from strategies.workloads.recipe import Recipe

@@ -7,11 +7,10 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import click
 import numpy as np
 
 from strategies.errors import InputError
-from strategies.units import plural
+from strategies.plural import plural
 from strategies.workloads.archive import read_arrays, write_arrays
 from strategies.workloads.checks import check_meta, check_trace, written_too
 from strategies.workloads.merging import (
@@ -288,6 +287,8 @@ def save_trace(trace: Trace, path: str | Path) -> None:
 
 def wrote_text(trace: Trace, path: str | Path) -> str:
     """Return what a command says of the file to which it saved a trace."""
+    import click
+
     return (
         f"wrote {click.format_filename(path)}: {plural(trace.slot_pages, 'page')} of 4 KiB, "
         f"{plural(trace.epochs, 'epoch')} of {trace.epoch_ms:g} ms, "

@@ -79,8 +79,9 @@ def describe(trace):
 
 def text_of(document):
     """Return it as text for people."""
+    from strategies.plural import plural
     from strategies.replay.output import columns
-    from strategies.units import duration, number, percent, plural, size_text
+    from strategies.units import duration, number, percent, size_text
 
     page, slot = document["page_bytes"], document["slot_pages"]
     epoch = duration(document["epoch_ms"] * 1e6)

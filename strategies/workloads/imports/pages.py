@@ -6,7 +6,7 @@ from itertools import chain
 import numpy as np
 
 from strategies.errors import InputError
-from strategies.units import plural
+from strategies.plural import plural
 from strategies.workloads.checks import MAX_EPOCHS, MAX_SLOT_PAGES
 from strategies.workloads.compact import Compaction, laid_out_by_number
 from strategies.workloads.imports.text import numbered, whole_number, wrong
