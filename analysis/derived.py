@@ -27,9 +27,9 @@ from analysis.measured.load import FAILED, OK, UNKNOWN, latest, load_machine, lo
 from analysis.measured.reference import COSTS, ORIGIN
 from analysis.measured.walks import MADE_OF
 from strategies.cli import run
+from strategies.files import write_table
 
 HELD_OUT = "held_out.csv"
-DIGITS = "%.6g"
 
 
 def noise(frame):
@@ -130,12 +130,12 @@ def write_derived(results, out):
     }
     out.mkdir(parents=True, exist_ok=True)
     for table, name in ((cells, HARVESTS), (walks, COSTS), (judged[SHOWN], HELD_OUT)):
-        table.to_csv(out / name, index=False, float_format=DIGITS)
+        write_table(table, out / name)
     (out / ORIGIN).write_text(json.dumps(about, indent=2) + "\n")
 
 
 def _rounded(number):
-    return float(DIGITS % number)
+    return float(f"{number:.6g}")
 
 
 SHOWN = [

@@ -7,6 +7,7 @@ is measured, so that the same sources give the same table.
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import click
 import numpy as np
@@ -19,6 +20,7 @@ from analysis.model.pricing import counts_of, sums, unit_costs_of
 from analysis.model.profile import load_profile
 from analysis.model.scenario import Scenario, scenario_of_trace
 from strategies.cli import run
+from strategies.files import write_table
 from strategies.replay.run import build, replay
 from strategies.workloads.trace import bundled, load_trace
 
@@ -124,7 +126,7 @@ def over_page_scan(profile):
 @click.option("--adversaries", is_flag=True, help="The named adversaries, not recordings.")
 @click.option("--search", "tries", type=int, help="Look for worse adversaries, so often.")
 @click.option("--page-scan", is_flag=True, help="Over the range of page_scan.")
-@click.option("--out", type=click.Path(dir_okay=False), help="A CSV file.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="A CSV file.")
 def main(traces, profiles, adversaries, tries, page_scan, out):
     """Compare adaptive with all other trackers, on TRACES or on all recordings."""
     profiles = [load_profile(name) for name in profiles]
@@ -142,7 +144,7 @@ def main(traces, profiles, adversaries, tries, page_scan, out):
     shown = rows[list(SHOWN)]
     click.echo(shown.to_string(index=False, float_format="%.3f"))
     if out:
-        rows.to_csv(out, index=False, float_format="%.6g", lineterminator="\n")
+        write_table(rows, out)
 
 
 def _search(profile, tries):

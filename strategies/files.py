@@ -40,7 +40,10 @@ def completed(path: Path):
         with replaced(path) as temporary:
             yield temporary
     except OSError as error:
-        raise InputError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
+        raise InputError(
+            f"cannot write {str(path)!r} ({error.strerror or error}); "
+            "accepted: a file in a folder that exists, is writable and has room"
+        ) from error
 
 
 def write_table(frame, path: Path):
@@ -94,5 +97,7 @@ def _try_to_write(path):
     """Raise OSError, or InputError for a folder, if `completed` could not write there."""
     if path.is_dir():
         raise InputError(f"{str(path)!r} is a folder: accepted is a file, new or old")
-    temporary_of(path).touch()
-    temporary_of(path).unlink()
+    try:
+        temporary_of(path).touch()
+    finally:
+        temporary_of(path).unlink(missing_ok=True)

@@ -38,6 +38,20 @@ def parse_size(text: str) -> int:
     return int(size)
 
 
+def parse_pages(text: str) -> int:
+    """Return the pages of 4 KiB in a size.
+
+    Raises
+    ------
+    InputError
+        If `text` is not a size, or not of whole pages.
+    """
+    nbytes = parse_size(text)
+    if nbytes % 4096:
+        raise InputError(f"the slot must be a multiple of 4KiB, not {nbytes} bytes")
+    return nbytes // 4096
+
+
 def parse_fraction(text: str) -> float:
     """Return the number from 0 to 1 in ``0.1%``, ``0.001`` or ``1e-3``.
 
@@ -163,6 +177,7 @@ class Parsed(click.ParamType):
 
 
 SIZE = Parsed("size", parse_size)
+PAGES = Parsed("size", parse_pages)
 FRACTION = Parsed("fraction", parse_fraction)
 DURATION = Parsed("duration", parse_duration)
 WEIGHTS = Parsed("weights", parse_weights)

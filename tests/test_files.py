@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from strategies.errors import InputError
-from strategies.files import completed, replaced
+from strategies.files import completed, output_folder, replaced
 from strategies.replay.figure import read_harvests
 from strategies.workloads.synthetic import synthesize
 from strategies.workloads.trace import save_trace
@@ -77,9 +77,22 @@ def test_what_a_killed_writer_left_goes_with_the_next_one(tmp_path, other):
 
 def test_what_cannot_be_written_is_one_line(tmp_path):
     path = tmp_path / "none" / "file"
-    refusal = pytest.raises(InputError, match=r"cannot write '.*/none/file': No such file")
+    refusal = pytest.raises(InputError, match=r"cannot write '.*/none/file' \(No such file")
     with refusal, completed(path) as temporary:
         temporary.write_text("half")
+
+
+def test_an_output_folder_goes_if_it_is_interrupted_while_it_is_tried(tmp_path, monkeypatch):
+    touch = Path.touch
+
+    def interrupted(path):
+        touch(path)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "touch", interrupted)
+    with pytest.raises(KeyboardInterrupt), output_folder(tmp_path / "new" / "out", ["file"]):
+        pass
+    assert names(tmp_path) == []
 
 
 def test_two_replays_at_once_into_one_folder_both_succeed(tmp_path):

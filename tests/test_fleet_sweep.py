@@ -407,6 +407,6 @@ def test_a_plan_says_what_it_would_take_and_does_nothing(
     assert sweep(*line, "--scheduler", cluster.scheduler_address) == 0
     said = capsys.readouterr().out
     cells = len(names())
-    assert f"{cells} cells to count of {cells} asked for, 1 recordings" in said
+    assert f"{cells} cells to count of {cells} asked for, 1 recording\n" in said
     assert "core hours" in said
     assert not Path(tmp_path / "ds").exists()

@@ -59,15 +59,34 @@ def test_addresses_are_made_into_a_slot(imported):
 
 
 def test_a_file_is_the_bitmap_of_an_epoch(tmp_path):
-    maps = [np.array([0b10000001, 0, 2], np.uint8), np.array([0, 0, 128], np.uint8)]
     paths = [tmp_path / f"{i}.bitmap" for i in range(2)]
-    for path, one in zip(paths, maps, strict=True):
-        one.tofile(path)
+    for path, word in zip(paths, (b"\x81\0\2\0\0\0\0\0", b"\0\0\x80\0\0\0\0\0"), strict=True):
+        path.write_bytes(word)
     out = tmp_path / "x.npz"
-    assert main(["import", "bitmap", *map(str, paths), "--out", str(out)]) == 0
-    trace = load_trace(out)
-    assert epochs_of(trace) == [[0, 7, 17], [23]]
-    assert trace.slot_pages == 24
+    line = ["import", "bitmap", *map(str, paths), "--out", str(out), "--force"]
+    for size, pages in ((), 64), (("--slot", "96KiB"), 24):
+        assert main([*line, *size]) == 0
+        trace = load_trace(out)
+        assert epochs_of(trace) == [[0, 7, 17], [23]]
+        assert trace.slot_pages == pages
+
+
+@pytest.mark.parametrize(
+    ("sizes", "slot", "saying"),
+    [
+        ([3], (), "0' has 3 bytes; accepted: 8, 8 for each 64 pages"),
+        ([8, 16], (), "1' has 16 bytes; accepted: 8,"),
+        ([8], ("--slot", "260KiB"), "0' has 8 bytes; accepted: 16,"),
+        ([16], ("--slot", "256KiB"), "0' has 16 bytes; accepted: 8,"),
+    ],
+)
+def test_a_bitmap_has_the_words_of_the_slot(tmp_path, capsys, sizes, slot, saying):
+    paths = [tmp_path / str(i) for i in range(len(sizes))]
+    for path, size in zip(paths, sizes, strict=True):
+        path.write_bytes(bytes(size))
+    out = tmp_path / "x.npz"
+    assert main(["import", "bitmap", *map(str, paths), "--out", str(out), *slot]) == 2
+    assert saying in capsys.readouterr().err
 
 
 def test_a_bitmap_takes_memory_by_its_bits_and_has_at_most_those_of_a_slot(tmp_path, capsys):
@@ -138,7 +157,7 @@ def test_one_figure_is_one_point(imported):
         ("gfns", "", "is empty"),
         ("gfns", "1 2\n3 four\n", "line 2: 'four' is no number; accepted: 17 or 0x11"),
         ("gfns", "1 2\n-3\n", "line 2: '-3' is no number"),
-        ("gfns", "epoch,gfn\n0,1\n\n7\n", "line 4: 1 columns; accepted: 2"),
+        ("gfns", "epoch,gfn\n0,1\n\n7\n", "line 4: 1 column; accepted: 2"),
         ("gfns", "epoch,gfn\n16777216,1\n", "line 2: epoch 16777216; accepted: below 16777216"),
         ("gfns", "99999999999", "gfn 99999999999 is too large"),
         ("gfns", b"\xff\xfe1", "is no text"),
@@ -195,7 +214,7 @@ def test_options_that_do_not_fit_are_one_line(tmp_path, capsys):
     for arguments, saying in [
         (["addresses", path, "--slot", "1MiB"], "--slot is not of addresses"),
         (["gfns", path, path], "2 files; accepted: one, several of bitmap alone"),
-        (["gfns", path, "--slot", "5000"], "a multiple of 4 KiB"),
+        (["gfns", path, "--slot", "5000"], "a multiple of 4KiB"),
         (
             ["gfns", path, "--instructions", "5"],
             "--instructions is not of gfns; accepted: with lac",

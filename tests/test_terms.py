@@ -267,6 +267,13 @@ def test_pages_reported_in_excess_cost_what_sending_them_does():
     assert got["c_bit_scan"].cpu_ns == pytest.approx(100 * (names["reported_pages"] - 66))
 
 
+@pytest.mark.parametrize("density", [1e-5, 0.001, 0.07, 1 / 3, 1])
+def test_no_page_is_reported_in_excess_where_an_entry_is_one_page(density):
+    scenario = Scenario(1 << 20, density * (1 << 20), 1e8)
+    names = names_at(scenario, MACHINE)
+    assert names["reported_pages"] == names["dirty_pages"]
+
+
 def test_huge_pages_are_split_where_the_platform_does_it():
     one = Scenario(1 << 20, 1000, 1e9, entry_pages=512)
     constants = dict.fromkeys(CONSTANTS, 0.0) | MACHINE | {"split": 1.0, "splits": 1}

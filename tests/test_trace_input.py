@@ -280,8 +280,8 @@ def test_an_archive_whose_directory_is_elsewhere_is_refused(tmp_path):
 
 
 IDLE = {
-    "epochs": (META | {"epochs": 2**17 + 1}, "131073 epochs in which 0 pages are written"),
-    "pages": (META | {"slot_pages": 2 * 10**8}, "a slot of 762 GiB in which 0 pages are written"),
+    "epochs": (META | {"epochs": 2**17 + 1}, "131073 epochs with 0 pages written"),
+    "pages": (META | {"slot_pages": 2 * 10**8}, "a slot of 762 GiB with 0 pages written"),
 }
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from strategies.errors import InputError
+from strategies.plural import plural
 from strategies.units import (
     duration,
     parse_density,
@@ -111,3 +112,8 @@ def test_rates(text, rate):
 def test_what_is_no_rate(text):
     with pytest.raises(InputError, match="is not a rate; accepted: a size a second"):
         parse_rate(text)
+
+
+def test_one_is_singular():
+    assert [plural(count, "page") for count in (0, 1, 2)] == ["0 pages", "1 page", "2 pages"]
+    assert [plural(1, "batch", "es"), plural(2, "batch", "es")] == ["1 batch", "2 batches"]

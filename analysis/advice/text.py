@@ -6,6 +6,7 @@ import textwrap
 import numpy as np
 
 from analysis.advice.text_tables import interval_table, once_table, time, worst_table
+from strategies.plural import plural
 from strategies.units import (
     draws_text,
     duration,
@@ -182,7 +183,7 @@ def _scenario(scenario, advice):
     huge = scenario.page_bytes * scenario.entry_pages
     backed = f" in entries of {size_text(huge)}" if scenario.entry_pages > 1 else ""
     return (
-        f"{scenario.slot_pages} pages of {size}{backed}, {written} {of} "
+        f"{plural(scenario.slot_pages, 'page')} of {size}{backed}, {written} {of} "
         f"{duration(scenario.interval_ns)}, {scenario.vcpus} vCPU; "
         f"{advice['provenance']['title']}. All figures are modelled; ranges are 5 % to 95 % of "
         f"{advice['provenance']['draws']} draws over all constants."

@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from analysis.report.drawing import GRID, WIDTH, drawn, noted_legend, percent_text
+from strategies.plural import plural
 from strategies.styles import style_of
 from strategies.units import number
 
@@ -49,7 +50,8 @@ def distribution(fleet):
     _share_axis(axes.xaxis)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     most = int(right_for.argmax())
-    figure.suptitle(f"{_named(fleet, most)} is the best for {right_for[most]} of {len(least)} VMs")
+    of_all = f"{right_for[most]} of {plural(len(least), 'VM')}"
+    figure.suptitle(f"{_named(fleet, most)} is the best for {of_all}")
     noted_legend(figure, f"what the best of a VM costs (modelled); in brackets: VMs; {STAR}")
     return figure
 

@@ -10,6 +10,7 @@ import click
 import numpy as np
 
 from strategies.cli import run
+from strategies.plural import plural
 from strategies.workloads.trace import Trace, save_trace
 
 SLOT_PAGES = (2048, 4096, 8192, 16384, 32768)
@@ -75,7 +76,7 @@ def generate(folder, vms, seed):
     for vm in range(vms):
         trace = make_trace(seed, vm)
         save_trace(trace, folder / f"{trace.name}.npz")
-    click.echo(f"wrote {vms} recordings to {folder}")
+    click.echo(f"wrote {plural(vms, 'recording')} to {folder}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from analysis.report.drawing import svg_of, write_figure
 from analysis.report.markup import figure_html, folded, table_html
 from analysis.report.page import page
 from strategies.files import completed
+from strategies.plural import plural
 
 HEADING = "Which strategy for which VM?"
 TITLES = {"fleet": "One choice for all", "axes": "Page size and interval", "vms": "The VMs"}
@@ -75,4 +76,4 @@ def _vms(base):
     if len(rows) <= DEAREST:
         return dearest
     rest = table_html(pd.DataFrame(rows[DEAREST:], columns=names), "")
-    return dearest + folded(f"The other {len(rows) - DEAREST} VMs", rest)
+    return dearest + folded(plural(len(rows) - DEAREST, "more VM"), rest)

@@ -14,6 +14,7 @@ import numpy as np
 
 from analysis.fleet.cells import Work, count_all
 from analysis.fleet.engine import interrupts_kept
+from strategies.plural import plural
 from strategies.units import duration, size_text
 
 COSTS = {
@@ -195,8 +196,8 @@ def line_of(works, asked, workers):
     cells = [(work.recording, cell) for work in works for cell in work.cells]
     seconds = sum(seconds_of(*one) for one in cells)
     return (
-        f"{len(cells)} cells to count of {asked} asked for: about "
-        f"{duration(seconds / workers * 1e9)} if {workers} threads have a core each, "
+        f"{plural(len(cells), 'cell')} to count of {asked} asked for: about "
+        f"{duration(seconds / workers * 1e9)} with a core for each of {plural(workers, 'thread')}, "
         f"{_disk(cells)} (estimated)"
     )
 
@@ -221,19 +222,21 @@ def plan_of(works, asked, recordings, jobs):
     batches = batches_of(works, jobs, alone)
     moved = sum(work.recording.nbytes for batch in batches for work in batch.works)
     lines = [
-        f"{len(cells)} cells to count of {asked} asked for, {recordings} recordings",
-        f"{seconds * alone / 3600:.3g} core hours, {len(batches)} batches (estimated; times here "
-        f"are {alone:.2f} of those of the machine that the estimate was made on)",
+        f"{plural(len(cells), 'cell')} to count of {asked} asked for, "
+        f"{plural(recordings, 'recording')}",
+        f"{seconds * alone / 3600:.3g} core hours, {plural(len(batches), 'batch', 'es')} "
+        f"(estimated; times here are {alone:.2f} of those of the machine that the estimate was "
+        "made on)",
         f"{_about(moved)} read from storage, {_disk(cells)} written",
         f"largest worker: {max((batch.mib for batch in batches), default=0)} MiB",
     ]
     lines += [
-        f"{count} workers, each as quick as one process here: "
+        f"{plural(count, 'worker')}, each as quick as one process here: "
         f"{duration(seconds * alone / count * 1e9)}"
         for count in (1, 2, 4, 16)
     ]
     here = duration(seconds * beside / jobs * 1e9)
-    lines.append(f"here, {jobs} processes, timed beside each other: {here}")
+    lines.append(f"here, {plural(jobs, 'process', 'es')} at once, timed so: {here}")
     return "\n".join(lines)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from strategies.errors import InputError
 from strategies.options import PAGE_SHIFTS
 from strategies.registry import TRACKERS, base_of, get, names
-from strategies.units import parse_duration, parse_fraction, parse_size
+from strategies.units import parse_duration, parse_fraction, parse_pages
 from strategies.workloads.checks import MAX_EPOCH_STORES, MAX_EPOCHS, MAX_SLOT_PAGES
 from strategies.workloads.recipe import Recipe
 from strategies.workloads.synthetic import check_recipe
@@ -67,16 +67,9 @@ DEFAULTS = {
 }
 
 
-def _slot_pages(text):
-    nbytes = parse_size(text)
-    if nbytes % 4096:
-        raise InputError(f"slot must be a multiple of 4KiB, not {nbytes} bytes")
-    return nbytes // 4096
-
-
 WORKLOAD = {
     "pattern": ("pattern", str),
-    "slot": ("slot_pages", _slot_pages),
+    "slot": ("slot_pages", parse_pages),
     "density": ("density", parse_fraction),
     "epochs": ("epochs", _whole(1, MAX_EPOCHS)),
     "epoch": ("epoch_ms", lambda text: parse_duration(text) / 1e6),

@@ -14,6 +14,7 @@ from analysis.fleet.engine import connected, on_each_machine, stream, threads_of
 from analysis.fleet.plan import PROCESS_MIB, Batch, batches_of, line_of, plan_of
 from analysis.fleet.prices import prices_digest, write_rows
 from analysis.fleet.recordings import Recording, find_sources, look, unusable
+from strategies.plural import plural
 from strategies.terminal import progress_bar
 from strategies.units import duration
 
@@ -223,7 +224,8 @@ class _Progress:
         text = f"{duration(left * 1e9)} left"
         self._bar.update(self._task, completed=self._counted, description=text)
         if not sys.stderr.isatty() and now > self._said + SAY_S:
-            click.echo(f"{self._counted} of {self._cells} cells counted, {text}", err=True)
+            cells = plural(self._cells, "cell")
+            click.echo(f"{self._counted} of {cells} counted, {text}", err=True)
             self._said = now
 
 
@@ -258,9 +260,10 @@ def _said_at_the_end(dataset, asked, missing):
     good = set(mine[mine["epochs"].notna() & (mine["reason"] == "")]["key"])
     failed = mine[~mine["key"].isin(good)].drop_duplicates("key", keep="last")
     click.echo(
-        f"{dataset.place}: {len(asked)} cells, {missing} of them new, {len(failed)} failed",
+        f"{dataset.place}: {plural(len(asked), 'cell')}, {missing} of them new, "
+        f"{len(failed)} failed",
         err=True,
     )
     for reason, cells in failed.groupby("reason").size().head(10).items():
-        click.echo(f"dirtylog: {cells} cells failed: {reason}", err=True)
+        click.echo(f"dirtylog: {plural(cells, 'cell')} failed: {reason}", err=True)
     return int(len(failed) > 0)

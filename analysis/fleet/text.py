@@ -1,6 +1,7 @@
 """The answer for a fleet as rows of text, for the terminal and for the page."""
 
 from analysis.fleet.answer import by_axis, of_each, of_one_choice
+from strategies.plural import plural
 from strategies.units import number, percent, size_text
 
 STAR = "*"
@@ -16,8 +17,8 @@ def kinds(whole, profile):
     base = whole.base()
     count = base.cases["trace"].nunique()
     yield (
-        f"{count} VMs, least {whole.aim} by {profile}; all costs are modelled, of exact counts; "
-        f"{whole.failed} rows failed and are left out"
+        f"{plural(count, 'VM')}, least {whole.aim} by {profile}; all costs are modelled, of exact "
+        f"counts; left out: {plural(whole.failed, 'row')} that failed"
     )
     if len(base.cases) < len(whole.cases):
         yield "where nothing else is said, each VM with its smallest pages and shortest interval"

@@ -27,7 +27,8 @@ COUNTS = {
     "any_dirty": "min(dirty_pages, 1)",
     "tracked_pages": "max(entry_pages * (1 - splits), 1)",
     "slot_entries": "slot_pages / tracked_pages",
-    "dirty_entries": "slot_entries * (1 - (1 - density) ** tracked_pages)",
+    "dirty_entries": "min(dirty_pages, max(dirty_pages / tracked_pages,"
+    " slot_entries * (1 - (1 - density) ** tracked_pages)))",
     "reported_pages": "dirty_entries * tracked_pages",
     "touched_words": "words * (1 - (1 - density) ** max(tracked_pages, 64))",
     "touched_summaries": "ceil(words / 64)"
@@ -51,7 +52,8 @@ COUNTS = {
 `any_dirty`: 1 if anything is written; below one page an interval, the chance of it.
 `looked_words`: those of an interval in which something was written.
 `dirty_entries`, `touched_words`, and `touched_summaries`, of 64 words each: expected, written pages
-being scattered at random.
+being scattered at random. The bounds of `dirty_entries` hold anyway; where an entry is one page
+they leave no rest of a subtraction.
 `touched_lines`, `touched_tables`: cache lines of page-table entries (8) and tables (512) in which
 there is a written page. `runs`, `line_runs`: of adjacent written pages, and of adjacent such lines.
 Expected likewise; of the lanes alone.

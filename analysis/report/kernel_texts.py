@@ -24,17 +24,19 @@ def origin(kernels):
         "other": "KVM has neither VMX nor SVM here and runs guests **in software**: its faults and "
         "harvests are that backend's."
     }
-    several = one["passes"] > 1
-    differ = (
-        f"A harvest of the slowest pass took {share_text(passes_differ(kernels))} longer than one "
-        "of the fastest (median of cells). "
-    )
+    passes = differ = ""
+    if one["passes"] > 1:
+        passes = f", the median of {one['passes']} passes"
+        differ = (
+            "A harvest of the slowest pass took "
+            f"{share_text(passes_differ(kernels))} longer than one of the fastest (median of "
+            "cells). "
+        )
     return (
         f"*Measured* on {one['date']}: {one['cpu']}, {one['cpus']} CPUs, Linux {one['kernel']}; "
-        f"the lower quartile of {one['repetitions']} repetitions"
-        f"{f', the median of {one["passes"]} passes' if several else ''}. The load was at most {load:.1f}, the lane itself included. Time in which other "
-        "work had the CPU is left out, what that does to the caches is not. "
-        + (differ if several else "")
+        f"the lower quartile of {one['repetitions']} repetitions{passes}. The load was at most "
+        f"{load:.1f}, the lane itself included. Time in which other work had the CPU is left out, "
+        f"what that does to the caches is not. {differ}"
         + told.get(one["backend"], f"KVM by {one['backend']}.")
     )
 

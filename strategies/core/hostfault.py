@@ -75,7 +75,7 @@ def _resolve(machine, vcpu, index, v, is_store):
     if writable and (is_store or not is_write_protected(mode)):
         if logs_in_fault(mode):
             log_pages(machine, vcpu, slot, mode, gfn, pages_of(machine, shift))
-        if is_store and opens_pages(mode) and not is_open(machine, slot, mode, gfn):
+        if opens_pages(mode) and not is_open(machine, slot, mode, gfn):
             first, end = claim(machine, vcpu, slot, mode, gfn)
         give_permission(machine, vcpu, index, v, guest_r & HPTE_R_PERMISSION)
     else:

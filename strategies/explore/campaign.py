@@ -12,7 +12,8 @@ import click
 from strategies.core.jit import PACKAGE, source_digest
 from strategies.errors import InputError
 from strategies.explore import generated
-from strategies.explore.session import SCOPES, Job, plural, results_of, show_findings
+from strategies.explore.session import SCOPES, Job, results_of, show_findings
+from strategies.plural import plural
 from strategies.registry import base_of, file_of, line_of
 from strategies.terminal import progress_bar
 
@@ -59,8 +60,8 @@ def run_generated(which, chosen, bound, memory, part, out):
     rows = [done[job] for job in jobs]
     counts = {name: sum(row[name] for row in rows) for name in ("schedules", "pruned", "seconds")}
     click.echo(
-        f"{len({job.program for job in jobs})} programs, {len(jobs)} with their trackers, "
-        f"{len(todo)} of them run now in {time.monotonic() - began:.0f} s.\n"
+        f"{plural(len({job.program for job in jobs}), 'program')}, {len(jobs)} with their "
+        f"trackers, {len(todo)} of them run now in {time.monotonic() - began:.0f} s.\n"
         f"{plural(counts['schedules'], 'schedule')} run, {counts['pruned']} left out as "
         f"equivalent, in {counts['seconds']:.0f} s of processors, "
         f"{plural(sum(row['is_found'] for row in rows), 'finding')}. {SCOPES[memory]}"

@@ -15,6 +15,7 @@ from strategies.explore.explorer import Finding, Result, explore, prepared
 from strategies.explore.programs import LONG_PROGRAMS, PROGRAMS
 from strategies.explore.scheduler import Violation
 from strategies.explore.trace import Tracer, schedule_string
+from strategies.plural import plural
 from strategies.registry import BASELINE, get
 from strategies.terminal import begin_columns, echo_columns, progress_bar
 
@@ -265,7 +266,8 @@ def _run(jobs):
         task = bar.add_task("exploring", total=len(jobs))
         for job, _, result in results_of(jobs):
             total += result.schedules
-            bar.update(task, advance=1, description=f"{total} schedules; {job.program} explored")
+            text = f"{plural(total, 'schedule')}; {job.program} explored"
+            bar.update(task, advance=1, description=text)
             yield result
 
 
@@ -340,8 +342,3 @@ def _how_short(found: Finding):
 def _count(results):
     run, pruned = (sum(getattr(r, name) for r in results) for name in ("schedules", "pruned"))
     return f"{plural(run, 'schedule')} run, {pruned} left out as equivalent"
-
-
-def plural(count, word):
-    """Return a count and its word."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"

@@ -41,6 +41,7 @@ from strategies.core.machine import (
 from strategies.core.memslot import SLOT_COUNT
 from strategies.core.rmap import RMAP_CHANGED, RMAP_INDEX, RMAP_PRESENT, RMAP_REFERENCED
 from strategies.errors import InputError
+from strategies.plural import plural
 
 TOKEN = re.compile(r"([A-Za-z])(\d+|\*)")
 ALL = -1
@@ -119,6 +120,7 @@ class Replay:
 
     def choose(self, schedule):
         """Return the thread whose turn it is."""
+        steps = plural(len(schedule.steps), "step")
         while self._runs:
             number, left = self._runs[0]
             if number not in schedule.threads:
@@ -130,10 +132,10 @@ class Replay:
                 return thread
             if left > 0 or (left == ALL and schedule.current is not thread):
                 why = "has ended" if thread.finished else "waits"
-                raise self._misfit(f"after {len(schedule.steps)} steps {thread.letter} {why}")
+                raise self._misfit(f"after {steps} {thread.letter} {why}")
             self._runs.pop(0)
         if schedule.runnable:
-            raise self._misfit(f"after its {len(schedule.steps)} steps threads can still go on")
+            raise self._misfit(f"after its {steps} threads can still go on")
         return None
 
     def check_end(self):

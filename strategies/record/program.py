@@ -9,9 +9,10 @@ from contextlib import contextmanager
 import click
 
 from strategies.errors import InputError
+from strategies.plural import plural
 from strategies.record.library import library, start, why_not
 from strategies.record.raw import raw_folder, read_raws, trace_of
-from strategies.workloads.trace import save_trace
+from strategies.workloads.trace import save_trace, wrote_text
 
 GRACE_S = 5
 """How long a program that is asked to end may take."""
@@ -107,11 +108,6 @@ def _check(raws, command):
 
 def _say(trace, out, failed):
     if failed:
-        click.echo(f"dirtylog: {failed} processes could not be recorded", err=True)
+        click.echo(f"dirtylog: not recorded: {plural(failed, 'process', 'es')}", err=True)
     count = len(trace.meta["processes"])
-    click.echo(
-        f"wrote {click.format_filename(out)}: {trace.slot_pages} pages of 4 KiB, {trace.epochs} "
-        f"epochs of {trace.epoch_ms:g} ms, mean density {trace.density:.3%}"
-        f"{f', {count} processes' if count > 1 else ''}",
-        err=True,
-    )
+    click.echo(f"{wrote_text(trace, out)}, {plural(count, 'process', 'es')}", err=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from strategies.files import completed
+from strategies.plural import plural
 from strategies.registry import CHOOSES_BY_COST, base_of
 from strategies.units import duration, size_text
 
@@ -106,8 +107,8 @@ def text_of(doc):
     reads = "writes and reads" if trace["reads"] else "writes only, which flatters pte_flush"
     return "\n".join(
         (
-            f"{trace['name']}: {trace['epochs']} epochs of {trace['epoch_ms']:.4g} ms, "
-            f"{machine['slot_pages']} pages of {machine['page_size'] >> 10} KiB, "
+            f"{trace['name']}: {plural(trace['epochs'], 'epoch')} of {trace['epoch_ms']:.4g} ms, "
+            f"{plural(machine['slot_pages'], 'page')} of {machine['page_size'] >> 10} KiB, "
             f"mean density {trace['mean_density']:.3%}; {reads}{_recorded(trace)}",
             f"{machine['mapping']} mapping, {machine['vcpus']} vCPU, HPT of order "
             f"{machine['hpt_order']}; {machine['cpu']}",

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from strategies.errors import InputError
-from strategies.files import replaced
+from strategies.files import completed
 
 MAX_TRACE_BYTES = 4 << 30
 ALWAYS_ACCEPTED_BYTES = 128 << 20
@@ -196,17 +196,12 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     InputError
         If the archive cannot be written there; `path` is then as it was before.
     """
-    try:
+    with completed(path) as temporary:
         if path.exists() and not path.is_file():
             raise InputError(f"cannot write {str(path)!r}; accepted: a new or a regular file")
-        with replaced(path) as temporary, temporary.open("xb") as file:
+        with temporary.open("xb") as file:
             np.savez_compressed(file, **arrays)
             if sum(array.nbytes for array in arrays.values()) > budget_bytes(file.tell()):
                 file.truncate(0)
                 file.seek(0)
                 np.savez(file, **arrays)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {str(path)!r} ({error.strerror or error}); "
-            "accepted: a file in a folder that exists, is writable and has room"
-        ) from error

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from strategies.errors import InputError
+from strategies.plural import plural
 
 REQUIRED_META = ("name", "page_size", "slot_pages", "epoch_ms", "epochs")
 MAX_SLOT_PAGES = 2**31
@@ -88,13 +89,13 @@ def check_work(trace: Any) -> None:
     pages = len(trace.gfns) + reads
     if trace.epochs > max(IDLE_EPOCHS, pages):
         raise InputError(
-            f"{trace.epochs} epochs in which {pages} pages are written or read; accepted: at most "
-            f"{IDLE_EPOCHS} where so little is, or a longer --interval"
+            f"{trace.epochs} epochs with {plural(pages, 'page')} written or read; accepted: at "
+            f"most {IDLE_EPOCHS} where so little is, or a longer --interval"
         )
     slot_bytes = trace.slot_pages * trace.page_size
     if slot_bytes > max(IDLE_SLOT_BYTES, pages * SLOT_BYTES_OF_A_PAGE):
         raise InputError(
-            f"a slot of {slot_bytes >> 30} GiB in which {pages} pages are written or read; "
+            f"a slot of {slot_bytes >> 30} GiB with {plural(pages, 'page')} written or read; "
             f"accepted: at most {IDLE_SLOT_BYTES >> 30} GiB where so little is"
         )
 

@@ -6,6 +6,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MultipleLocator, NullFormatter
 
+from strategies.plural import plural
 from strategies.units import duration, number, percent, size_text
 from strategies.workloads import shape
 
@@ -35,8 +36,8 @@ def trace_figure(trace):
         _draw_runs(figure.add_subplot(grid[1, 1]), trace)
         _draw_heat(figure, figure.add_subplot(grid[2, :]), trace)
         figure.suptitle(
-            f"{trace.name}: {trace.epochs} epochs of {_time(trace.epoch_ms)}, {trace.slot_pages:,} "
-            f"pages of {size_text(trace.page_size)} (exact counts)",
+            f"{trace.name}: {plural(trace.epochs, 'epoch')} of {_time(trace.epoch_ms)}, "
+            f"{plural(trace.slot_pages, 'page')} of {size_text(trace.page_size)} (exact counts)",
             parse_math=False,
         )
     return figure
@@ -113,7 +114,7 @@ def _draw_working_set(panel, trace):
     _set_formats(panel.yaxis, lambda value, _: f"{100 * value:.3g}%")
     panel.set_xlabel(f"pages, those written most often first ({len(counts):,} in all)")
     panel.set_ylabel("of all writes")
-    panel.set_title(f"half of the writes go to {shape.working_set(trace)[0.5]:,} pages")
+    panel.set_title(f"pages with half of the writes: {shape.working_set(trace)[0.5]:,}")
     panel.grid(alpha=0.3)
 
 
@@ -126,7 +127,7 @@ def _draw_runs(panel, trace):
     panel.set_ylabel("adjacent pages in a run")
     lengths = shape.runs(trace)
     mean = number(lengths.mean()) if len(lengths) else "0"
-    panel.set_title(f"a run is {mean} pages long, mean")
+    panel.set_title(f"pages in a run: {mean}, mean")
     panel.grid(alpha=0.3, axis="x")
 
 

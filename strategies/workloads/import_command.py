@@ -8,7 +8,7 @@ import click
 
 from strategies.errors import InputError
 from strategies.options import check_new_file, given_options
-from strategies.units import SIZE
+from strategies.units import PAGES
 from strategies.workloads.imports import FORMATS
 
 
@@ -65,7 +65,9 @@ def _help():
     "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True)
-@click.option("--slot", type=SIZE, help="Memory of the slot, where the data do not tell.")
+@click.option(
+    "--slot", "slot_pages", type=PAGES, help="Memory of the slot, where the data do not tell."
+)
 @click.option("--epoch-ms", type=float, default=10.0, show_default=True)
 @click.option("--epochs", type=int, default=100, show_default=True, help="Of a made-up trace.")
 @click.option(
@@ -77,7 +79,7 @@ def _help():
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
-def import_(fmt, files, out, slot, force, **rest):
+def import_(fmt, files, out, slot_pages, force, **rest):
     """Make a trace of other people's data."""
     if fmt not in FORMATS:
         raise InputError(f"no format {fmt!r}; accepted: {', '.join(FORMATS)}")
@@ -85,18 +87,13 @@ def import_(fmt, files, out, slot, force, **rest):
     _refuse_others(fmt)
     if len(files) > 1 and fmt != "bitmap":
         raise InputError(f"{len(files)} files; accepted: one, several of bitmap alone")
-    if slot is not None and slot % 4096:
-        raise InputError(f"--slot must be a multiple of 4 KiB, not {slot} bytes")
-    from strategies.workloads.trace import save_trace
+    from strategies.workloads.trace import save_trace, wrote_text
 
     module, _, function = FORMATS[fmt][0].partition(":")
     reader = getattr(import_module(f"strategies.workloads.imports.{module}"), function)
-    options = Options(name=out.stem, slot_pages=slot and slot // 4096, **rest)
+    options = Options(name=out.stem, slot_pages=slot_pages, **rest)
     trace = reader(files, options)
     save_trace(trace, out)
     error = trace.meta.get("curve_worst_error")
     made_up = "" if error is None else f"; made up, its curve off by {error:.1%} at most"
-    click.echo(
-        f"wrote {click.format_filename(out)}: {trace.slot_pages} pages of 4 KiB, "
-        f"{trace.epochs} epochs of {trace.epoch_ms:g} ms, mean density {trace.density:.3%}{made_up}"
-    )
+    click.echo(wrote_text(trace, out) + made_up)

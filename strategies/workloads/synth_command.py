@@ -6,13 +6,13 @@ import click
 
 from strategies.errors import InputError
 from strategies.options import check_new_file
-from strategies.units import FRACTION, SIZE
+from strategies.units import FRACTION, PAGES
 from strategies.workloads.recipe import Recipe
 
 
 @click.command()
 @click.argument("pattern")
-@click.option("--slot", type=SIZE, help="Memory of the slot, instead of --pages.")
+@click.option("--slot", type=PAGES, help="Memory of the slot, instead of --pages.")
 @click.option("--pages", type=int, help=f"Pages of 4 KiB of it.  [default: {Recipe.slot_pages}]")
 @click.option(
     "--density",
@@ -36,24 +36,15 @@ def synth(pattern, slot, pages, out, force, **arguments):
     PATTERN is uniform, zipf, sequential, clustered or framebuffer.
     """
     from strategies.workloads.synthetic import synthesize
-    from strategies.workloads.trace import save_trace
+    from strategies.workloads.trace import save_trace, wrote_text
 
     check_new_file(out, force)
     trace = synthesize(pattern, slot_pages=_slot_pages(slot, pages), **arguments)
     save_trace(trace, out)
-    click.echo(
-        f"wrote {click.format_filename(out)}: {trace.slot_pages} pages of 4 KiB, "
-        f"{trace.epochs} epochs of {trace.epoch_ms:g} ms, mean density {trace.density:.3%}"
-    )
+    click.echo(wrote_text(trace, out))
 
 
-def _slot_pages(slot_bytes: int | None, pages: int | None) -> int:
-    if slot_bytes is not None and pages is not None:
+def _slot_pages(slot: int | None, pages: int | None) -> int:
+    if slot is not None and pages is not None:
         raise InputError("--slot and --pages both give the size; accepted: one of them")
-    if pages is not None:
-        return pages
-    if slot_bytes is None:
-        return Recipe.slot_pages
-    if slot_bytes % 4096:
-        raise InputError(f"--slot must be a multiple of 4KiB, not {slot_bytes} bytes")
-    return slot_bytes // 4096
+    return pages if pages is not None else slot or Recipe.slot_pages

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.random import Generator
 
 from strategies.errors import InputError
+from strategies.plural import plural
 from strategies.workloads.archive import MAX_TRACE_BYTES
 from strategies.workloads.checks import MAX_EPOCH_STORES, check_meta
 from strategies.workloads.recipe import Recipe
@@ -137,7 +138,7 @@ def _check_counts(recipe: Recipe) -> None:
     if stores is not None and not 0 <= stores <= MAX_EPOCH_STORES:
         raise InputError(f"stores must be 0 to {MAX_EPOCH_STORES}, not {stores}")
     if not 0 <= reads <= pages:
-        raise InputError(f"reads must be 0 to the slot's {pages} pages, not {reads}")
+        raise InputError(f"reads must be 0 to the slot's {plural(pages, 'page')}, not {reads}")
     if recipe.seed < 0:
         raise InputError(f"seed must be 0 or more, not {recipe.seed}")
 
@@ -156,13 +157,14 @@ def _check_size(recipe: Recipe) -> None:
 def _check_room(recipe: Recipe, most_written: int) -> None:
     if recipe.stores is not None and recipe.stores < most_written:
         raise InputError(
-            f"stores must be at least the {most_written} pages written in an epoch, "
+            f"stores must be at least the {plural(most_written, 'page')} written in an epoch, "
             f"not {recipe.stores}"
         )
     room = recipe.slot_pages - most_written
     if recipe.reads > room:
         raise InputError(
-            f"reads must be at most the {room} pages not written in an epoch, not {recipe.reads}"
+            f"reads must be at most the {plural(room, 'page')} not written in an epoch, "
+            f"not {recipe.reads}"
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from strategies.errors import InputError
+from strategies.plural import plural
 from strategies.workloads.archive import read_arrays, write_arrays
 from strategies.workloads.checks import check_meta, check_trace, written_too
 from strategies.workloads.merging import (
@@ -282,6 +283,17 @@ def save_trace(trace: Trace, path: str | Path) -> None:
     arrays = {name: getattr(trace, name) for name in ("offsets", "gfns", *OPTIONAL_ARRAYS)}
     present = {name: array for name, array in arrays.items() if array is not None}
     write_arrays(Path(path), present | {"meta": np.array(json.dumps(trace.meta))})
+
+
+def wrote_text(trace: Trace, path: str | Path) -> str:
+    """Return what a command says of the file to which it saved a trace."""
+    import click
+
+    return (
+        f"wrote {click.format_filename(path)}: {plural(trace.slot_pages, 'page')} of 4 KiB, "
+        f"{plural(trace.epochs, 'epoch')} of {trace.epoch_ms:g} ms, "
+        f"mean density {trace.density:.3%}"
+    )
 
 
 def _recordings() -> Traversable:

@@ -79,6 +79,7 @@ def describe(trace):
 
 def text_of(document):
     """Return it as text for people."""
+    from strategies.plural import plural
     from strategies.replay.output import columns
     from strategies.units import duration, number, percent, size_text
 
@@ -92,20 +93,20 @@ def text_of(document):
     shares = [(length, percent(share)) for length, share in runs["shares"].items()]
     return "\n".join(
         (
-            f"{document['trace']}: {document['epochs']} epochs of {epoch}, {slot} pages of "
-            f"{size_text(page)}. Exact counts.",
+            f"{document['trace']}: {plural(document['epochs'], 'epoch')} of {epoch}, "
+            f"{plural(slot, 'page')} of {size_text(page)}. Exact counts.",
             "",
             columns([("interval", "distinct pages, mean", "of the slot"), *rows]),
             "",
             f"Written in an epoch: mean {percent(dense['mean'])} of the slot, median "
             f"{percent(dense['median'])}, p99 {percent(dense['p99'])}, most "
-            f"{percent(dense['max'])}; {dense['empty_epochs']} epochs write nothing.",
-            f"Working set: {hot['written_pages']} pages are ever written; half of the writes go "
-            f"to {hot['pages_of_50%']} of them, 90% to {hot['pages_of_90%']}, 99% to "
-            f"{hot['pages_of_99%']}.",
+            f"{percent(dense['max'])}; nothing in {plural(dense['empty_epochs'], 'epoch')}.",
+            f"Working set: {plural(hot['written_pages'], 'page')} ever written; half of the "
+            f"writes go to {hot['pages_of_50%']} of them, 90% to {hot['pages_of_90%']}, "
+            f"99% to {hot['pages_of_99%']}.",
             "",
             columns([("adjacent pages in a run", "of the pages"), *shares]),
-            f"A run is {number(runs['mean_pages'])} pages long, mean.",
+            f"Pages in a run: {number(runs['mean_pages'])}, mean.",
         )
     )
 

@@ -605,6 +605,32 @@ def test_a_load_whose_page_another_vcpu_maps_meanwhile_changes_nothing():
     assert faults == [1, 1, 0, 0]
 
 
+def test_a_store_whose_page_another_vcpu_makes_writable_meanwhile_changes_nothing():
+    vm, _ = build("write_protect", 10, vcpus=2)
+    once_before("compare_and_swap", vm.arrays.hpt, lambda: vm.store([3], STAMP, vcpu=1))
+    vm.store([3], STAMP + 1)
+    seen = vm.events()
+    assert [seen[f"{what}_faults"] for what in ("write", "spurious")] == [1, 1]
+
+
+def test_a_page_that_another_vcpu_has_claimed_opens_no_further_group():
+    """Its bit is set, its permission not yet."""
+    vm, _ = build("dbm_hybrid:4", 8, vcpus=2)
+    claimed = bitmap_start(vm.machine, 0, 1)
+    beside = ("fetch_add", "compare_and_swap", "exchange", "store")
+    nothing = atomics.hook
+
+    def hook(name, array, index):
+        if array is vm.arrays.rmap and vm.arrays.bitmap[claimed] and name in beside:
+            atomics.hook = nothing
+            vm.store([2], STAMP, vcpu=1)
+
+    atomics.hook = hook
+    vm.store([1], STAMP)
+    assert atomics.hook is nothing
+    assert [vm.events()[event] for event in ("write_faults", "groups_opened")] == [2, 1]
+
+
 def test_c_of_a_large_page_that_comes_in_mid_harvest_speaks_for_all_of_it():
     """A small page on the same memory was found written; both HPTEs are on one ring."""
     vm, tracker = build_large("c_bit_scan_batched", 16, delayed_c=True)

@@ -1,5 +1,7 @@
 """Dirty bitmaps, as KVM_GET_DIRTY_LOG fills them."""
 
+import math
+
 import numpy as np
 
 from strategies.errors import InputError
@@ -10,18 +12,20 @@ from strategies.workloads.trace import Trace
 
 
 def read_bitmaps(paths, options):
-    """Return a trace with an epoch for each file, in the order given; all of the same size.
+    """Return a trace with an epoch for each file, in the order given.
 
-    The slot has as many pages as the file has bits unless `slot_pages` is given.
+    The slot has as many pages as the first file has bits unless `slot_pages` is given. Each file
+    has whole 64-bit words, as many as the slot needs, or it is no bitmap of the slot.
     """
     maps = [_read(path) for path in paths]
-    bits = 8 * len(maps[0])
-    slot_pages = options.slot_pages or bits
+    slot_pages = options.slot_pages or 8 * len(maps[0])
+    nbytes = 8 * math.ceil(slot_pages / 64)
     for path, one in zip(paths, maps, strict=True):
-        if 8 * len(one) != bits:
-            raise InputError(f"{str(path)!r} has {len(one)} bytes, the first file {bits // 8}")
-    if slot_pages > bits:
-        raise InputError(f"the bitmaps have {bits} bits, too few for {slot_pages} pages")
+        if len(one) != nbytes:
+            raise InputError(
+                f"{str(path)!r} has {len(one)} bytes; accepted: {nbytes}, 8 for each 64 pages of "
+                "the slot, as KVM_GET_DIRTY_LOG fills them"
+            )
     nbytes = 8 * sum(int(np.bitwise_count(one).sum(dtype=np.int64)) for one in maps)
     if nbytes > MAX_TRACE_BYTES:
         raise InputError(f"{nbytes // 8} bits are set; accepted: at most {MAX_TRACE_BYTES // 8}")

@@ -6,6 +6,7 @@ from itertools import chain
 import numpy as np
 
 from strategies.errors import InputError
+from strategies.plural import plural
 from strategies.workloads.checks import MAX_EPOCHS, MAX_SLOT_PAGES
 from strategies.workloads.compact import Compaction, laid_out_by_number
 from strategies.workloads.imports.text import numbered, whole_number, wrong
@@ -66,7 +67,8 @@ def _of_columns(lines, path):
     for number, text in lines:
         words = [word.strip() for word in text.split(",")]
         if len(words) != 2:
-            raise wrong(path, number, f"{len(words)} columns; accepted: 2, as in its first line")
+            columns = plural(len(words), "column")
+            raise wrong(path, number, f"{columns}; accepted: 2, as in its first line")
         epoch, value = (whole_number(word, path, number) for word in words)
         if epoch >= MAX_EPOCHS:
             raise wrong(path, number, f"epoch {epoch}; accepted: below {MAX_EPOCHS}")
