@@ -33,7 +33,7 @@ A profile's terms know no page tables and have no `call`: a constant's range say
 TIMES = ("harvest_ns", "lost_ns")
 MOST_NOISE = 0.10
 """Median deviation of repetitions from their cell's median, above which nothing is trusted."""
-GROUPS = 5
+GROUPS = 16
 """Of rounds: what constants differ by between them widens their ranges."""
 FULL_PACE, SLOWED = 5, 1.03
 """A percentile of all paces: full speed; and how much longer a pace may be at which times count."""
