@@ -3,6 +3,7 @@
 from analysis.measured.carried import FAR, agreement, pairs, spread, versus
 from analysis.report.tables import FAULTS, SCAN
 from analysis.report.wording import draws, factor, two_digits
+from strategies.plural import plural
 from strategies.units import size_text
 
 
@@ -39,7 +40,8 @@ def answer(carried):
     """Return what the answer says of how far measured times carry over."""
     return (
         f"The times measured here are of one machine, {_named(carried.reference)}. On a "
-        f"second, {_named(carried.second)}, {absolute(carried)}; {comparisons(carried)} "
+        f"second, {_named(carried.second)}, in {_passes(carried.second)}, {absolute(carried)}; "
+        f"{comparisons(carried)} "
         f"(*measured*). {_limits(carried)}"
     )
 
@@ -84,13 +86,17 @@ def _named(origin):
 
 
 def _when(origin):
-    count = len(origin["passes"])
-    return f"{count} {'passes' if count > 1 else 'pass'}, {origin['date']}, {origin['commit'][:8]}"
+    return f"{_passes(origin)}, {origin['date']}, {origin['commit'][:8]}"
+
+
+def _passes(origin):
+    return plural(len(origin["passes"]), "pass", "es")
 
 
 def _limits(carried):
     assert {carried.reference["arch"], carried.second["arch"]} == {"x86_64"}, "a machine is no x86"
     return (
-        "Two machines tell no range of machines: a third may differ more. Both are x86, neither is "
-        "POWER, of which these times tell nothing."
+        "Two machines tell no range of machines: a third may differ more. Part of it is what else "
+        "their hosts did (benchmarks/METHODOLOGY.md). Both are x86, neither is POWER, of which "
+        "these times tell nothing."
     )
