@@ -1,5 +1,6 @@
 """Files that are written completely or not at all, whoever else writes them at the same time."""
 
+import errno
 import os
 import re
 from contextlib import contextmanager, suppress
@@ -9,7 +10,15 @@ from strategies.errors import InputError
 
 
 def temporary_of(path: Path) -> Path:
-    """Return where this process writes a file until it is complete: beside it, hidden."""
+    """Return where this process writes a file until it is complete: beside it, hidden.
+
+    Raises
+    ------
+    IsADirectoryError
+        The path has no name, as that of the current folder.
+    """
+    if not path.name:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
