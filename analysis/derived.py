@@ -27,7 +27,7 @@ from analysis.measured.load import FAILED, OK, UNKNOWN, latest, load_machine, lo
 from analysis.measured.reference import COSTS, ORIGIN
 from analysis.measured.walks import MADE_OF
 from strategies.cli import run
-from strategies.files import write_table
+from strategies.files import DIGITS, write_table
 
 HELD_OUT = "held_out.csv"
 
@@ -135,7 +135,7 @@ def write_derived(results, out):
 
 
 def _rounded(number):
-    return float(f"{number:.6g}")
+    return float(DIGITS % number)
 
 
 SHOWN = [

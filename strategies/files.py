@@ -8,6 +8,9 @@ from pathlib import Path
 
 from strategies.errors import InputError
 
+DIGITS = "%.6g"
+"""Of the numbers in tables."""
+
 
 def temporary_of(path: Path) -> Path:
     """Return where this process writes a file until it is complete: beside it, hidden.
@@ -58,7 +61,7 @@ def completed(path: Path):
 def write_table(frame, path: Path):
     """Write a DataFrame as CSV, numbers to six digits, completely or not at all (`completed`)."""
     with completed(path) as temporary:
-        frame.to_csv(temporary, index=False, float_format="%.6g")
+        frame.to_csv(temporary, index=False, float_format=DIGITS)
 
 
 def _remove_leavings(path):

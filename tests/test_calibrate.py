@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from analysis.model import calibrate_command
 from analysis.model.calibrate import (
     Measured,
     costs_of_rounds,
@@ -124,8 +125,8 @@ def test_the_l2_cache_tells_how_many_pages_have_their_entries_in_it(tmp_path):
     assert cached_pages(tmp_path / "unknown") == 1024 * 1024 // 16
 
 
-def test_costs_are_of_all_rounds_together_and_ranges_as_wide_as_they_differ():
-    lane = "uffd_async"
+def cells_of(lane):
+    """Made-up cells of a lane and what their units cost: all but `pace_ns`."""
     parts = [names_of_cells(pages) for pages in SLOTS]
     true = {term.unit: 100.0 * (at + 1) for at, term in enumerate(LANE_TERMS[lane])}
     cells = {
@@ -133,17 +134,49 @@ def test_costs_are_of_all_rounds_together_and_ranges_as_wide_as_they_differ():
         for name in ("slot_pages", "dirty_pages", *COUNTED)
     }
     cells["cell"] = np.arange(len(cells["slot_pages"]))
-    harvest, cells["lost_ns"] = (
+    cells["harvest_ns"], cells["lost_ns"] = (
         np.concatenate([predicted(lane, phase, part, true) for part in parts])
         for phase in ("harvest", "interval")
     )
-    rounds = [cells | {"harvest_ns": factor * harvest} for factor in (0.9, 1.0, 1.2)]
+    return cells, true
+
+
+def test_costs_are_of_all_rounds_together_and_ranges_as_wide_as_they_differ():
+    lane = "uffd_async"
+    cells, true = cells_of(lane)
+    rounds = [cells | {"harvest_ns": factor * cells["harvest_ns"]} for factor in (0.9, 1.0, 1.2)]
     units, _, error = costs_of_rounds(lane, rounds, CACHED)
     assert error < 1e-6
-    for unit in columns(lane, "harvest", parts[0]):
+    for unit in columns(lane, "harvest", names_of_cells(SLOTS[0])):
         assert units[unit].value == pytest.approx(true[unit], rel=1e-4)
         assert units[unit].low <= 0.7001 * true[unit]
         assert units[unit].high >= 1.2999 * true[unit]
+
+
+@pytest.mark.parametrize(
+    ("quick", "factors", "status"),
+    [
+        (2, (1.0, 1.0), 0),
+        (5, (1.0, 1.0), 1),
+        (2, (0.8, 1.2), 1),
+    ],
+)
+def test_a_run_that_is_seldom_at_full_speed_or_deviates_is_not_trusted(
+    quick, factors, status, tmp_path, monkeypatch, capsys
+):
+    """One harvest of so many is at full speed."""
+    cells, _ = cells_of("uffd_async")
+    pace = np.where(np.arange(len(cells["cell"])) % quick, 150.0, 100.0)
+    rounds = [
+        cells | {"harvest_ns": factor * cells["harvest_ns"], "pace_ns": pace} for factor in factors
+    ]
+    monkeypatch.setattr(calibrate_command, "_samples", lambda _budget: {"uffd_async": rounds})
+    out = tmp_path / "host.toml"
+    assert main(["calibrate", "--out", str(out)]) == status
+    assert out.exists() == (status == 0)
+    said = capsys.readouterr()
+    assert "the CPU was at full speed; only these count; trusted from 25%" in said.out
+    assert ("too noisy: no profile written" in said.err) == bool(status)
 
 
 def test_noise_is_how_much_harvests_of_a_cell_deviate():

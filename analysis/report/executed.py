@@ -41,12 +41,12 @@ def execute(name):
         read(name),
         timeout=CELL_TIMEOUT_S,
         kernel_name=KERNEL["name"],
-        extra_arguments=["--log-level=ERROR"],
+        extra_arguments=["--log-level=CRITICAL"],
     )
     try:
         return client.execute()
     except AssertionError as error:
-        if client.km is None:  # it was interrupted while its kernel started
+        if client.km is None:  # an interrupt took the kernel away
             raise KeyboardInterrupt from error
         raise
     except CellExecutionError as error:

@@ -94,6 +94,10 @@ def schedule_string(steps):
     )
 
 
+def _steps(schedule):
+    return plural(len(schedule.steps), "step")
+
+
 class Replay:
     """The policy that replays a schedule.
 
@@ -120,7 +124,6 @@ class Replay:
 
     def choose(self, schedule):
         """Return the thread whose turn it is."""
-        steps = plural(len(schedule.steps), "step")
         while self._runs:
             number, left = self._runs[0]
             if number not in schedule.threads:
@@ -132,10 +135,10 @@ class Replay:
                 return thread
             if left > 0 or (left == ALL and schedule.current is not thread):
                 why = "has ended" if thread.finished else "waits"
-                raise self._misfit(f"after {steps} {thread.letter} {why}")
+                raise self._misfit(f"after {_steps(schedule)} {thread.letter} {why}")
             self._runs.pop(0)
         if schedule.runnable:
-            raise self._misfit(f"after its {steps} threads can still go on")
+            raise self._misfit(f"after its {_steps(schedule)} threads can still go on")
         return None
 
     def check_end(self):

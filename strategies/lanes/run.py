@@ -24,8 +24,8 @@ PACE_STEPS = 2000
 def pace(steps):
     """Return the nanoseconds of steps that wait for each other and use no memory, at least one.
 
-    On a CPU that shares its core, or its host's clock, with others it takes up to three times as
-    long (measured) as it does at full speed, and so does what is timed beside it.
+    On a CPU that shares its core, or its host's clock, with others it takes 1.5 times as long as at
+    full speed, and more, at one in ten harvests (measured), and so does what is timed beside it.
     """
     begin, word = monotonic_ns(), ONE
     for _ in range(steps):

@@ -171,9 +171,8 @@ static void wait_while(atomic_uint *word, uint32_t value, const struct timespec 
     syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, until, NULL, FUTEX_BITSET_MATCH_ANY);
 }
 
-static void set_and_wake(atomic_uint *word, uint32_t value)
+static void wake(atomic_uint *word)
 {
-    atomic_store(word, value);
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX);
 }
 
@@ -199,7 +198,8 @@ static void *run(void *unused)
     while (sleep_until((now_ns() / self.interval_ns + 1) * self.interval_ns) &&
            is_wanted() && !harvest(EPOCH))
         ;
-    set_and_wake(&self.ended, 1);
+    atomic_store(&self.ended, 1);
+    wake(&self.ended);
     return NULL;
 }
 
@@ -342,7 +342,7 @@ static int take_last(void)
 {
     if (self.file < 0 || self.pid != getpid() || !atomic_exchange(&self.running, 0))
         return 0;
-    set_and_wake(&self.running, 0);
+    wake(&self.running);
     while (!atomic_load(&self.ended))
         wait_while(&self.ended, 0, NULL);
     harvest(LAST);

@@ -2,9 +2,11 @@
 
 import ctypes
 import os
+import random
 import time
 
 TICKS = 2
+PAGES = 4096
 LIMIT_SECONDS = 300
 
 
@@ -25,3 +27,16 @@ def wait_until_taken(buffer):
             assert time.monotonic() < give_up, "no harvest takes the page"
             time.sleep(0.001)
     os.close(pagemap)
+
+
+def write_bursts(region, seed, count):
+    """Write pages of a region of PAGES in bursts that are taken one by one; return them."""
+    chance, bursts = random.Random(seed), []
+    wait_until_taken(region)
+    for _ in range(count):
+        burst = chance.sample(range(PAGES - 1), chance.randrange(1, 900))
+        for page in burst:
+            region[page * 4096 + 7] = 1
+        bursts.append(sorted(burst))
+        wait_until_taken(region)
+    return bursts

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from taken import TICKS, wait_until_taken
+from taken import PAGES, TICKS, wait_until_taken
 
 from strategies.cli import main
 from strategies.errors import InputError
@@ -25,7 +25,6 @@ from strategies.workloads.trace import load_trace
 
 PROGRAM = Path(sys.executable).with_name("dirtylog")
 HERE = str(Path(__file__).parent)
-PAGES = 4096
 
 pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="the recorder needs a C compiler")
 
@@ -82,27 +81,19 @@ def bursts_of(epochs):
 
 
 CONTROL = """
-import ctypes, json, mmap, random, sys
+import ctypes, json, mmap, sys
 sys.path.insert(0, {here!r})
-from taken import wait_until_taken
-region = mmap.mmap(-1, {pages} * 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+from taken import PAGES, write_bursts
+region = mmap.mmap(-1, PAGES * 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 address = ctypes.addressof(ctypes.c_char.from_buffer(region))
-random.seed(1)
-wait_until_taken(region)
-bursts = []
-for _ in range(12):
-    burst = random.sample(range({pages} - 1), random.randrange(1, 900))
-    for page in burst:
-        region[page * 4096 + 7] = 1
-    bursts.append(sorted(burst))
-    wait_until_taken(region)
+bursts = write_bursts(region, 1, 12)
 json.dump([address, bursts], open(sys.argv[1], "w"))
 """
 
 
 def test_a_program_that_knows_what_it_wrote_is_recorded_exactly(tmp_path):
     out, known = tmp_path / "control.npz", tmp_path / "known.json"
-    finished = record("--out", out, *python(CONTROL.format(pages=PAGES, here=HERE)), known)
+    finished = record("--out", out, *python(CONTROL.format(here=HERE)), known)
     assert (finished.returncode, finished.stdout) == (0, "")
     assert finished.stderr.startswith(f"wrote {out}: ")
     trace = load_trace(out)
@@ -210,35 +201,27 @@ def test_a_program_that_does_not_end_is_ended_after_the_duration(tmp_path):
 # Its children
 
 FAMILY = """
-import ctypes, json, mmap, os, random, sys
+import ctypes, json, mmap, os, sys
 sys.path.insert(0, {here!r})
-from taken import wait_until_taken
+from taken import PAGES, write_bursts
 
-def write(region, seed, known):
-    random.seed(seed)
-    bursts = []
-    wait_until_taken(region)
-    for _ in range(4):
-        burst = random.sample(range({pages} - 1), random.randrange(1, 900))
-        for page in burst:
-            region[page * 4096 + 7] = 1
-        bursts.append(sorted(burst))
-        wait_until_taken(region)
+def write(region, seed):
+    bursts = write_bursts(region, seed, 4)
     address = ctypes.addressof(ctypes.c_char.from_buffer(region))
     with open(f"{{sys.argv[1]}}/{{os.getpid()}}", "w") as file:
         json.dump([address, bursts], file)
 
-region = mmap.mmap(-1, {pages} * 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-for page in range({pages} - 1):
+region = mmap.mmap(-1, PAGES * 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+for page in range(PAGES - 1):
     region[page * 4096] = 1
 children = []
 for seed in range(3):
     child = os.fork()
     if not child:
-        write(region, seed, sys.argv[1])
+        write(region, seed)
         os._exit(0)
     children.append(child)
-write(region, 99, sys.argv[1])
+write(region, 99)
 for child in children:
     os.waitpid(child, 0)
 """
@@ -248,7 +231,7 @@ def test_forked_children_are_recorded_exactly(tmp_path):
     """Four processes write the same addresses at once; each has pages of its own in the slot."""
     out, known = tmp_path / "family.npz", tmp_path / "known"
     known.mkdir()
-    finished = record("--out", out, *python(FAMILY.format(pages=PAGES, here=HERE)), known)
+    finished = record("--out", out, *python(FAMILY.format(here=HERE)), known)
     assert finished.returncode == 0, finished.stderr
     assert finished.stderr.rstrip().endswith(", 4 processes")
     trace = load_trace(out)
