@@ -197,7 +197,7 @@ def samples_at(pace, harvest):
 
 def test_times_count_that_were_taken_at_full_speed():
     """A CPU that is slow throughout one lane's harvests is measured by the other's."""
-    pace = [100, 101, 102, 150, 104, 300]
+    pace = [100, 101, 106, 150, 108, 300]
     slow = [110, 103]
     samples = {"a": [samples_at(pace, range(1, 7))], "b": [samples_at(slow, [7, 8])]}
     kept, share = undisturbed(samples)

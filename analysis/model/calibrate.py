@@ -35,15 +35,18 @@ MOST_NOISE = 0.10
 """Median deviation of repetitions from their cell's median, above which nothing is trusted."""
 GROUPS = 16
 """Of rounds: what constants differ by between them widens their ranges."""
-FULL_PACE, SLOWED = 5, 1.03
-"""A percentile of all paces: full speed; and how much longer a pace may be at which times count."""
+FULL_PACE, SLOWED = 1, 1.07
+"""A percentile of all paces: full speed; and how much longer a pace may be at which times count.
+
+A clock's steps are near 4 %; another thread on the same core costs far more.
+"""
 LEAST_SHARE = 0.25
 """Of the harvests, at full speed, below which nothing is trusted."""
 SHARE = 0.3
 """A cell tells a constant's range where the constant is this much of its harvest."""
 RANGE = (5, 95)
 LOWER_QUARTILE, MEDIAN = 25, 50
-ROUNDS, LEAST_ERROR = 12, 0.1
+ROUNDS, LEAST_ERROR = 12, 0.2
 """Of the weighing, and the relative error below which a cell has no more weight: that is noise."""
 
 

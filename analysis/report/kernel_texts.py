@@ -38,7 +38,8 @@ def origin(kernels):
         f"{load:.1f}, the lane itself included. Time in which other work had the CPU is left out, "
         f"what that does to the caches is not. {differ}"
         + told.get(one["backend"], f"KVM by {one['backend']}.")
-    )
+        + f" {one.get('limits', '')}"
+    ).strip()
 
 
 def fitted(kernels):

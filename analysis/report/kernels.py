@@ -36,7 +36,8 @@ class Kernels(NamedTuple):
     recordings : DataFrame
         A row for each lane and recording, all its epochs together.
     origin : dict
-        Machine, kernel, backend, date, load; `cached_pages`, as of `analysis.model.lanes`.
+        Machine, kernel, backend, date, load; `cached_pages`, as of `analysis.model.lanes`; and
+        `limits`, where something is known that is wrong with these times.
     costs : dict of dict
         Nanoseconds by lane and unit, fitted to the cells that are for that.
     """

@@ -84,7 +84,9 @@ class KvmRing(KvmLane):
 
     def _build(self):
         super()._build()
-        region = mmap.mmap(self._vcpu, self._offer, offset=RING_OFFSET)
+        # mapped ahead: else each page of the ring faults in the first harvest that reads it
+        flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
+        region = mmap.mmap(self._vcpu, self._offer, flags=flags, offset=RING_OFFSET)
         self._ring = np.frombuffer(region, np.uint64)
 
     def enable(self):

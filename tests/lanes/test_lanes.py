@@ -6,6 +6,7 @@ Slow is `lanes --check` but for one lane: of the others the same loop runs short
 import json
 from functools import cache
 from pathlib import Path
+from resource import RUSAGE_THREAD, getrusage
 
 import numpy as np
 import pytest
@@ -17,8 +18,8 @@ from strategies.cli import main
 from strategies.lanes.child import in_child
 from strategies.lanes.exactness import check_lane, is_exact
 from strategies.lanes.plain import Plain
-from strategies.lanes.registry import LANES
-from strategies.lanes.run import judge, live, replay_each, replay_lane
+from strategies.lanes.registry import LANES, get
+from strategies.lanes.run import PACE_STEPS, judge, live, pace, replay_each, replay_lane
 from strategies.lanes.session import reasons
 from strategies.workloads.synthetic import synthesize
 from strategies.workloads.trace import save_trace
@@ -104,6 +105,30 @@ def test_a_full_ring_loses_nothing():
     assert result.reported == result.stored == [70_000] * 2
 
 
+def faults_of_harvests(_say, name, npages):
+    """Return how many page faults the thread had in each of three harvests of all pages."""
+    lane = get(name)(npages)
+    lane.enable()
+    out = lane.buffer()
+    lane.harvest(out)
+    faults = []
+    for _ in range(3):
+        lane.write(np.arange(npages))
+        before = getrusage(RUSAGE_THREAD).ru_minflt
+        lane.harvest(out)
+        faults.append(getrusage(RUSAGE_THREAD).ru_minflt - before)
+    lane.close()
+    return faults
+
+
+@pytest.mark.parametrize("name", REPORTING)
+def test_no_harvest_is_timed_with_faults_on_its_own_memory(name):
+    """A ring whose pages were not mapped ahead had one fault for each 256 written pages."""
+    if reason := reasons_once()[name]:
+        pytest.skip(f"{name}: {reason}")
+    assert max(in_child(faults_of_harvests, name, 4096)) <= 1
+
+
 @pytest.mark.parametrize("name", REPORTING)
 def test_a_harvest_beside_a_running_writer_loses_nothing(name):
     if reason := reasons_once()[name]:
@@ -112,6 +137,11 @@ def test_a_harvest_beside_a_running_writer_loses_nothing(name):
     assert differing == 0
     assert stores > 0
     assert reported > 0
+
+
+def test_pace_does_its_steps():
+    """No core makes the hundred operations of ten steps in a nanosecond."""
+    assert pace(100 * PACE_STEPS) > 10 * PACE_STEPS
 
 
 # Judged
