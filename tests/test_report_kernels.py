@@ -150,6 +150,9 @@ def test_the_section_says_what_it_is_of(kernels, results):
     assert "in software" in said
     assert "load was at most 1.2" in said
     assert "took 30% longer" in said
+    limits = "The ring was cold."
+    known = kernels._replace(origin=kernels.origin | {"limits": limits})
+    assert texts.origin(known) == f"{said} {limits}"
     assert "No lane was measured" in texts.origin(load_kernels(results / "nothing"))
     assert texts.fitted(kernels) == "16 MiB, 512 MiB"
     both = judged(kernels)
