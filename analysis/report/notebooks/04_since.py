@@ -45,11 +45,12 @@ faster = {
     for name in ("c_bit_scan_pipelined", "hpt_sweep")
     if name in medians
 }
-assert all((ratio > 1).all() for ratio in faster.values())
 if len(faster) == 2:
     fetched, swept = (wording.factor(ratio.min(), ratio.max()) for ratio in faster.values())
+    is_slowest = all((ratio > 1).all() for ratio in faster.values())
+    said = "the fastest exact scan" if is_slowest else "always slower than other exact scans"
     say(
-        "- **The loop that was posted is not the fastest exact scan.** On the recordings a scan "
+        f"- **The loop that was posted is not {said}.** On the recordings a scan "
         "that fetches ahead and passes clean pages without a lock is "
         f"{fetched} times as fast, one that reads the HPT in the order of memory {swept} times "
         "(*measured*, medians)."
