@@ -25,8 +25,8 @@ def pace(steps):
     """Return the nanoseconds of steps whose ten operations mostly need not wait for each other.
 
     They fill a core's units, so they tell of another thread on the same core, as the kernel's code
-    suffers from one (1.4 to 1.9 times as long, measured), and of a lower clock. Steps that wait for
-    each other tell of the clock alone: the other thread then has units to spare.
+    suffers from one (1.4 to 1.8 times as long, measured), and of a lower clock. Steps that wait for
+    each other hardly tell of more than the clock: the other thread then has units to spare.
     """
     begin = monotonic_ns()
     a = b = c = d = e = f = g = h = i = j = U64(begin)
