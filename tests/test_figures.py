@@ -54,7 +54,7 @@ def measured_cells(trackers):
 
 @pytest.fixture(scope="module")
 def latency():
-    return measured_figures.harvest_latency(measured_cells(names()))
+    return measured_figures.harvest_latency(measured_cells(names()), is_closer=True)
 
 
 @pytest.fixture(scope="module")
@@ -212,6 +212,12 @@ def test_no_two_trackers_look_alike_and_the_family_gives_the_colour(trackers):
     assert np.lcm(len(styles.MARKERS), len(styles.LINES)) == 44  # all pairs, before one repeats
 
 
+def test_the_title_of_the_harvests_claims_what_the_cells_hold(latency):
+    other = measured_figures.harvest_latency(measured_cells(names()), is_closer=False)
+    assert "the scans take longest; at 1% it is closer" in latency.get_suptitle()
+    assert "longest" not in other.get_suptitle()
+
+
 def test_sixteen_trackers_are_drawn_and_told_apart(monkeypatch):
     monkeypatch.setattr("analysis.report.measured_figures.TRACKERS", DUMMIES)
     choices = [name for name in DUMMIES if DUMMIES[name].family not in ("history", "baseline")]
@@ -219,7 +225,7 @@ def test_sixteen_trackers_are_drawn_and_told_apart(monkeypatch):
     monkeypatch.setattr(
         "analysis.report.measured_figures.style_of", lambda name: styles.style_of(name, DUMMIES)
     )
-    figure = measured_figures.harvest_latency(measured_cells(DUMMIES))
+    figure = measured_figures.harvest_latency(measured_cells(DUMMIES), is_closer=True)
     drawn = {}
     for panel in figure.axes:
         for container in panel.containers:
