@@ -13,6 +13,7 @@ from analysis.model.calibrate import (
     fit,
     middles,
     noise,
+    patience,
     profile_text,
     undisturbed,
 )
@@ -22,6 +23,7 @@ from analysis.model.scenario import scenario_of_trace
 from strategies.cli import main
 from strategies.errors import InputError
 from strategies.lanes.cells import FITTED, HELD_OUT, WARMS_UP, cell_trace
+from strategies.lanes.run import NO_PATIENCE, Patience
 
 
 @pytest.mark.parametrize("is_steady", [False, True])
@@ -164,7 +166,7 @@ def test_costs_are_of_all_rounds_together_and_ranges_as_wide_as_they_differ():
 def test_a_run_that_is_seldom_at_full_speed_or_deviates_is_not_trusted(
     quick, factors, status, tmp_path, monkeypatch, capsys
 ):
-    """One harvest of so many is at full speed."""
+    """One cell of so many is seen at full speed."""
     cells, _ = cells_of("uffd_async")
     pace = np.where(np.arange(len(cells["cell"])) % quick, 150.0, 100.0)
     rounds = [
@@ -175,7 +177,7 @@ def test_a_run_that_is_seldom_at_full_speed_or_deviates_is_not_trusted(
     assert main(["calibrate", "--out", str(out)]) == status
     assert out.exists() == (status == 0)
     said = capsys.readouterr()
-    assert "the CPU was at full speed; only these count; trusted from 25%" in said.out
+    assert "at full speed; only such times count; trusted from 50%" in said.out
     assert ("too noisy: no profile written" in said.err) == bool(status)
 
 
@@ -189,9 +191,9 @@ def test_noise_is_how_much_harvests_of_a_cell_deviate():
     assert of((8, 400), (10, 500), (12, 600)) == pytest.approx(0.2)
 
 
-def samples_at(pace, harvest):
-    """One cell's, by one lane's round."""
-    of = {"cell": np.zeros(len(pace), int), "pace_ns": np.array(pace, float)}
+def samples_at(pace, harvest, cell=0):
+    """By one lane's round."""
+    of = {"cell": np.broadcast_to(cell, len(pace)), "pace_ns": np.array(pace, float)}
     return of | {name: np.array(harvest, float) for name in ("harvest_ns", "lost_ns")}
 
 
@@ -204,9 +206,23 @@ def test_times_count_that_were_taken_at_full_speed():
     for name in ("harvest_ns", "lost_ns"):
         assert np.isnan(kept["a"][0][name]).tolist() == [False, False, False, True, True, True]
         assert np.isnan(kept["b"][0][name]).tolist() == [True, False]
-    assert share == 0.5
+    assert share == 1
     assert middles(kept["a"][0], 50)["harvest_ns"].tolist() == [2]
     assert noise(kept["a"]) == 0.5
+
+
+def test_a_round_tells_of_the_cells_that_it_saw_at_full_speed():
+    pace = [100, 200, 200, 200, 200]
+    of_round = samples_at(pace, range(1, 6), cell=[0, 0, 0, 1, 2])
+    kept, share = undisturbed({"a": [of_round, samples_at(pace[:2], [1, 2])]})
+    assert share == 2 / 4
+    assert middles(kept["a"][0])["harvest_ns"].tolist()[:1] == [1]
+
+
+def test_a_round_is_patient_once_others_have_told_of_full_speed():
+    assert patience({"a": [], "b": []}, until=5.0) == NO_PATIENCE
+    samples = {"a": [samples_at([100] * 50, [1] * 50)], "b": [samples_at([90] + [300] * 49, [1] * 50)]}
+    assert patience(samples, until=5.0) == Patience(pytest.approx(107, rel=1e-3), 5.0)
 
 
 def test_a_lane_that_was_never_at_full_speed_tells_nothing():

@@ -13,6 +13,7 @@ from analysis.model.profile import COSTS, bundled_text
 from analysis.model.scenario import scenario_of_trace
 from strategies.errors import InputError
 from strategies.lanes.cells import WARMS_UP, cell_trace
+from strategies.lanes.run import NO_PATIENCE, Patience
 from strategies.lanes.session import check_slot, replay_traces
 from strategies.terminal import progress_bar
 
@@ -36,12 +37,12 @@ MOST_NOISE = 0.10
 GROUPS = 16
 """Of rounds: what constants differ by between them widens their ranges."""
 FULL_PACE, SLOWED = 1, 1.07
-"""A percentile of all paces: full speed; and how much longer a pace may be at which times count.
+"""A percentile of a round's paces, and how much longer than that of the quickest a pace may be.
 
 A clock's steps are near 4 %; another thread on the same core costs far more.
 """
-LEAST_SHARE = 0.25
-"""Of the harvests, at full speed, below which nothing is trusted."""
+LEAST_SHARE = 0.5
+"""Of the cells of a round, seen at full speed, below which nothing is trusted."""
 SHARE = 0.3
 """A cell tells a constant's range where the constant is this much of its harvest."""
 RANGE = (5, 95)
@@ -59,11 +60,11 @@ class Measured:
     high: float
 
 
-def run_lane(lane, traces):
-    """Return for each trace by name the nanoseconds of each epoch, all run by one process.
+def run_lane(lane, traces, patience=NO_PATIENCE):
+    """Return for each trace by name the nanoseconds of each harvest, all run by one process.
 
-    `harvest_ns`; `lost_ns`, what the guest lost before; `pace_ns`, as of LaneReplay. Time that
-    other work had the CPU is left out. Where pages did not stay open for the second stores, for a
+    `harvest_ns`; `lost_ns`, what the guest lost before; `epoch` and `pace_ns`, as of LaneReplay.
+    Time that other work had the CPU is left out. Where pages did not stay open for the second stores, for a
     ring was full, the first two tell nothing: NaN.
 
     Raises
@@ -74,7 +75,7 @@ def run_lane(lane, traces):
     for trace in traces:
         check_slot(trace)
     with progress_bar() as bar:
-        results = replay_traces(traces, lane, thp=False, bar=bar)
+        results = replay_traces(traces, lane, thp=False, bar=bar, patience=patience)
     return [_times(lane, result) for result in results]
 
 
@@ -87,11 +88,11 @@ def _times(lane, result):
     )
     times = {"harvest_ns": harvest, "lost_ns": write - again}
     times = {name: np.where(result.opened, ns, np.nan) for name, ns in times.items()}
-    return times | {"pace_ns": np.array(result.pace_ns, float)}
+    return times | {"epoch": np.array(result.epoch), "pace_ns": np.array(result.pace_ns, float)}
 
 
-def cell_samples(lane, slots, repetitions, seed=0, *, is_steady=False):
-    """Return what a lane did with cells of slots: arrays with an entry for each epoch.
+def cell_samples(lane, slots, repetitions, seed=0, *, is_steady=False, patience=NO_PATIENCE):
+    """Return what a lane did with cells of slots: arrays with an entry for each harvest.
 
     Parameters
     ----------
@@ -100,6 +101,7 @@ def cell_samples(lane, slots, repetitions, seed=0, *, is_steady=False):
         By MiB.
     repetitions, seed, is_steady
         As of `cell_trace`.
+    patience : Patience
 
     Returns
     -------
@@ -112,7 +114,7 @@ def cell_samples(lane, slots, repetitions, seed=0, *, is_steady=False):
         for mib, kinds in slots.items()
     ]
     firsts = np.cumsum([0, *map(len, slots.values())])
-    times = run_lane(lane, [trace for trace, _ in cells])
+    times = run_lane(lane, [trace for trace, _ in cells], patience)
     parts = [
         _samples(trace, order, first, found)
         for (trace, order), first, found in zip(cells, firsts[:-1], times, strict=True)
@@ -130,12 +132,38 @@ def _samples(trace, order, first, times):
     counted = scenario_of_trace(trace).counted
     samples = {"cell": order + first, "slot_pages": np.full(len(order), float(trace.slot_pages))}
     samples |= {"dirty_pages": np.diff(trace.offsets)}
-    samples |= {name: counted[name] for name in COUNTED} | times
-    return {name: values[order != WARMS_UP] for name, values in samples.items()}
+    samples |= {name: counted[name] for name in COUNTED}
+    epoch = times["epoch"]
+    samples = {name: values[epoch] for name, values in samples.items()}
+    samples |= {name: times[name] for name in (*TIMES, "pace_ns")}
+    return {name: values[order[epoch] != WARMS_UP] for name, values in samples.items()}
+
+
+def patience(samples, until):
+    """Return how long to go on for harvests at full speed, as the rounds so far tell it.
+
+    Parameters
+    ----------
+    samples : dict of str to list of dict
+        By lane its rounds, as from `cell_samples`; without any, nothing is waited for.
+    until : float
+        As of `time.monotonic`.
+    """
+    limit = _limit(samples)
+    return NO_PATIENCE if limit is None else Patience(limit, until)
+
+
+def _limit(samples):
+    """Return how long a pace may be for times to count, or None without a whole round."""
+    quickest = [
+        np.percentile(joined(lanes)["pace_ns"], FULL_PACE)
+        for lanes in zip(*samples.values(), strict=False)  # a round may be under way
+    ]
+    return SLOWED * float(min(quickest)) if quickest else None
 
 
 def undisturbed(samples):
-    """Return samples without the times that were taken while the CPU was slow, and how many stay.
+    """Return samples without the times that were taken while the CPU was slow, and what stays.
 
     Parameters
     ----------
@@ -145,7 +173,7 @@ def undisturbed(samples):
     Returns
     -------
     tuple
-        The same with NaN for such times, and the share of the others.
+        The same with NaN for such times, and the share of the rounds' cells that have others.
 
     Raises
     ------
@@ -153,8 +181,7 @@ def undisturbed(samples):
         A lane has none.
     """
     paces = {lane: joined(rounds)["pace_ns"] for lane, rounds in samples.items()}
-    together = np.concatenate(list(paces.values()))
-    limit = SLOWED * np.percentile(together, FULL_PACE)
+    limit = _limit(samples)
     if slow := [lane for lane, pace in paces.items() if pace.min() > limit]:
         raise InputError(
             f"the CPU was slow in all harvests of {', '.join(slow)}; accepted: a machine with less "
@@ -164,7 +191,8 @@ def undisturbed(samples):
         lane: [_without(one, one["pace_ns"] > limit) for one in rounds]
         for lane, rounds in samples.items()
     }
-    return kept, float(np.mean(together <= limit))
+    seen = [np.isfinite(middles(one)["harvest_ns"]) for rounds in kept.values() for one in rounds]
+    return kept, float(np.mean(np.concatenate(seen)))
 
 
 def _without(samples, left_out):

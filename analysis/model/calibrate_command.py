@@ -53,12 +53,12 @@ def calibrate(out, budget, base, perf_test, slot, vcpus, force):
         return _write(out, measured, base, title, source)
     from analysis.model.calibrate import LEAST_SHARE, MOST_NOISE, undisturbed
 
-    samples, share = undisturbed(_samples(budget))
+    samples, share = undisturbed(_samples(budget / 1e9))
     measured, by_lane, noises, error = _costs(samples)
     noisiest = max(noises.values())
     click.echo(
-        f"at {share:.0%} of the harvests the CPU was at full speed; only these count; trusted from "
-        f"{LEAST_SHARE:.0%}"
+        f"{share:.0%} of a round's cells were harvested while the CPU was at full speed; only such "
+        f"times count; trusted from {LEAST_SHARE:.0%}"
     )
     click.echo(
         f"repetitions deviate by {noisiest:.1%} (median, the noisiest lane); trusted up to "
@@ -96,27 +96,28 @@ def _write(out, measured, base, title, source, by_lane=None):
     return 0
 
 
-def _samples(budget_ns):
+def _samples(budget_s):
     """Return by lane the samples of its rounds: what the budget holds, LEAST_ROUNDS at least.
 
     Processes differ more than visits in one do, and those more than repetitions (METHODOLOGY): so
     each round has its own process, in which what takes long to write is visited once.
     """
-    from analysis.model.calibrate import cell_samples
+    from analysis.model.calibrate import cell_samples, patience
     from analysis.model.lanes import LANE_TERMS
     from strategies.lanes.cells import FITTED, SPARSE
     from strategies.lanes.session import choose
 
-    slots = {4: FITTED * 8, 128: FITTED + SPARSE * 7, 1024: SPARSE * 6}
-    begin = time.monotonic_ns()
+    slots = {4: FITTED * 2, 128: FITTED + SPARSE, 1024: SPARSE * 2}
+    begin = time.monotonic()
     lanes = [name for name in choose(["all"])[0] if name in LANE_TERMS]
     if not lanes:
         raise InputError(f"none of {', '.join(LANE_TERMS)} is available: see `dirtylog lanes`")
     samples, rounds = {lane: [] for lane in lanes}, 0
-    while rounds < LEAST_ROUNDS or (time.monotonic_ns() - begin) * (1 + 1 / rounds) < budget_ns:
+    while rounds < LEAST_ROUNDS or (time.monotonic() - begin) * (1 + 1 / rounds) < budget_s:
+        how = {"seed": 10_000 * rounds, "is_steady": True}
+        how |= {"patience": patience(samples, begin + budget_s)}
         for lane, of_lane in samples.items():
-            seed = 10_000 * rounds
-            of_lane.append(cell_samples(lane, slots, REPETITIONS, seed, is_steady=True))
+            of_lane.append(cell_samples(lane, slots, REPETITIONS, **how))
         rounds += 1
     return samples
 
@@ -149,8 +150,8 @@ def _source(samples, share, noises):
     rounds = len(next(iter(samples.values())))
     spread = ", ".join(f"{lane} {noise:.1%}" for lane, noise in noises.items())
     return (
-        f"dirtylog calibrate, {rounds} rounds of 1 to 8 visits, {REPETITIONS} repetitions each, "
-        f"slots of 4 MiB to 1 GiB, the {share:.0%} of them at which the CPU was at full speed, "
+        f"dirtylog calibrate, {rounds} rounds of 1 or 2 visits, {REPETITIONS} repetitions each, "
+        f"slots of 4 MiB to 1 GiB, at full speed of the CPU ({share:.0%} of a round's cells), "
         f"{date.today().isoformat()}; {cpu_model()}, "
         f"Linux {platform.release()}, KVM by {backend()}; repetitions deviate by {spread}"
     )

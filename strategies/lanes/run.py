@@ -4,6 +4,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from math import inf
+from typing import NamedTuple
 
 import numpy as np
 
@@ -109,12 +111,34 @@ def judge(memory, copy, gfns, out, stored):
     return counts[0], counts[1], counts[2], counts[3], first_lost
 
 
-@dataclass
-class LaneReplay:
-    """What one lane did with a trace; one entry per epoch in each list.
+class Patience(NamedTuple):
+    """How long an epoch is run again for a harvest while the CPU is at full speed.
+
+    Waiting instead would let others have the caches meanwhile.
 
     Attributes
     ----------
+    limit_ns : float
+        Of `pace`.
+    until : float
+        As of `time.monotonic`.
+    """
+
+    limit_ns: float
+    until: float
+
+
+NO_PATIENCE = Patience(inf, 0.0)
+
+
+@dataclass
+class LaneReplay:
+    """What one lane did with a trace; one entry per harvest in each list.
+
+    Attributes
+    ----------
+    epoch : list of int
+        Of the trace; with patience, an epoch may have several harvests.
     stored, reported, lost, spurious : list of int
         Pages, judged by the contents of memory; the last three stay empty for the baseline.
     harvest_ns : list of int
@@ -138,6 +162,7 @@ class LaneReplay:
     """
 
     lane: str
+    epoch: list[int] = field(default_factory=list)
     stored: list[int] = field(default_factory=list)
     reported: list[int] = field(default_factory=list)
     lost: list[int] = field(default_factory=list)
@@ -159,7 +184,7 @@ class LaneReplay:
         return self.lane
 
 
-def replay_lane(say, trace, name, thp):
+def replay_lane(say, trace, name, thp, patience=NO_PATIENCE):
     """Run a trace through one lane: per epoch its stores, the same once more, one harvest.
 
     Parameters
@@ -170,6 +195,7 @@ def replay_lane(say, trace, name, thp):
         Of pages of 4 KiB.
     name : str
     thp : bool
+    patience : Patience
 
     Returns
     -------
@@ -180,24 +206,25 @@ def replay_lane(say, trace, name, thp):
         lane.enable()
         result = LaneReplay(name)
         before = dict(lane.counts)
-        _epochs(say, trace, lane, result)
+        _epochs(say, trace, lane, result, patience)
         result.counts = {key: value - before[key] for key, value in lane.counts.items()}
     finally:
         lane.close()
     return result
 
 
-def replay_each(say, traces, name, thp):
+def replay_each(say, traces, name, thp, patience=NO_PATIENCE):
     """Return the LaneReplay of each trace: a slot of its own, one after the other."""
-    return [replay_lane(say, trace, name, thp) for trace in traces]
+    return [replay_lane(say, trace, name, thp, patience) for trace in traces]
 
 
-def _epochs(say, trace, lane, result):
+def _epochs(say, trace, lane, result, patience):
     memory, out, stored = lane.memory.ctypes.data, lane.buffer(), lane.buffer()
     copy = lane.memory[::PAGE_WORDS].copy()
     said, at = 0, time.monotonic()
-    for epoch in range(trace.epochs):
+    for epoch in attempts(trace.epochs, result, patience):
         gfns = trace.stores_of(epoch)
+        result.epoch.append(epoch)
         result.stores.append(len(gfns))
         result.overhead_ns.append(lane.overhead_ns(len(gfns)))
         early = lane.closed_early
@@ -215,6 +242,14 @@ def _epochs(say, trace, lane, result):
     if found:  # a page that changed though the trace does not name it: no harvest told
         result.lost[-1] += found
         result.first_lost = result.first_lost or (trace.epochs - 1, int(first))
+
+
+def attempts(epochs, result, patience):
+    """Yield each epoch, as often as patience asks for after the pace of its last harvest."""
+    for epoch in range(epochs):
+        yield epoch
+        while result.pace_ns[-1] > patience.limit_ns and time.monotonic() < patience.until:
+            yield epoch
 
 
 def _time(result, name, call, argument):

@@ -10,7 +10,7 @@ from strategies.lanes.errors import LaneError, Unavailable
 from strategies.lanes.exactness import check_lane, is_exact
 from strategies.lanes.kvm import KvmLane, backend
 from strategies.lanes.registry import LANES, get
-from strategies.lanes.run import replay_each
+from strategies.lanes.run import NO_PATIENCE, replay_each
 from strategies.lanes.words import PAGE_BYTES
 
 BYTES_A_PAGE = PAGE_BYTES + 64
@@ -124,13 +124,13 @@ def replay_lanes(trace, names, *, thp, bar):
     return [replay_traces([trace], name, thp=thp, bar=bar)[0] for name in names]
 
 
-def replay_traces(traces, name, *, thp, bar):
+def replay_traces(traces, name, *, thp, bar, patience=NO_PATIENCE):
     """Return the LaneReplay of each trace by one lane, all in one process; see `replay_lanes`."""
     epochs = sum(trace.epochs for trace in traces)
     task = bar.add_task(f"{traces[0].name}: {name}, a real kernel", total=epochs)
     try:
         hear = partial(bar.advance, task)
-        results = in_child(replay_each, traces, name, thp, hear=hear)
+        results = in_child(replay_each, traces, name, thp, patience, hear=hear)
     except (LaneError, Unavailable) as error:
         raise InputError(f"lane {name}: {_last_line(error)}") from error
     bar.remove_task(task)

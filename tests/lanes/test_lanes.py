@@ -4,6 +4,7 @@ Slow is `lanes --check` but for one lane: of the others the same loop runs short
 """
 
 import json
+import time
 from functools import cache
 from pathlib import Path
 from resource import RUSAGE_THREAD, getrusage
@@ -19,7 +20,17 @@ from strategies.lanes.child import in_child
 from strategies.lanes.exactness import check_lane, is_exact
 from strategies.lanes.plain import Plain
 from strategies.lanes.registry import LANES, get
-from strategies.lanes.run import PACE_STEPS, judge, live, pace, replay_each, replay_lane
+from strategies.lanes.run import (
+    PACE_STEPS,
+    LaneReplay,
+    Patience,
+    attempts,
+    judge,
+    live,
+    pace,
+    replay_each,
+    replay_lane,
+)
 from strategies.lanes.session import reasons
 from strategies.workloads.synthetic import synthesize
 from strategies.workloads.trace import save_trace
@@ -137,6 +148,31 @@ def test_a_harvest_beside_a_running_writer_loses_nothing(name):
     assert differing == 0
     assert stores > 0
     assert reported > 0
+
+
+def test_an_epoch_is_run_again_until_the_cpu_is_at_full_speed():
+    result, paces = LaneReplay("a"), iter([300, 150, 100, 90, 101, 100])
+    made = []
+    for epoch in attempts(3, result, Patience(100, time.monotonic() + 60)):
+        made.append(epoch)
+        result.pace_ns.append(next(paces))
+    assert made == [0, 0, 0, 1, 2, 2]
+
+
+def run_again(_say, name):
+    """What a lane did whose CPU was never at full speed, with some time to wait for it."""
+    return replay_lane(_say, UNIFORM, name, False, Patience(0, time.monotonic() + 0.2))
+
+
+def test_harvests_of_epochs_run_again_are_exact(lane):
+    result = in_child(run_again, lane)
+    assert len(result.epoch) > UNIFORM.epochs
+    assert np.unique(result.epoch).tolist() == list(range(UNIFORM.epochs))
+    assert result.stored == np.diff(UNIFORM.offsets)[result.epoch].tolist()
+    assert len(result.harvest_ns) == len(result.pace_ns) == len(result.epoch)
+    if lane != "plain":
+        assert result.reported == result.stored
+        assert result.lost == result.spurious == [0] * len(result.epoch)
 
 
 def test_pace_does_its_steps():
