@@ -61,10 +61,10 @@ class Measured:
 
 
 def run_lane(lane, traces, patience=NO_PATIENCE):
-    """Return for each trace by name the nanoseconds of each harvest, all run by one process.
+    """Return for each trace by name the nanoseconds of each epoch, all run by one process.
 
-    `harvest_ns`; `lost_ns`, what the guest lost before; `epoch` and `pace_ns`, as of LaneReplay.
-    Time that other work had the CPU is left out. Where pages did not stay open for the second stores, for a
+    `harvest_ns`; `lost_ns`, what the guest lost before; `pace_ns`, as of LaneReplay. Time that
+    other work had the CPU is left out. Where pages did not stay open for the second stores, for a
     ring was full, the first two tell nothing: NaN.
 
     Raises
@@ -88,11 +88,11 @@ def _times(lane, result):
     )
     times = {"harvest_ns": harvest, "lost_ns": write - again}
     times = {name: np.where(result.opened, ns, np.nan) for name, ns in times.items()}
-    return times | {"epoch": np.array(result.epoch), "pace_ns": np.array(result.pace_ns, float)}
+    return times | {"pace_ns": np.array(result.pace_ns, float)}
 
 
 def cell_samples(lane, slots, repetitions, seed=0, *, is_steady=False, patience=NO_PATIENCE):
-    """Return what a lane did with cells of slots: arrays with an entry for each harvest.
+    """Return what a lane did with cells of slots: arrays with an entry for each epoch.
 
     Parameters
     ----------
@@ -132,25 +132,22 @@ def _samples(trace, order, first, times):
     counted = scenario_of_trace(trace).counted
     samples = {"cell": order + first, "slot_pages": np.full(len(order), float(trace.slot_pages))}
     samples |= {"dirty_pages": np.diff(trace.offsets)}
-    samples |= {name: counted[name] for name in COUNTED}
-    epoch = times["epoch"]
-    samples = {name: values[epoch] for name, values in samples.items()}
-    samples |= {name: times[name] for name in (*TIMES, "pace_ns")}
-    return {name: values[order[epoch] != WARMS_UP] for name, values in samples.items()}
+    samples |= {name: counted[name] for name in COUNTED} | times
+    return {name: values[order != WARMS_UP] for name, values in samples.items()}
 
 
-def patience(samples, until):
-    """Return how long to go on for harvests at full speed, as the rounds so far tell it.
+def patience(samples, until, epochs):
+    """Return how to wait for full speed, as the rounds so far tell of it.
 
     Parameters
     ----------
     samples : dict of str to list of dict
         By lane its rounds, as from `cell_samples`; without any, nothing is waited for.
-    until : float
-        As of `time.monotonic`.
+    until, epochs
+        As of Patience.
     """
     limit = _limit(samples)
-    return NO_PATIENCE if limit is None else Patience(limit, until)
+    return NO_PATIENCE if limit is None else Patience(limit, until, epochs)
 
 
 def _limit(samples):

@@ -115,7 +115,7 @@ def _samples(budget_s):
     samples, rounds = {lane: [] for lane in lanes}, 0
     while rounds < LEAST_ROUNDS or (time.monotonic() - begin) * (1 + 1 / rounds) < budget_s:
         how = {"seed": 10_000 * rounds, "is_steady": True}
-        how |= {"patience": patience(samples, begin + budget_s)}
+        how |= {"patience": patience(samples, begin + budget_s, REPETITIONS + 1)}
         for lane, of_lane in samples.items():
             of_lane.append(cell_samples(lane, slots, REPETITIONS, **how))
         rounds += 1

@@ -112,9 +112,7 @@ def judge(memory, copy, gfns, out, stored):
 
 
 class Patience(NamedTuple):
-    """How long an epoch is run again for a harvest while the CPU is at full speed.
-
-    Waiting instead would let others have the caches meanwhile.
+    """Until when a replay waits for the CPU to be at full speed, and before which epochs.
 
     Attributes
     ----------
@@ -122,23 +120,24 @@ class Patience(NamedTuple):
         Of `pace`.
     until : float
         As of `time.monotonic`.
+    epochs : int
+        It waits before each so many: caches are cold afterwards, so the first should not count.
     """
 
     limit_ns: float
     until: float
+    epochs: int
 
 
-NO_PATIENCE = Patience(inf, 0.0)
+NO_PATIENCE = Patience(inf, 0.0, 1)
 
 
 @dataclass
 class LaneReplay:
-    """What one lane did with a trace; one entry per harvest in each list.
+    """What one lane did with a trace; one entry per epoch in each list.
 
     Attributes
     ----------
-    epoch : list of int
-        Of the trace; with patience, an epoch may have several harvests.
     stored, reported, lost, spurious : list of int
         Pages, judged by the contents of memory; the last three stay empty for the baseline.
     harvest_ns : list of int
@@ -162,7 +161,6 @@ class LaneReplay:
     """
 
     lane: str
-    epoch: list[int] = field(default_factory=list)
     stored: list[int] = field(default_factory=list)
     reported: list[int] = field(default_factory=list)
     lost: list[int] = field(default_factory=list)
@@ -222,9 +220,10 @@ def _epochs(say, trace, lane, result, patience):
     memory, out, stored = lane.memory.ctypes.data, lane.buffer(), lane.buffer()
     copy = lane.memory[::PAGE_WORDS].copy()
     said, at = 0, time.monotonic()
-    for epoch in attempts(trace.epochs, result, patience):
+    for epoch in range(trace.epochs):
+        if epoch % patience.epochs == 0:
+            wait(say, patience)
         gfns = trace.stores_of(epoch)
-        result.epoch.append(epoch)
         result.stores.append(len(gfns))
         result.overhead_ns.append(lane.overhead_ns(len(gfns)))
         early = lane.closed_early
@@ -244,12 +243,16 @@ def _epochs(say, trace, lane, result, patience):
         result.first_lost = result.first_lost or (trace.epochs - 1, int(first))
 
 
-def attempts(epochs, result, patience):
-    """Yield each epoch, as often as patience asks for after the pace of its last harvest."""
-    for epoch in range(epochs):
-        yield epoch
-        while result.pace_ns[-1] > patience.limit_ns and time.monotonic() < patience.until:
-            yield epoch
+def wait(say, patience):
+    """Wait until the CPU is at full speed for ten paces together, or patience ends.
+
+    The thread sleeps never: it might go on on another CPU, or at another clock.
+    """
+    at = time.monotonic()
+    while pace(10 * PACE_STEPS) > 10 * patience.limit_ns and time.monotonic() < patience.until:
+        if time.monotonic() > at + SAY_S:
+            say(0)
+            at = time.monotonic()
 
 
 def _time(result, name, call, argument):

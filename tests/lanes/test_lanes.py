@@ -4,6 +4,7 @@ Slow is `lanes --check` but for one lane: of the others the same loop runs short
 """
 
 import json
+import math
 import time
 from functools import cache
 from pathlib import Path
@@ -22,14 +23,13 @@ from strategies.lanes.plain import Plain
 from strategies.lanes.registry import LANES, get
 from strategies.lanes.run import (
     PACE_STEPS,
-    LaneReplay,
     Patience,
-    attempts,
     judge,
     live,
     pace,
     replay_each,
     replay_lane,
+    wait,
 )
 from strategies.lanes.session import reasons
 from strategies.workloads.synthetic import synthesize
@@ -150,29 +150,25 @@ def test_a_harvest_beside_a_running_writer_loses_nothing(name):
     assert reported > 0
 
 
-def test_an_epoch_is_run_again_until_the_cpu_is_at_full_speed():
-    result, paces = LaneReplay("a"), iter([300, 150, 100, 90, 101, 100])
-    made = []
-    for epoch in attempts(3, result, Patience(100, time.monotonic() + 60)):
-        made.append(epoch)
-        result.pace_ns.append(next(paces))
-    assert made == [0, 0, 0, 1, 2, 2]
+def test_a_wait_ends_at_full_speed_or_with_patience():
+    def waits(limit_ns, seconds):
+        begin = time.monotonic()
+        wait(said.append, Patience(limit_ns, begin + seconds, 1))
+        return time.monotonic() - begin
+
+    said = []
+    assert waits(math.inf, 60) < 10
+    assert not said
+    assert waits(0, 0.5) >= 0.5  # no CPU is so quick
+    assert set(said) == {0}  # signs of life
 
 
-def run_again(_say, name):
-    """What a lane did whose CPU was never at full speed, with some time to wait for it."""
-    return replay_lane(_say, UNIFORM, name, False, Patience(0, time.monotonic() + 0.2))
-
-
-def test_harvests_of_epochs_run_again_are_exact(lane):
-    result = in_child(run_again, lane)
-    assert len(result.epoch) > UNIFORM.epochs
-    assert np.unique(result.epoch).tolist() == list(range(UNIFORM.epochs))
-    assert result.stored == np.diff(UNIFORM.offsets)[result.epoch].tolist()
-    assert len(result.harvest_ns) == len(result.pace_ns) == len(result.epoch)
-    if lane != "plain":
-        assert result.reported == result.stored
-        assert result.lost == result.spurious == [0] * len(result.epoch)
+def test_a_replay_waits_before_each_so_many_epochs(monkeypatch):
+    asked = []
+    monkeypatch.setattr("strategies.lanes.run.wait", lambda _say, how: asked.append(how))
+    how = Patience(math.inf, 0.0, 4)
+    replay_lane(lambda _epochs: None, UNIFORM, "plain", False, how)
+    assert asked == [how] * 2
 
 
 def test_pace_does_its_steps():
