@@ -23,7 +23,7 @@ from analysis.model.scenario import scenario_of_trace
 from strategies.cli import main
 from strategies.errors import InputError
 from strategies.lanes.cells import FITTED, HELD_OUT, WARMS_UP, cell_trace
-from strategies.lanes.run import NO_PATIENCE, Patience
+from strategies.lanes.speed import NO_PATIENCE, Patience, Speed
 
 
 @pytest.mark.parametrize("is_steady", [False, True])
@@ -128,7 +128,7 @@ def test_the_l2_cache_tells_how_many_pages_have_their_entries_in_it(tmp_path):
 
 
 def cells_of(lane):
-    """Made-up cells of a lane and what their units cost: all but `pace_ns`."""
+    """Made-up cells of a lane and what their units cost: all but the CPU's speed."""
     parts = [names_of_cells(pages) for pages in SLOTS]
     true = {term.unit: 100.0 * (at + 1) for at, term in enumerate(LANE_TERMS[lane])}
     cells = {
@@ -158,26 +158,26 @@ def test_costs_are_of_all_rounds_together_and_ranges_as_wide_as_they_differ():
 @pytest.mark.parametrize(
     ("quick", "factors", "status"),
     [
-        (2, (1.0, 1.0), 0),
-        (5, (1.0, 1.0), 1),
-        (2, (0.8, 1.2), 1),
+        (1, (1.0, 1.0, 1.0), 0),
+        (2, (1.0,) * 7, 0),
+        (2, (1.0,) * 5, 1),
+        (1, (0.7, 1.0, 1.3), 1),
     ],
 )
 def test_a_run_that_is_seldom_at_full_speed_or_deviates_is_not_trusted(
     quick, factors, status, tmp_path, monkeypatch, capsys
 ):
-    """One cell of so many is seen at full speed."""
+    """One cell of so many is seen at full speed in each round, of which there are so many."""
     cells, _ = cells_of("uffd_async")
-    pace = np.where(np.arange(len(cells["cell"])) % quick, 150.0, 100.0)
-    rounds = [
-        cells | {"harvest_ns": factor * cells["harvest_ns"], "pace_ns": pace} for factor in factors
-    ]
+    crowding = np.where(np.arange(len(cells["cell"])) % quick, 1.5, 1.0)
+    cells |= {"clock_ns": np.full(len(crowding), 4000.0), "crowding": crowding}
+    rounds = [cells | {"harvest_ns": factor * cells["harvest_ns"]} for factor in factors]
     monkeypatch.setattr(calibrate_command, "_samples", lambda _budget: {"uffd_async": rounds})
     out = tmp_path / "host.toml"
     assert main(["calibrate", "--out", str(out)]) == status
     assert out.exists() == (status == 0)
     said = capsys.readouterr()
-    assert "at full speed; only such times count; trusted from 50%" in said.out
+    assert f"at full speed in {len(factors) / quick:.1f} rounds (mean)" in said.out
     assert ("too noisy: no profile written" in said.err) == bool(status)
 
 
@@ -191,45 +191,47 @@ def test_noise_is_how_much_harvests_of_a_cell_deviate():
     assert of((8, 400), (10, 500), (12, 600)) == pytest.approx(0.2)
 
 
-def samples_at(pace, harvest, cell=0):
+def samples_at(clock_ns, harvest_ns, crowding=1.0, cell=0):
     """By one lane's round."""
-    of = {"cell": np.broadcast_to(cell, len(pace)), "pace_ns": np.array(pace, float)}
-    return of | {name: np.array(harvest, float) for name in ("harvest_ns", "lost_ns")}
+    known = {"cell": cell, "clock_ns": clock_ns, "crowding": crowding}
+    known |= {"harvest_ns": harvest_ns, "lost_ns": harvest_ns}
+    known = {name: np.asarray(values, float) for name, values in known.items()}
+    return {name: np.broadcast_to(values, len(harvest_ns)) for name, values in known.items()}
 
 
-def test_times_count_that_were_taken_at_full_speed():
+def test_times_count_at_a_quick_clock_and_without_a_thread_beside_and_are_of_full_clock():
     """A CPU that is slow throughout one lane's harvests is measured by the other's."""
-    pace = [100, 101, 106, 150, 108, 300]
-    slow = [110, 103]
-    samples = {"a": [samples_at(pace, range(1, 7))], "b": [samples_at(slow, [7, 8])]}
-    kept, share = undisturbed(samples)
+    clock_ns = [4000, 4400, 4000, 4800, 4000]
+    crowding = [1.0, 1.02, 1.4, 1.0, 1.0]
+    samples = {
+        "a": [samples_at(clock_ns, [10, 11, 12, 13, 14], crowding)],
+        "b": [samples_at([4400, 4800], [22, 26])],
+    }
+    kept, _ = undisturbed(samples)
     for name in ("harvest_ns", "lost_ns"):
-        assert np.isnan(kept["a"][0][name]).tolist() == [False, False, False, True, True, True]
-        assert np.isnan(kept["b"][0][name]).tolist() == [True, False]
-    assert share == 1
-    assert middles(kept["a"][0], 50)["harvest_ns"].tolist() == [2]
-    assert noise(kept["a"]) == 0.5
+        assert kept["a"][0][name] == pytest.approx([10, 10, np.nan, np.nan, 14], nan_ok=True)
+        assert kept["b"][0][name] == pytest.approx([20, np.nan], nan_ok=True)
+    assert middles(kept["a"][0], 50)["harvest_ns"] == pytest.approx([10])
 
 
-def test_a_round_tells_of_the_cells_that_it_saw_at_full_speed():
-    pace = [100, 200, 200, 200, 200]
-    of_round = samples_at(pace, range(1, 6), cell=[0, 0, 0, 1, 2])
-    kept, share = undisturbed({"a": [of_round, samples_at(pace[:2], [1, 2])]})
-    assert share == 2 / 4
-    assert middles(kept["a"][0])["harvest_ns"].tolist()[:1] == [1]
+def test_it_is_told_in_how_many_rounds_a_cell_was_seen_at_full_speed():
+    seen = samples_at(4000, [1, 2, 3, 4], cell=[0, 0, 1, 2])
+    partly = samples_at([4000, 8000, 8000, 8000], [1, 2, 3, 4], cell=[0, 0, 1, 2])
+    kept, rounds = undisturbed({"a": [seen, partly], "b": [seen, seen]})
+    assert rounds == pytest.approx(((1 + 1 / 3) + 2) / 2)
+    assert np.isnan(middles(kept["a"][1])["harvest_ns"]).tolist() == [False, True, True]
 
 
 def test_full_speed_is_that_of_the_quickest_round():
     """What percentiles of all rounds together are like hangs on how many of them were slow."""
     assert patience({"a": [], "b": []}, 5.0, 3) == NO_PATIENCE
-    slow, quick = ([pace] * 300 for pace in (150, 100))
-    rounds = [samples_at(slow, slow), samples_at(slow, slow), samples_at(quick, quick)]
-    samples = {"a": [*rounds, samples_at([90] * 300, quick)], "b": rounds}
-    assert patience(samples, 5.0, 3) == Patience(pytest.approx(107), 5.0, 3)
+    rounds = [samples_at(ns, [1] * 300, at) for ns, at in ((6000, 1.5), (6000, 1.5), (4000, 2.0))]
+    how = patience({"a": rounds, "b": rounds}, 5.0, 3)
+    assert how == Patience(Speed(pytest.approx(4600), pytest.approx(2.1)), 5.0, 3)
 
 
 def test_a_lane_that_was_never_at_full_speed_tells_nothing():
-    samples = {"a": [samples_at([100] * 20, [1] * 20)], "b": [samples_at([120, 130], [7, 8])]}
+    samples = {"a": [samples_at(4000, [1] * 20)], "b": [samples_at([5000, 6000], [7, 8])]}
     with pytest.raises(InputError, match="was slow in all harvests of b; accepted: a machine"):
         undisturbed(samples)
 

@@ -13,8 +13,8 @@ from analysis.model.profile import COSTS, bundled_text
 from analysis.model.scenario import scenario_of_trace
 from strategies.errors import InputError
 from strategies.lanes.cells import WARMS_UP, cell_trace
-from strategies.lanes.run import NO_PATIENCE, Patience
 from strategies.lanes.session import check_slot, replay_traces
+from strategies.lanes.speed import NO_PATIENCE, Patience, Speed
 from strategies.terminal import progress_bar
 
 PROFILE_COUNTS = {
@@ -36,13 +36,12 @@ MOST_NOISE = 0.10
 """Median deviation of repetitions from their cell's median, above which nothing is trusted."""
 GROUPS = 16
 """Of rounds: what constants differ by between them widens their ranges."""
-FULL_PACE, SLOWED = 1, 1.07
-"""A percentile of a round's paces, and how much longer than that of the quickest a pace may be.
-
-A clock's steps are near 4 %; another thread on the same core costs far more.
+FULL, SLOWED, CROWDED = 1, 1.15, 1.05
+"""A percentile: full speed. How much slower the clock may be at which times count, and how much
+more crowded the core: another thread costs far more.
 """
-LEAST_SHARE = 0.5
-"""Of the cells of a round, seen at full speed, below which nothing is trusted."""
+LEAST_SEEN = 3
+"""Rounds in which a cell must be seen at such speed, in the mean, for the run to be trusted."""
 SHARE = 0.3
 """A cell tells a constant's range where the constant is this much of its harvest."""
 RANGE = (5, 95)
@@ -63,9 +62,9 @@ class Measured:
 def run_lane(lane, traces, patience=NO_PATIENCE):
     """Return for each trace by name the nanoseconds of each epoch, all run by one process.
 
-    `harvest_ns`; `lost_ns`, what the guest lost before; `pace_ns`, as of LaneReplay. Time that
-    other work had the CPU is left out. Where pages did not stay open for the second stores, for a
-    ring was full, the first two tell nothing: NaN.
+    `harvest_ns`; `lost_ns`, what the guest lost before; `clock_ns` and `crowding`, as of Speed.
+    Time that other work had the CPU is left out. Where pages did not stay open for the second
+    stores, for a ring was full, the first two tell nothing: NaN.
 
     Raises
     ------
@@ -88,7 +87,8 @@ def _times(lane, result):
     )
     times = {"harvest_ns": harvest, "lost_ns": write - again}
     times = {name: np.where(result.opened, ns, np.nan) for name, ns in times.items()}
-    return times | {"pace_ns": np.array(result.pace_ns, float)}
+    speeds = np.array(result.speed, float).T
+    return times | dict(zip(Speed._fields, speeds, strict=True))
 
 
 def cell_samples(lane, slots, repetitions, seed=0, *, is_steady=False, patience=NO_PATIENCE):
@@ -107,7 +107,7 @@ def cell_samples(lane, slots, repetitions, seed=0, *, is_steady=False, patience=
     -------
     dict of str to array
         `cell` counts the cells of all slots; the others are `slot_pages`, `dirty_pages`, COUNTED,
-        TIMES, `pace_ns`.
+        TIMES, the fields of Speed.
     """
     cells = [
         cell_trace(mib << 8, repetitions, seed + mib, kinds, is_steady=is_steady)
@@ -146,21 +146,31 @@ def patience(samples, until, epochs):
     until, epochs
         As of Patience.
     """
-    limit = _limit(samples)
-    return NO_PATIENCE if limit is None else Patience(limit, until, epochs)
+    full = _full_speed(samples)
+    return NO_PATIENCE if full is None else Patience(_limit(full), until, epochs)
 
 
-def _limit(samples):
-    """Return how long a pace may be for times to count, or None without a whole round."""
-    quickest = [
-        np.percentile(joined(lanes)["pace_ns"], FULL_PACE)
-        for lanes in zip(*samples.values(), strict=False)  # a round may be under way
-    ]
-    return SLOWED * float(min(quickest)) if quickest else None
+def _full_speed(samples):
+    """Return the Speed of the quickest round, or None without a round."""
+    rounds = [joined(lanes) for lanes in zip(*samples.values(), strict=True)]
+    if not rounds:
+        return None
+    clock_ns = min(np.percentile(one["clock_ns"], FULL) for one in rounds)
+    together = joined(rounds)
+    crowding = together["crowding"][together["clock_ns"] <= SLOWED * clock_ns]
+    return Speed(float(clock_ns), float(np.percentile(crowding, FULL)))
+
+
+def _limit(full):
+    """Return the slowest Speed at which times count."""
+    return Speed(SLOWED * full.clock_ns, CROWDED * full.crowding)
 
 
 def undisturbed(samples):
     """Return samples without the times that were taken while the CPU was slow, and what stays.
+
+    Times at a clock that is a little slower are taken for those at full clock: most of what a
+    harvest does is in the core (METHODOLOGY).
 
     Parameters
     ----------
@@ -170,30 +180,35 @@ def undisturbed(samples):
     Returns
     -------
     tuple
-        The same with NaN for such times, and the share of the rounds' cells that have others.
+        The same with NaN for times that do not count, and the rounds in which a cell has others
+        (the mean over lanes and cells).
 
     Raises
     ------
     InputError
         A lane has none.
     """
-    paces = {lane: joined(rounds)["pace_ns"] for lane, rounds in samples.items()}
-    limit = _limit(samples)
-    if slow := [lane for lane, pace in paces.items() if pace.min() > limit]:
+    full = _full_speed(samples)
+    kept = {lane: [_at_full_speed(one, full) for one in rounds] for lane, rounds in samples.items()}
+    seen = {lane: np.mean([_seen(one) for one in rounds]) for lane, rounds in kept.items()}
+    if slow := [lane for lane, share in seen.items() if not share]:
         raise InputError(
             f"the CPU was slow in all harvests of {', '.join(slow)}; accepted: a machine with less "
             "other work, or a longer --budget"
         )
-    kept = {
-        lane: [_without(one, one["pace_ns"] > limit) for one in rounds]
-        for lane, rounds in samples.items()
-    }
-    seen = [np.isfinite(middles(one)["harvest_ns"]) for rounds in kept.values() for one in rounds]
-    return kept, float(np.mean(np.concatenate(seen)))
+    return kept, float(np.mean([len(kept[lane]) * share for lane, share in seen.items()]))
 
 
-def _without(samples, left_out):
-    return samples | {name: np.where(left_out, np.nan, samples[name]) for name in TIMES}
+def _at_full_speed(samples, full):
+    limit = _limit(full)
+    counts = (samples["clock_ns"] <= limit.clock_ns) & (samples["crowding"] <= limit.crowding)
+    factor = np.where(counts, full.clock_ns / samples["clock_ns"], np.nan)
+    return samples | {name: samples[name] * factor for name in TIMES}
+
+
+def _seen(samples):
+    """Return the share of the cells of a round that have a time."""
+    return np.isfinite(middles(samples)["harvest_ns"]).mean()
 
 
 def middles(samples, percent=LOWER_QUARTILE):

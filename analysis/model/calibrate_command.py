@@ -51,23 +51,23 @@ def calibrate(out, budget, base, perf_test, slot, vcpus, force):
         measured = _of_perf_test(perf_test, slot, vcpus or 1)
         title, source = f"as {perf_test.name} tells", f"dirty_log_perf_test's {perf_test.name}"
         return _write(out, measured, base, title, source)
-    from analysis.model.calibrate import LEAST_SHARE, MOST_NOISE, undisturbed
+    from analysis.model.calibrate import LEAST_SEEN, MOST_NOISE, undisturbed
 
-    samples, share = undisturbed(_samples(budget / 1e9))
+    samples, seen = undisturbed(_samples(budget / 1e9))
     measured, by_lane, noises, error = _costs(samples)
     noisiest = max(noises.values())
     click.echo(
-        f"{share:.0%} of a round's cells were harvested while the CPU was at full speed; only such "
-        f"times count; trusted from {LEAST_SHARE:.0%}"
+        f"a cell was harvested while the CPU was at full speed in {seen:.1f} rounds (mean); only "
+        f"such times count; trusted from {LEAST_SEEN}"
     )
     click.echo(
         f"repetitions deviate by {noisiest:.1%} (median, the noisiest lane); trusted up to "
         f"{MOST_NOISE:.0%}; the fits' median error is {error:.1%}"
     )
-    if (noisiest > MOST_NOISE or share < LEAST_SHARE) and not force:
+    if (noisiest > MOST_NOISE or seen < LEAST_SEEN) and not force:
         click.echo("dirtylog: too noisy: no profile written; --force writes it", err=True)
         return TOO_NOISY
-    return _write(out, measured, base, _title(), _source(samples, share, noises), by_lane)
+    return _write(out, measured, base, _title(), _source(samples, seen, noises), by_lane)
 
 
 def _of_perf_test(path, slot, vcpus):
@@ -143,7 +143,7 @@ def _title():
     return f"{cpu_model()}, measured {date.today().isoformat()}"
 
 
-def _source(samples, share, noises):
+def _source(samples, seen, noises):
     from strategies.lanes.kvm import backend
     from strategies.replay.output import cpu_model
 
@@ -151,7 +151,7 @@ def _source(samples, share, noises):
     spread = ", ".join(f"{lane} {noise:.1%}" for lane, noise in noises.items())
     return (
         f"dirtylog calibrate, {rounds} rounds of 1 or 2 visits, {REPETITIONS} repetitions each, "
-        f"slots of 4 MiB to 1 GiB, at full speed of the CPU ({share:.0%} of a round's cells), "
+        f"slots of 4 MiB to 1 GiB; a cell at full speed of the CPU in {seen:.1f} rounds, "
         f"{date.today().isoformat()}; {cpu_model()}, "
         f"Linux {platform.release()}, KVM by {backend()}; repetitions deviate by {spread}"
     )

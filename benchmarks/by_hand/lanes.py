@@ -34,6 +34,7 @@ from strategies.files import output_folder, write_table
 from strategies.lanes.cells import FITTED, HELD_OUT, WARMS_UP, Cell, cell_trace
 from strategies.lanes.kvm import backend
 from strategies.lanes.session import reasons
+from strategies.lanes.speed import Speed
 from strategies.replay.output import cpu_model
 from strategies.replay.run import build, replay
 from strategies.units import DURATION
@@ -119,7 +120,7 @@ def _cells(lane, mib, number, plan):
     kinds = pd.DataFrame(KINDS)
     is_fitted = [mib in plan.fit_mib and kind in FITTED for kind in KINDS]
     labels = pd.DataFrame({"lane": lane, "pass": number, "is_fitted": is_fitted})
-    return labels.join(kinds).join(found.drop(columns=["cell", "pace_ns"]))
+    return labels.join(kinds).join(found.drop(columns=["cell", *Speed._fields]))
 
 
 def _recordings(lane, name, passes):

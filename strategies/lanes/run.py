@@ -4,47 +4,19 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from math import inf
-from typing import NamedTuple
 
 import numpy as np
 
 from strategies.core import atomics
-from strategies.core.clock import monotonic_ns
 from strategies.core.jit import kernel
 from strategies.core.words import I64, ONE, U64, ZERO, ctz, popcount
 from strategies.lanes.registry import get
+from strategies.lanes.speed import NO_PATIENCE, Speed, slower, speed, wait
 from strategies.lanes.words import PAGE_WORDS
 
 LIVE_BATCH = 512
 LIVE_WAIT_S = 2e-5
 SAY_S = 0.1
-PACE_STEPS = 5000
-
-
-@kernel
-def pace(steps):
-    """Return the nanoseconds of steps whose ten operations mostly need not wait for each other.
-
-    They fill a core's units, so they tell of another thread on the same core, as the kernel's code
-    suffers from one (1.4 to 1.8 times as long, measured), and of a lower clock. Steps that wait for
-    each other hardly tell of more than the clock: the other thread then has units to spare.
-    """
-    begin = monotonic_ns()
-    a = b = c = d = e = f = g = h = i = j = U64(begin)
-    for _ in range(steps):
-        a ^= b
-        c |= d
-        e &= f
-        g ^= h
-        i |= j
-        b |= c
-        d ^= e
-        f ^= g
-        h &= i
-        j ^= a
-    top = (a ^ b ^ c ^ d ^ e ^ f ^ g ^ h ^ i ^ j) >> U64(63)
-    return monotonic_ns() - begin + I64(top)  # zero, but no compiler knows: the loop stays
 
 
 @kernel
@@ -111,27 +83,6 @@ def judge(memory, copy, gfns, out, stored):
     return counts[0], counts[1], counts[2], counts[3], first_lost
 
 
-class Patience(NamedTuple):
-    """Until when a replay waits for the CPU to be at full speed, and before which epochs.
-
-    Attributes
-    ----------
-    limit_ns : float
-        Of `pace`.
-    until : float
-        As of `time.monotonic`.
-    epochs : int
-        It waits before each so many: caches are cold afterwards, so the first should not count.
-    """
-
-    limit_ns: float
-    until: float
-    epochs: int
-
-
-NO_PATIENCE = Patience(inf, 0.0, 1)
-
-
 @dataclass
 class LaneReplay:
     """What one lane did with a trace; one entry per epoch in each list.
@@ -147,8 +98,8 @@ class LaneReplay:
         their pages are open: the difference is the guest time that tracking took.
     opened : list of bool
         Whether all pages were open the second time.
-    pace_ns : list of int
-        What `pace` took before and after the harvest, the longer of both.
+    speed : list of Speed
+        Before and after the harvest, the worse of both.
     cpu_ns : dict of str to list of int
         By the names of these three lists, the CPU time of this thread in each call, what calling
         costs included: where it is the smaller one, other work had the CPU meanwhile.
@@ -168,7 +119,7 @@ class LaneReplay:
     harvest_ns: list[int] = field(default_factory=list)
     write_ns: list[int] = field(default_factory=list)
     again_ns: list[int] = field(default_factory=list)
-    pace_ns: list[int] = field(default_factory=list)
+    speed: list[Speed] = field(default_factory=list)
     cpu_ns: dict[str, list[int]] = field(default_factory=dict)
     opened: list[bool] = field(default_factory=list)
     stores: list[int] = field(default_factory=list)
@@ -230,9 +181,9 @@ def _epochs(say, trace, lane, result, patience):
         _time(result, "write_ns", lane.write, gfns)
         _time(result, "again_ns", lane.write, gfns)
         result.opened.append(lane.closed_early == early)
-        before = pace(PACE_STEPS)
+        before = speed()
         _time(result, "harvest_ns", lane.harvest, out)
-        result.pace_ns.append(max(before, pace(PACE_STEPS)))
+        result.speed.append(slower(before, speed()))
         _record(result, epoch, judge(memory, copy, gfns, out, stored), lane.reports)
         if time.monotonic() > at + SAY_S:
             say(epoch + 1 - said)
@@ -241,18 +192,6 @@ def _epochs(say, trace, lane, result, patience):
     if found:  # a page that changed though the trace does not name it: no harvest told
         result.lost[-1] += found
         result.first_lost = result.first_lost or (trace.epochs - 1, int(first))
-
-
-def wait(say, patience):
-    """Wait until the CPU is at full speed for ten paces together, or patience ends.
-
-    The thread sleeps never: it might go on on another CPU, or at another clock.
-    """
-    at = time.monotonic()
-    while pace(10 * PACE_STEPS) > 10 * patience.limit_ns and time.monotonic() < patience.until:
-        if time.monotonic() > at + SAY_S:
-            say(0)
-            at = time.monotonic()
 
 
 def _time(result, name, call, argument):

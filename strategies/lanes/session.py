@@ -10,7 +10,8 @@ from strategies.lanes.errors import LaneError, Unavailable
 from strategies.lanes.exactness import check_lane, is_exact
 from strategies.lanes.kvm import KvmLane, backend
 from strategies.lanes.registry import LANES, get
-from strategies.lanes.run import NO_PATIENCE, replay_each
+from strategies.lanes.run import replay_each
+from strategies.lanes.speed import NO_PATIENCE
 from strategies.lanes.words import PAGE_BYTES
 
 BYTES_A_PAGE = PAGE_BYTES + 64

@@ -4,8 +4,6 @@ Slow is `lanes --check` but for one lane: of the others the same loop runs short
 """
 
 import json
-import math
-import time
 from functools import cache
 from pathlib import Path
 from resource import RUSAGE_THREAD, getrusage
@@ -21,17 +19,9 @@ from strategies.lanes.child import in_child
 from strategies.lanes.exactness import check_lane, is_exact
 from strategies.lanes.plain import Plain
 from strategies.lanes.registry import LANES, get
-from strategies.lanes.run import (
-    PACE_STEPS,
-    Patience,
-    judge,
-    live,
-    pace,
-    replay_each,
-    replay_lane,
-    wait,
-)
+from strategies.lanes.run import judge, live, replay_each, replay_lane
 from strategies.lanes.session import reasons
+from strategies.lanes.speed import NO_PATIENCE
 from strategies.workloads.synthetic import synthesize
 from strategies.workloads.trace import save_trace
 
@@ -150,30 +140,12 @@ def test_a_harvest_beside_a_running_writer_loses_nothing(name):
     assert reported > 0
 
 
-def test_a_wait_ends_at_full_speed_or_with_patience():
-    def waits(limit_ns, seconds):
-        begin = time.monotonic()
-        wait(said.append, Patience(limit_ns, begin + seconds, 1))
-        return time.monotonic() - begin
-
-    said = []
-    assert waits(math.inf, 60) < 10
-    assert not said
-    assert waits(0, 0.5) >= 0.5  # no CPU is so quick
-    assert set(said) == {0}  # signs of life
-
-
 def test_a_replay_waits_before_each_so_many_epochs(monkeypatch):
     asked = []
     monkeypatch.setattr("strategies.lanes.run.wait", lambda _say, how: asked.append(how))
-    how = Patience(math.inf, 0.0, 4)
+    how = NO_PATIENCE._replace(epochs=4)
     replay_lane(lambda _epochs: None, UNIFORM, "plain", False, how)
     assert asked == [how] * 2
-
-
-def test_pace_does_its_steps():
-    """No core makes the hundred operations of ten steps in a nanosecond."""
-    assert pace(100 * PACE_STEPS) > 10 * PACE_STEPS
 
 
 # Judged
