@@ -159,8 +159,8 @@ def test_costs_are_of_all_rounds_together_and_ranges_as_wide_as_they_differ():
     ("quick", "factors", "status"),
     [
         (1, (1.0, 1.0, 1.0), 0),
-        (2, (1.0,) * 7, 0),
-        (2, (1.0,) * 5, 1),
+        (2, (1.0,) * 5, 0),
+        (2, (1.0,) * 3, 1),
         (1, (0.7, 1.0, 1.3), 1),
     ],
 )

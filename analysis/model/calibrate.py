@@ -40,7 +40,7 @@ FULL, SLOWED, CROWDED = 1, 1.15, 1.05
 """A percentile: full speed. How much slower the clock may be at which times count, and how much
 more crowded the core: another thread costs far more.
 """
-LEAST_SEEN = 3
+LEAST_SEEN = 2
 """Rounds in which a cell must be seen at such speed, in the mean, for the run to be trusted."""
 SHARE = 0.3
 """A cell tells a constant's range where the constant is this much of its harvest."""
