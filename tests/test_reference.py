@@ -171,3 +171,12 @@ def test_derivation_needs_results(tmp_path):
 def test_advice_reads_what_derivation_wrote():
     with (DERIVED / COSTS).open() as file:
         assert file.readline() == "page_bytes,mapping,walk,slot_pages,ns,error\n"
+
+
+def test_five_calibrations_of_one_machine_predict_the_same_harvests_within_10_percent():
+    """What the README says of them."""
+    found = pd.read_csv(REFERENCE / "lanes" / "calibrations.csv")
+    by_cell = found.groupby(["lane", "slot_mib", "density"])["harvest_ns"]
+    assert len(by_cell) == 80
+    assert (by_cell.size() == 5).all()
+    assert (by_cell.max() / by_cell.min()).max() <= 1.1
