@@ -169,8 +169,8 @@ def _limit(full):
 def undisturbed(samples):
     """Return samples without the times that were taken while the CPU was slow, and what stays.
 
-    Times at a clock that is a little slower are taken for those at full clock: most of what a
-    harvest does is in the core (METHODOLOGY).
+    Times at a clock that is a little slower are divided by how much it is: harvests go with it
+    (METHODOLOGY).
 
     Parameters
     ----------

@@ -15,6 +15,8 @@ from strategies.lanes.errors import LaneError, Unavailable
 
 SILENCE_S = 120
 """Compiling on a busy machine, or making a large slot resident, must fit."""
+SAY_S = 0.1
+"""How often a child that has something to say says so."""
 PR_SET_PDEATHSIG = 1
 
 

@@ -10,13 +10,13 @@ import numpy as np
 from strategies.core import atomics
 from strategies.core.jit import kernel
 from strategies.core.words import I64, ONE, U64, ZERO, ctz, popcount
+from strategies.lanes.child import SAY_S
 from strategies.lanes.registry import get
 from strategies.lanes.speed import NO_PATIENCE, Speed, slower, speed, wait
 from strategies.lanes.words import PAGE_WORDS
 
 LIVE_BATCH = 512
 LIVE_WAIT_S = 2e-5
-SAY_S = 0.1
 
 
 @kernel

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from strategies.core.clock import monotonic_ns
 from strategies.core.jit import kernel
 from strategies.core.words import I64, ONE, U64, ZERO
+from strategies.lanes.child import SAY_S
 
-SAY_S = 0.1
 CLOCK_STEPS, PACE_STEPS = 2000, 5000
 """Of some 4 us each."""
 
@@ -71,7 +71,7 @@ class Speed(NamedTuple):
 
 
 def speed(times=1):
-    """Return the Speed of this thread's CPU, from steps of `times` 8 us."""
+    """Return the Speed of this thread's CPU, from loops of some `times` 4 us each."""
     waiting = clock(times * CLOCK_STEPS)
     return Speed(waiting / times, pace(times * PACE_STEPS) / waiting)
 
@@ -107,7 +107,7 @@ def wait(say, patience):
     The thread does not sleep: it might go on on another CPU, or at another clock.
     """
     at = time.monotonic()
-    while not _is_quick(speed(10), patience.limit) and time.monotonic() < patience.until:
+    while time.monotonic() < patience.until and not _is_quick(speed(10), patience.limit):
         if time.monotonic() > at + SAY_S:
             say(0)
             at = time.monotonic()

@@ -7,6 +7,7 @@ import pytest
 
 from strategies.lanes.speed import (
     CLOCK_STEPS,
+    NO_PATIENCE,
     PACE_STEPS,
     Patience,
     Speed,
@@ -48,3 +49,9 @@ def test_a_wait_ends_at_full_speed_or_with_patience():
     for too_quick in (Speed(0, math.inf), Speed(math.inf, 0)):  # for any CPU
         assert waits(said.append, too_quick, 0.5) >= 0.5
     assert set(said) == {0}  # signs of life
+
+
+def test_without_patience_no_loop_runs(monkeypatch):
+    """It would have a part in what the caches hold."""
+    monkeypatch.setattr("strategies.lanes.speed.speed", pytest.fail)
+    wait(pytest.fail, NO_PATIENCE)
