@@ -1,6 +1,7 @@
 """The trackers of real kernels: what each reports is what was written, judged by memory itself.
 
-Slow is `lanes --check` but for one lane: of the others the same loop runs shorter here.
+Slow are a calibration and `lanes --check` but for one lane: of the others the same loop runs
+shorter here.
 """
 
 import json
@@ -14,6 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import validate
 
+from analysis.model.lanes import LANE_TERMS
+from analysis.model.profile import load_profile
 from strategies.cli import main
 from strategies.lanes.child import in_child
 from strategies.lanes.exactness import check_lane, is_exact
@@ -279,3 +282,23 @@ def test_a_check_finds_each_lane_exact(name):
 @pytest.mark.parametrize("wrong", ["lost", "spurious", "live_differing"])
 def test_a_check_with_a_wrong_page_is_not_exact(wrong):
     assert not is_exact({"lost": 0, "spurious": 0, "live_differing": 0} | {wrong: 1})
+
+
+@pytest.mark.slow
+def test_a_host_is_calibrated_by_its_lanes(tmp_path, capsys):
+    """The real command, with little time: it is told, and forced, if that was not enough."""
+    lanes = [name for name in LANE_TERMS if reasons_once()[name] is None]
+    if not lanes:
+        pytest.skip("none of the lanes that are fitted")
+    out = tmp_path / "host.toml"
+    status = main(["calibrate", "--out", str(out), "--budget", "20s", "--force"])
+    said = capsys.readouterr()
+    if status == 2:
+        assert "the CPU was slow in all harvests of" in said.err
+        pytest.skip(said.err.strip())
+    assert status == 0
+    profile = load_profile(out)
+    assert list(profile.lanes) == lanes
+    is_measured = {key for key, one in profile.constants.items() if one.kind == "measured"}
+    assert {"page_scan", "page_clear"} <= is_measured
+    assert "rounds of 1 or 2 visits" in profile.constants["page_scan"].source
