@@ -13,10 +13,9 @@ from analysis.model.calibrate import (
     fit,
     middles,
     noise,
-    patience,
     profile_text,
-    undisturbed,
 )
+from analysis.model.full_speed import patience_after, undisturbed
 from analysis.model.lanes import COUNTED, LANE_TERMS, cached_pages, columns, names_of, predicted
 from analysis.model.profile import CONSTANTS, bundled_text, load_profile
 from analysis.model.scenario import scenario_of_trace
@@ -177,7 +176,8 @@ def test_a_run_that_is_seldom_at_full_speed_or_deviates_is_not_trusted(
     assert main(["calibrate", "--out", str(out)]) == status
     assert out.exists() == (status == 0)
     said = capsys.readouterr()
-    assert f"at full speed in {len(factors) / quick:.1f} rounds (mean)" in said.out
+    seen = f"in {len(factors) / quick:.1f} rounds (mean)"
+    assert f"the CPU was at full speed {seen}; only such times count; trusted from 2" in said.out
     assert ("too noisy: no profile written" in said.err) == bool(status)
 
 
@@ -204,14 +204,15 @@ def test_times_count_at_a_quick_clock_and_without_a_thread_beside_and_are_of_ful
     clock_ns = [4000, 4400, 4000, 4800, 4000]
     crowding = [1.0, 1.02, 1.4, 1.0, 1.0]
     samples = {
-        "a": [samples_at(clock_ns, [10, 11, 12, 13, 14], crowding)],
+        "a": [samples_at(clock_ns, [10, 13.2, 12, 13, 14], crowding)],
         "b": [samples_at([4400, 4800], [22, 26])],
     }
     kept, _ = undisturbed(samples)
     for name in ("harvest_ns", "lost_ns"):
-        assert kept["a"][0][name] == pytest.approx([10, 10, np.nan, np.nan, 14], nan_ok=True)
+        assert kept["a"][0][name] == pytest.approx([10, 12, np.nan, np.nan, 14], nan_ok=True)
         assert kept["b"][0][name] == pytest.approx([20, np.nan], nan_ok=True)
-    assert middles(kept["a"][0], 50)["harvest_ns"] == pytest.approx([10])
+    assert middles(kept["a"][0], 50)["harvest_ns"] == pytest.approx([12])
+    assert noise(kept["a"]) == pytest.approx(1 / 6)
 
 
 def test_it_is_told_in_how_many_rounds_a_cell_was_seen_at_full_speed():
@@ -224,9 +225,9 @@ def test_it_is_told_in_how_many_rounds_a_cell_was_seen_at_full_speed():
 
 def test_full_speed_is_that_of_the_quickest_round():
     """What percentiles of all rounds together are like hangs on how many of them were slow."""
-    assert patience({"a": [], "b": []}, 5.0, 3) == NO_PATIENCE
+    assert patience_after({"a": [], "b": []}, 5.0, 3) == NO_PATIENCE
     rounds = [samples_at(ns, [1] * 300, at) for ns, at in ((6000, 1.5), (6000, 1.5), (4000, 2.0))]
-    how = patience({"a": rounds, "b": rounds}, 5.0, 3)
+    how = patience_after({"a": rounds, "b": rounds}, 5.0, 3)
     assert how == Patience(Speed(pytest.approx(4600), pytest.approx(2.1)), 5.0, 3)
 
 

@@ -51,7 +51,8 @@ def calibrate(out, budget, base, perf_test, slot, vcpus, force):
         measured = _of_perf_test(perf_test, slot, vcpus or 1)
         title, source = f"as {perf_test.name} tells", f"dirty_log_perf_test's {perf_test.name}"
         return _write(out, measured, base, title, source)
-    from analysis.model.calibrate import LEAST_SEEN, MOST_NOISE, undisturbed
+    from analysis.model.calibrate import MOST_NOISE
+    from analysis.model.full_speed import LEAST_SEEN, undisturbed
 
     samples, seen = undisturbed(_samples(budget / 1e9))
     measured, by_lane, noises, error = _costs(samples)
@@ -102,7 +103,8 @@ def _samples(budget_s):
     Processes differ more than visits in one do, and those more than repetitions (METHODOLOGY): so
     each round has its own process, in which what takes long to write is visited once.
     """
-    from analysis.model.calibrate import cell_samples, patience
+    from analysis.model.calibrate import cell_samples
+    from analysis.model.full_speed import patience_after
     from analysis.model.lanes import LANE_TERMS
     from strategies.lanes.cells import FITTED, SPARSE
     from strategies.lanes.session import choose
@@ -115,7 +117,7 @@ def _samples(budget_s):
     samples, rounds = {lane: [] for lane in lanes}, 0
     while rounds < LEAST_ROUNDS or (time.monotonic() - begin) * (1 + 1 / rounds) < budget_s:
         how = {"seed": 10_000 * rounds, "is_steady": True}
-        how |= {"patience": patience(samples, begin + budget_s, REPETITIONS + 1)}
+        how |= {"patience": patience_after(samples, begin + budget_s, REPETITIONS + 1)}
         for lane, of_lane in samples.items():
             of_lane.append(cell_samples(lane, slots, REPETITIONS, **how))
         rounds += 1
